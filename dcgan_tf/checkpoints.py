@@ -1,0 +1,109 @@
+"""Checkpoints that are whole or absent, with a fall-back to the one before where the newest is damaged."""
+
+import pathlib
+import re
+import shutil
+
+import tensorflow as tf
+
+from dcgan_tf.errors import UserError
+from dcgan_tf.gan import GAN
+from dcgan_tf.runs import Run
+
+PREFIX = "checkpoint"
+
+
+class Checkpoints:
+    """The checkpoints of a run: one folder ``step-NNNNNNNN`` each.
+
+    Args:
+        directory: holds the folders.
+        checkpoint: what is saved and restored.
+        keep: newest ones that stay.
+    """
+
+    def __init__(self, directory: pathlib.Path, checkpoint: tf.train.Checkpoint, keep: int = 1) -> None:
+        self._directory = directory
+        self._checkpoint = checkpoint
+        self._keep = keep
+
+    def steps(self) -> list[int]:
+        """Steps with a checkpoint, ascending."""
+        if not self._directory.is_dir():
+            return []
+        matches = (re.fullmatch(r"step-(\d+)", path.name) for path in self._directory.iterdir())
+        return sorted(int(match.group(1)) for match in matches if match)
+
+    def save(self, step: int) -> None:
+        """Writes the checkpoint of ``step`` and removes the oldest ones."""
+        if step in self.steps():
+            return
+        temporary = self._directory / ".writing"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            self._checkpoint.write(str(temporary / PREFIX))
+            temporary.rename(self._path(step))
+        except (tf.errors.OpError, OSError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            newest = max(self.steps(), default=None)
+            kept = f"the newest checkpoint is of step {newest}" if newest is not None else "there is none yet"
+            raise UserError(
+                f"the checkpoint of step {step} cannot be written to '{self._directory}' ({_reason(error)}); {kept}. "
+                "Make room and repeat the command to resume"
+            ) from None
+        for old in self.steps()[: -self._keep]:
+            shutil.rmtree(self._path(old))
+
+    def restore(self) -> int | None:
+        """Restores the newest checkpoint that can be read; damaged ones are named, and removed once one was read.
+
+        Returns:
+            Its step, or None where there is no checkpoint at all.
+
+        Raises:
+            UserError: there are checkpoints, and none can be read.
+        """
+        steps = self.steps()
+        damaged = []
+        for step in reversed(steps):
+            try:
+                self._checkpoint.read(str(self._path(step) / PREFIX)).assert_consumed()
+            except (tf.errors.OpError, ValueError, AssertionError, OSError) as error:
+                print(
+                    f"The checkpoint of step {step} is damaged ({_reason(error)}): trying the one before.", flush=True
+                )
+                damaged.append(step)
+                continue
+            return step
+        if steps:
+            raise UserError(
+                f"none of the checkpoints in '{self._directory}' can be read. Remove that folder to start anew"
+            )
+        return None
+
+    def discard_after(self, step: int) -> None:
+        """Removes the checkpoints of later steps: those that `restore` found damaged."""
+        for later in self.steps():
+            if later > step:
+                shutil.rmtree(self._path(later))
+
+    def _path(self, step: int) -> pathlib.Path:
+        return self._directory / f"step-{step:08d}"
+
+
+def load_gan(run: Run) -> tuple[GAN, int]:
+    """The networks of a run at its newest readable checkpoint, and its step.
+
+    Raises:
+        UserError: the run has no checkpoint yet.
+    """
+    gan = GAN(run.config)
+    step = Checkpoints(run.checkpoints, gan.checkpoint()).restore()
+    if step is None:
+        raise UserError(f"--run_dir: the run in '{run.directory}' has no checkpoint yet. Train it further first")
+    return gan, step
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

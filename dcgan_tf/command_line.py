@@ -1,0 +1,81 @@
+"""Flags from the fields of `Config`, and the one place where an error becomes one line and an exit code."""
+
+import dataclasses
+import errno
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from absl import app, flags, logging
+
+from dcgan_tf.config import PRESETS, Config
+from dcgan_tf.errors import UserError
+
+
+def define_config_flags() -> None:
+    """Defines one absl flag a field of `Config`, with its type, default, choices, range and description."""
+    for field in dataclasses.fields(Config):
+        # The default shown is the field's; the flag itself is None until typed, so that a preset can step between.
+        text = f"{_describe(field)} (default: {str(field.default).lower() or 'see above'})"
+        if field.type is bool:
+            flags.DEFINE_boolean(field.name, None, text)
+        elif field.type is int:
+            flags.DEFINE_integer(field.name, None, text)
+        elif field.type is float:
+            flags.DEFINE_float(field.name, None, text)
+        else:
+            flags.DEFINE_string(field.name, None, text)
+
+
+def typed_config_values() -> dict[str, Any]:
+    """The fields of `Config` whose flags the user typed, with their values."""
+    values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(Config)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Parses the flags, calls ``main`` and exits: 0, or 1 after one line on standard error."""
+    logging.set_verbosity(logging.WARNING)  # absl's libraries, TFDS among them, log as information what is ours to say.
+    app.run(lambda _: _call(main), flags_parser=_parse_flags)
+
+
+def _call(main: Callable[[], None]) -> None:
+    try:
+        main()
+    except UserError as error:
+        _exit(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        _exit(
+            f"cannot write: {error}. Nothing that was finished is lost; make room or choose another folder, and repeat"
+        )
+
+
+def _parse_flags(arguments: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(arguments)
+    except flags.Error as error:
+        _exit(" ".join(str(error).split()))
+    if rest[1:]:
+        _exit(f"expected flags only, such as --dataset=mnist. Received: {' '.join(rest[1:])}")
+    return rest
+
+
+def _exit(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _describe(field: dataclasses.Field) -> str:
+    rules = field.metadata
+    if field.name == "preset":
+        return f"{rules['description']} One of: {', '.join(PRESETS)}."
+    limits = [
+        f"{word} {rules[rule]}"
+        for rule, word in (("minimum", "at least"), ("above", "above"), ("maximum", "at most"), ("below", "below"))
+        if rules[rule] is not None
+    ]
+    if rules["choices"]:
+        limits.append(f"one of: {', '.join(rules['choices'])}")
+    return f"{rules['description']} [{', '.join(limits)}]" if limits else rules["description"]

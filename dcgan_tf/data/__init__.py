@@ -1,0 +1,1 @@
+"""Where images come from and how a batch is made: sources -> prepare, once -> batches."""

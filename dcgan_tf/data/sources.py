@@ -1,0 +1,168 @@
+"""TensorFlow Datasets as a source of images: bundled, found on disk, from a manual folder, or downloaded."""
+
+import dataclasses
+import difflib
+import os
+import pathlib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import numpy as np
+
+from dcgan_tf.config import Config
+from dcgan_tf.errors import UserError
+
+BUNDLED_MNIST = pathlib.Path(__file__).parent / "mnist"
+NETWORK_CHECK_SECONDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set that is known, but not necessarily on disk yet.
+
+    Attributes:
+        full_name: name, configuration and version, such as ``mnist/3.0.1``.
+        height, width: pixels of every image, or None where they differ.
+        channels: 1 or 3.
+        class_names: names of the labels 0, 1, ...; empty where there are none.
+    """
+
+    full_name: str
+    height: int | None
+    width: int | None
+    channels: int
+    class_names: tuple[str, ...]
+    _builder: object
+    _config: Config
+
+    def count(self) -> int:
+        """Images in the split, once prepared."""
+        try:
+            return self._builder.info.splits[self._config.split].num_examples
+        except (KeyError, ValueError) as error:
+            raise UserError(
+                f"--split: {self._config.dataset} has no split {self._config.split!r}. "
+                f"Expected one of: {', '.join(self._builder.info.splits)}, or a part such as train[:5000] "
+                f"({_first_line(error)})"
+            ) from None
+
+    def count_if_known(self) -> int | None:
+        """`count`, or None before the data set was ever prepared."""
+        return self.count() if self._builder.is_prepared() else None
+
+    def prepare(self) -> None:
+        """Makes sure that the data set is on disk: downloads nothing that `data_dir` or a manual folder holds.
+
+        Raises:
+            UserError: no network, a damaged file, no room.
+        """
+        import tensorflow_datasets as tfds
+
+        if self._builder.is_prepared():
+            return
+        manual_dir = _manual_dir(self._config)
+        missing = [
+            url
+            for url, url_info in self._builder.url_infos.items()
+            if not (manual_dir and url_info.filename and (manual_dir / url_info.filename).is_file())
+        ]
+        if missing:
+            _check_network(missing[0], self._config.dataset)
+        # TFDS caches extracted files by name alone, and MNIST and Fashion-MNIST use the same names: with a common
+        # folder the second would silently hold the images of the first.
+        download_dir = pathlib.Path(self._builder.data_dir).parents[self.full_name.count("/")] / "downloads"
+        try:
+            self._builder.download_and_prepare(
+                download_dir=download_dir / self._builder.name,
+                download_config=tfds.download.DownloadConfig(manual_dir=manual_dir),
+            )
+        except tfds.download.NonMatchingChecksumError as error:
+            where = manual_dir if manual_dir and not missing else download_dir
+            raise UserError(
+                f"--dataset={self._config.dataset}: a file in '{where}' is damaged or not the original: "
+                f"{_first_line(error)} Replace it with the original and repeat"
+            ) from None
+        except AssertionError as error:
+            raise UserError(
+                f"--dataset={self._config.dataset}: its files must be fetched by hand and named with --manual_dir: "
+                f"{_first_line(error)}"
+            ) from None
+
+    def examples(self) -> Iterator[tuple[np.ndarray, int]]:
+        """Yields (image uint8 [height, width, channels], label or -1) of the split, always in the same order."""
+        import tensorflow_datasets as tfds
+
+        dataset = self._builder.as_dataset(
+            split=self._config.split,
+            shuffle_files=False,
+            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+        )
+        for example in tfds.as_numpy(dataset):
+            yield example["image"], int(example["label"]) if self.class_names else -1
+
+
+def find_source(config: Config) -> Source:
+    """Looks up ``config.dataset`` without preparing it.
+
+    Raises:
+        UserError: there is no such data set, or it holds no images of one or three channels.
+    """
+    import tensorflow_datasets as tfds
+
+    name = config.dataset
+    try:
+        builder = tfds.builder(name, data_dir=config.data_dir or None)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError) as error:
+        known = tfds.list_builders(with_community_datasets=False)
+        if name.split("/")[0].split(":")[0] in known:
+            raise UserError(f"--dataset: cannot use {name!r}: {_first_line(error)}") from None
+        near = difflib.get_close_matches(name, known, n=3) or ["mnist", "fashion_mnist", "cifar10"]
+        raise UserError(
+            f"--dataset: unknown data set {name!r}. Near it are: {', '.join(near)}. "
+            "Expected a name from https://www.tensorflow.org/datasets/catalog"
+        ) from None
+    features = builder.info.features
+    image = dict(features.items()).get("image")
+    if not isinstance(image, tfds.features.Image) or image.shape[-1] not in (1, 3):
+        raise UserError(
+            f"--dataset: expected a data set with an 'image' of 1 or 3 channels. {name!r} has: {', '.join(features)}"
+        )
+    has_classes = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
+    return Source(
+        full_name=builder.info.full_name,
+        height=image.shape[0],
+        width=image.shape[1],
+        channels=image.shape[-1],
+        class_names=tuple(features["label"].names or ()) if has_classes else (),
+        _builder=builder,
+        _config=config,
+    )
+
+
+def _manual_dir(config: Config) -> pathlib.Path | None:
+    if not config.manual_dir:
+        return BUNDLED_MNIST if config.dataset.split(":")[0] == "mnist" else None
+    manual_dir = pathlib.Path(config.manual_dir).expanduser()
+    if not manual_dir.is_dir():
+        raise UserError(f"--manual_dir: expected a folder with the data set's files. Received: '{config.manual_dir}'")
+    return manual_dir
+
+
+def _check_network(url: str, dataset: str) -> None:
+    """TFDS itself retries for minutes before it says that there is no network."""
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=NETWORK_CHECK_SECONDS).close()
+    except urllib.error.HTTPError:
+        pass  # The server answered: what it thinks of HEAD does not matter.
+    except OSError as error:
+        raise UserError(
+            f"--dataset={dataset}: it is not on disk, and {url} cannot be reached ({getattr(error, 'reason', error)}). "
+            "Connect to the network, name a folder with its original files with --manual_dir, "
+            "or a --data_dir where TFDS has prepared it"
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split(os.linesep)[0]

@@ -1,0 +1,46 @@
+"""What ``--dry_run`` prints: everything that a run would be, without preparing data or training."""
+
+import dataclasses
+
+from dcgan_tf.config import Config
+from dcgan_tf.data.prepare import resolve
+from dcgan_tf.data.sources import find_source
+from dcgan_tf.gan import GAN
+from dcgan_tf.models import costs, plan
+
+
+def describe(config: Config) -> None:
+    """Prints the settled configuration, both models with their cost, the data's shape and a memory estimate."""
+    source = find_source(config)
+    config = resolve(config, source)
+    gan = GAN(config)
+    height, width = config.height_and_width
+    count = source.count_if_known()
+    image_bytes = height * width * int(config.channels)
+
+    print_config(config)
+    for network in (gan.generator, gan.discriminator):
+        print()
+        network.summary()
+        flops = costs.count_flops(network)
+        print(f"{network.name}: {network.count_params():,} parameters, {flops / 1e6:.1f} MFLOP an image forward")
+    print()
+    print(
+        f"data: {source.full_name} [{config.split}], {count or 'unknown (not prepared yet)'} images, "
+        f"uint8 {height}x{width}x{config.channels}, {image_bytes} bytes an image"
+    )
+    if config.architecture == "dcgan":
+        print(f"blocks: {plan.plan_blocks(height, width)} pixels")
+    print(
+        f"train step: {costs.step_flops(gan.generator, gan.discriminator, config) / 1e9:.1f} GFLOP, "
+        f"batch {config.batch_size}"
+    )
+    memory = costs.estimate_memory(gan.generator, gan.discriminator, config, (count or 0) * image_bytes)
+    print(f"memory: about {memory / 2**20:,.0f} MiB")
+    print("dry run: nothing was prepared, trained or written")
+
+
+def print_config(config: Config) -> None:
+    """One setting a line, as the flags that would set it."""
+    for name, value in dataclasses.asdict(config).items():
+        print(f"  --{name}={str(value).lower() if isinstance(value, bool) else value}")

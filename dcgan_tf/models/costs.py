@@ -1,0 +1,58 @@
+"""What a network costs, counted from its layers: arithmetic and memory, before anything is trained."""
+
+import math
+
+import keras
+
+from dcgan_tf.config import Config
+
+BYTES_PER_FLOAT = 4
+# TensorFlow with its libraries, before any model: measured on Linux with TensorFlow 2.21.
+FRAMEWORK_BYTES = 700 * 2**20
+
+
+def count_flops(model: keras.Model) -> int:
+    """Floating-point operations of one forward pass for one image, a multiply-add counted as two.
+
+    Counts the matrix products (dense, convolution, transposed convolution): all but a few percent of the work.
+    """
+    return sum(_layer_flops(layer) for layer in model.layers)
+
+
+def count_activations(model: keras.Model) -> int:
+    """Numbers in the outputs of all layers, for one image."""
+    return sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
+
+
+def step_flops(generator: keras.Model, discriminator: keras.Model, config: Config) -> int:
+    """Floating-point operations of one train step.
+
+    A backward pass costs about twice its forward pass; half of that where it only passes through the
+    discriminator on its way to the generator.
+    """
+    generator_passes = 3 + config.fresh_noise
+    discriminator_passes = 3 + 3 + 2
+    each = generator_passes * count_flops(generator) + discriminator_passes * count_flops(discriminator)
+    return config.batch_size * each
+
+
+def estimate_memory(generator: keras.Model, discriminator: keras.Model, config: Config, data_bytes: int) -> int:
+    """Bytes of resident memory while training: an estimate to plan with, not a bound.
+
+    The framework; weights with gradients, Adam's two moments and the moving average; the activations that the
+    backward passes need, with as much again for gradients and work space; and the mapped images.
+    """
+    weights = 5 * generator.count_params() + 4 * discriminator.count_params()
+    activations = 2 * config.batch_size * (count_activations(generator) + 2 * count_activations(discriminator))
+    return FRAMEWORK_BYTES + BYTES_PER_FLOAT * (weights + activations) + data_bytes
+
+
+def _layer_flops(layer: keras.Layer) -> int:
+    match layer:
+        case keras.layers.Dense():
+            return 2 * layer.kernel.shape[0] * layer.units
+        case keras.layers.Conv2DTranspose():  # Each input pixel meets the whole kernel.
+            return 2 * math.prod(layer.kernel.shape) * math.prod(layer.input.shape[1:3])
+        case keras.layers.Conv2D():  # Each output pixel meets the whole kernel.
+            return 2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
+    return 0

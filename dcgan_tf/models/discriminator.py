@@ -1,0 +1,73 @@
+"""Image in [-1, 1] -> one logit: above zero for real, below for fake."""
+
+import keras
+
+from dcgan_tf.config import Config, parse_filters
+from dcgan_tf.models import plan
+from dcgan_tf.models.layers import LayerFactory, block_filters
+
+
+def build_discriminator(config: Config, *, seed: int, dtype: str = "float32") -> keras.Model:
+    """Builds the discriminator of Radford et al. 2015 (arXiv 1511.06434), or the fully connected one it replaced.
+
+    Convolutions of stride 2 with LeakyReLU, BatchNorm after all but the first, and no hidden fully connected layer.
+
+    Args:
+        config: image size, channels, widths and choices.
+        seed: of the initial weights.
+        dtype: Keras dtype policy of the hidden layers.
+
+    Returns:
+        A functional model: float32 [N, height, width, channels] in [-1, 1] -> logits float32 [N, 1].
+
+    Raises:
+        UserError: the list of filters does not fit the image size.
+    """
+    layers = LayerFactory(config, seed, dtype)
+    image = keras.Input((*config.height_and_width, int(config.channels)), name="image")
+    build = _build_convolutional if config.architecture == "dcgan" else _build_fully_connected
+    features = build(config, layers, image)
+    logits = layers.dense(1, dtype="float32", name="logits")(features)
+    return keras.Model(image, logits, name="discriminator")
+
+
+def build_outputs(discriminator: keras.Model) -> keras.Model:
+    """What users of a trained discriminator ask for, of which training needs the logits alone.
+
+    Args:
+        discriminator: as `build_discriminator` makes it. Its weights are shared, not copied.
+
+    Returns:
+        A functional model: image -> {"logits": [N], "probability": [N] in (0, 1) that the image is real,
+        "features": [N, F], the input of the last layer}, all float32.
+    """
+    logits = keras.layers.Reshape((), name="logit")(discriminator.output)
+    features = keras.layers.Activation("linear", dtype="float32")(discriminator.get_layer("logits").input)
+    outputs = {"logits": logits, "probability": keras.ops.sigmoid(logits), "features": features}
+    return keras.Model(discriminator.input, outputs, name="discriminator_outputs")
+
+
+def _build_convolutional(config: Config, layers: LayerFactory, image: keras.KerasTensor) -> keras.KerasTensor:
+    blocks = plan.plan_blocks(*config.height_and_width)
+    x = image
+    for number, filters in enumerate(
+        block_filters("discriminator_filters", config.discriminator_filters, blocks.blocks), start=1
+    ):
+        is_first = number == 1
+        x = layers.downsample(filters, use_bias=is_first, name=f"block_{number}")(x)
+        if not is_first:  # The first must see the images' own mean and contrast: fakes may differ in just that.
+            x = layers.batch_norm(f"block_{number}_norm")(x)
+        x = layers.leaky_relu(f"block_{number}_leaky_relu")(x)
+        x = layers.dropout(x, f"block_{number}_dropout")
+    if config.discriminator_head == "average_pool":
+        return keras.layers.GlobalAveragePooling2D(name="average_pool")(x)
+    return keras.layers.Flatten(name="flatten")(x)
+
+
+def _build_fully_connected(config: Config, layers: LayerFactory, image: keras.KerasTensor) -> keras.KerasTensor:
+    x = keras.layers.Flatten(name="flatten")(image)
+    for number, units in enumerate(parse_filters("discriminator_filters", config.discriminator_filters), start=1):
+        x = layers.dense(units, name=f"hidden_{number}")(x)
+        x = layers.leaky_relu(f"hidden_{number}_leaky_relu")(x)
+        x = layers.dropout(x, f"hidden_{number}_dropout")
+    return x

@@ -1,0 +1,113 @@
+"""What the generator and the discriminator share: initial weights, normalisation, ways to upsample, widths."""
+
+import keras
+
+from dcgan_tf.config import Config, parse_filters
+from dcgan_tf.errors import UserError
+
+DCGAN_INITIAL_DEVIATION = 0.02
+
+
+class LayerFactory:
+    """Makes layers with the rules that hold for a whole network.
+
+    The weights are drawn from N(0, 0.02) as in the DCGAN paper, or Glorot uniform for the fully connected pair,
+    where nothing (no BatchNorm) would bring the tiny signals of N(0, 0.02) back to scale.
+
+    Args:
+        config: sizes and choices.
+        seed: of the initial weights of this network.
+        dtype: Keras dtype policy of the hidden layers. The layers that make images or logits use float32.
+    """
+
+    def __init__(self, config: Config, seed: int, dtype: str) -> None:
+        self._config = config
+        self._dtype = dtype
+        self._seed = keras.random.SeedGenerator(seed)
+
+    def dense(self, units: int, *, use_bias: bool = True, dtype: str | None = None, name: str) -> keras.Layer:
+        return keras.layers.Dense(
+            units, use_bias=use_bias, kernel_initializer=self._initializer(), dtype=dtype or self._dtype, name=name
+        )
+
+    def downsample(self, filters: int, *, use_bias: bool, name: str) -> keras.Layer:
+        """A convolution of stride 2: the network learns its own downsampling, there is no pooling."""
+        return keras.layers.Conv2D(
+            filters,
+            self._config.kernel_size,
+            strides=2,
+            padding="same",
+            use_bias=use_bias,
+            kernel_initializer=self._initializer(),
+            dtype=self._dtype,
+            name=name,
+        )
+
+    def upsample(
+        self, x: keras.KerasTensor, filters: int, *, use_bias: bool, dtype: str | None = None, name: str
+    ) -> keras.KerasTensor:
+        """Doubles height and width, by a transposed convolution or by resizing and a convolution of stride 1.
+
+        A transposed convolution whose kernel is no multiple of its stride covers some pixels more often than their
+        neighbours and draws checkerboards (Odena et al. 2016, distill.pub/2016/deconv-checkerboard).
+        """
+        method = self._config.upsampling
+        options = {
+            "filters": filters,
+            "kernel_size": self._config.kernel_size,
+            "padding": "same",
+            "use_bias": use_bias,
+            "kernel_initializer": self._initializer(),
+            "dtype": dtype or self._dtype,
+            "name": name,
+        }
+        if method == "transposed":
+            return keras.layers.Conv2DTranspose(strides=2, **options)(x)
+        resized = keras.layers.UpSampling2D(2, interpolation=method, dtype=self._dtype, name=f"{name}_resize")(x)
+        return keras.layers.Conv2D(**options)(resized)
+
+    def batch_norm(self, name: str) -> keras.Layer:
+        return keras.layers.BatchNormalization(
+            momentum=self._config.batchnorm_momentum, epsilon=1e-5, dtype=self._dtype, name=name
+        )
+
+    def leaky_relu(self, name: str) -> keras.Layer:
+        return keras.layers.LeakyReLU(self._config.leaky_slope, dtype=self._dtype, name=name)
+
+    def dropout(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        if not self._config.dropout:
+            return x
+        return keras.layers.Dropout(self._config.dropout, seed=0, dtype=self._dtype, name=name)(x)
+
+    def _initializer(self) -> keras.Initializer:
+        if self._config.architecture == "mlp":
+            return keras.initializers.GlorotUniform(seed=self._seed)
+        return keras.initializers.RandomNormal(stddev=DCGAN_INITIAL_DEVIATION, seed=self._seed)
+
+
+def block_filters(name: str, text: str, blocks: int) -> tuple[int, ...]:
+    """Filters of each of a network's ``blocks`` feature maps.
+
+    One number belongs to the map nearest to the image and doubles with each map away from it. Several numbers are
+    taken as they are, in the order of the network.
+
+    Args:
+        name: the flag, ``generator_filters`` (from z to the image) or ``discriminator_filters`` (from the image on).
+        text: its value.
+        blocks: how many feature maps there are.
+
+    Returns:
+        Filters in the order of the network.
+
+    Raises:
+        UserError: not as many numbers as blocks.
+    """
+    filters = parse_filters(name, text)
+    if len(filters) == 1:
+        doubled = tuple(filters[0] << block for block in range(blocks))
+        return doubled[::-1] if name == "generator_filters" else doubled
+    if len(filters) != blocks:
+        raise UserError(
+            f"--{name}: this image size has {blocks} blocks: expected one number, or {blocks}. Received: {text!r}"
+        )
+    return filters

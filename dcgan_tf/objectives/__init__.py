@@ -1,0 +1,1 @@
+"""Objectives see logits and images only, never the inside of a model."""

@@ -1,0 +1,44 @@
+"""Makes images with a trained generator: python -m dcgan_tf.sample --run_dir=runs/000-mnist --num=64 --out=grid.png"""
+
+import pathlib
+
+from absl import flags
+
+from dcgan_tf import command_line, runs
+from dcgan_tf.errors import UserError
+
+RUN_DIR = flags.DEFINE_string("run_dir", "", "Folder of the run to sample from.")
+NUM = flags.DEFINE_integer("num", 64, "How many images, of the seeds --seed, --seed + 1, and so on.")
+SEED = flags.DEFINE_integer("seed", 0, "Seed of the first image. The same seed always gives the same image.")
+OUT = flags.DEFINE_string("out", "samples.png", "The PNG file of the grid; with --separate, a folder.")
+SEPARATE = flags.DEFINE_boolean("separate", False, "Write one file an image, <seed>.png, in place of a grid.")
+
+
+def main() -> None:
+    run = runs.load_run(RUN_DIR.value)
+    if NUM.value < 1:
+        raise UserError(f"--num: expected at least 1. Received: {NUM.value}")
+    if SEED.value < 0:
+        raise UserError(f"--seed: expected at least 0. Received: {SEED.value}")
+    out = pathlib.Path(OUT.value)
+    if not SEPARATE.value and out.suffix.lower() != ".png":
+        raise UserError(f"--out: expected a file that ends in .png, or --separate and a folder. Received: '{out}'")
+
+    from dcgan_tf.checkpoints import load_gan
+    from dcgan_tf.sampling import generate, make_grid, save_png
+
+    gan, step = load_gan(run)
+    seeds = range(SEED.value, SEED.value + NUM.value)
+    images = generate(gan.ema_generator, seeds)
+    if SEPARATE.value:
+        out.mkdir(parents=True, exist_ok=True)
+        for seed, image in zip(seeds, images, strict=True):
+            save_png(image, out / f"{seed:08d}.png")
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_png(make_grid(images), out)
+    print(f"Wrote {NUM.value} images of step {step}, seeds {seeds[0]} to {seeds[-1]}, to {out}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,110 @@
+"""From seeds to latents to images, and from images to grids, PNG files and GIFs."""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw
+
+from dcgan_tf.gan import to_uint8
+
+# Every call of the generator has this many rows: results can differ by rounding with the number of rows they are
+# computed in, and the same seed shall give the same image whatever else was asked for.
+ROWS_PER_CALL = 32
+GRID_SEEDS = range(64)
+GRID_MARGIN = 2
+# Tiles smaller than this are enlarged by a whole factor, so that a person can see them.
+SMALLEST_TILE = 48
+
+
+def latents_from_seeds(seeds: tf.Tensor, latent_dim: int) -> tf.Tensor:
+    """Normal latents, each a function of its own seed alone. Works eagerly, and in an exported graph.
+
+    Args:
+        seeds: int64 [N].
+        latent_dim: length of a latent.
+
+    Returns:
+        float32 [N, latent_dim].
+    """
+
+    def latent(seed: tf.Tensor) -> tf.Tensor:
+        key = tf.stack([seed, tf.zeros_like(seed)])
+        return tf.random.stateless_normal([latent_dim], seed=key, alg="philox")
+
+    return tf.map_fn(latent, seeds, fn_output_signature=tf.TensorSpec([latent_dim], tf.float32))
+
+
+def generate(generator: keras.Model, seeds: Sequence[int]) -> np.ndarray:
+    """Images of the given seeds, by BatchNorm's inference statistics.
+
+    Returns:
+        uint8 [len(seeds), height, width, channels]. An image depends on its own seed alone.
+    """
+    latent_dim = generator.input.shape[1]
+    parts = []
+    for start in range(0, len(seeds), ROWS_PER_CALL):
+        part = np.asarray(seeds[start : start + ROWS_PER_CALL], np.int64)
+        padded = np.pad(part, (0, ROWS_PER_CALL - len(part)))
+        images = to_uint8(generator(latents_from_seeds(padded, latent_dim), training=False))
+        parts.append(images.numpy()[: len(part)])
+    return np.concatenate(parts)
+
+
+def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Lays images out row by row on white, nearly square unless ``columns`` is given.
+
+    Args:
+        images: uint8 [N, height, width, 1 or 3].
+
+    Returns:
+        uint8 [grid height, grid width, 1 or 3].
+    """
+    count, height, width, channels = images.shape
+    columns = columns or int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    factor = -(-SMALLEST_TILE // min(height, width))
+    tiles = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    pitch_y, pitch_x = factor * height + GRID_MARGIN, factor * width + GRID_MARGIN
+    grid = np.full((rows * pitch_y + GRID_MARGIN, columns * pitch_x + GRID_MARGIN, channels), 255, np.uint8)
+    for index, tile in enumerate(tiles):
+        top = GRID_MARGIN + index // columns * pitch_y
+        left = GRID_MARGIN + index % columns * pitch_x
+        grid[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return grid
+
+
+def save_png(image: np.ndarray, path: pathlib.Path) -> None:
+    """Writes uint8 [height, width, 1 or 3] as PNG, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    _to_picture(image).save(temporary, format="PNG")
+    os.replace(temporary, path)
+
+
+def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathlib.Path, milliseconds: int) -> None:
+    """Joins grids into a GIF that repeats, a caption below each, the last one shown longer.
+
+    Args:
+        grids: PNG files of one size.
+        captions: a line for each.
+        path: of the GIF.
+        milliseconds: each frame is shown.
+    """
+    frames = []
+    for grid, caption in zip(grids, captions, strict=True):
+        with Image.open(grid) as picture:
+            frame = Image.new(picture.mode, (picture.width, picture.height + 16), "white")
+            frame.paste(picture)
+        ImageDraw.Draw(frame).text((GRID_MARGIN, picture.height + 2), caption, fill="black")
+        frames.append(frame)
+    durations = [milliseconds] * (len(frames) - 1) + [2000]
+    temporary = path.with_name(f".{path.name}.tmp")
+    frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    os.replace(temporary, path)
+
+
+def _to_picture(image: np.ndarray) -> Image.Image:
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)

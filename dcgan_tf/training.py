@@ -1,0 +1,202 @@
+"""The training loop: from a configuration to an exported generator."""
+
+import os
+import shlex
+import signal
+import time
+from types import FrameType
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from dcgan_tf import runs
+from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.config import Config
+from dcgan_tf.data.batches import make_batches
+from dcgan_tf.data.prepare import prepare
+from dcgan_tf.dry_run import print_config
+from dcgan_tf.errors import UserError
+from dcgan_tf.gan import GAN
+from dcgan_tf.sampling import GRID_SEEDS, generate, make_grid, save_png
+from dcgan_tf.summaries import Summaries, save_curves, save_training_gif
+from export.saved_model import export_gan
+
+
+def train(config: Config, run_dir: str) -> None:
+    """Trains, or resumes, until ``config.steps``, and exports the generator.
+
+    Args:
+        config: validated; ``auto`` values are settled here from the data.
+        run_dir: the run's folder, empty for a new one.
+
+    Raises:
+        UserError: anything that the user can mend, from an unknown data set to a loss that became NaN.
+    """
+    # ---- Device: the same seed gives the same weights, bit for bit, on the same machine.
+    tf.config.experimental.enable_op_determinism()
+    print(f"Training on {_describe_device(config)}")
+
+    # ---- Data and networks: all that can be wrong with them shows before the run directory is touched.
+    config, data = prepare(config)
+    gan = GAN(config)
+
+    with runs.open_run(run_dir, config) as run, Interruption() as interruption:
+        # ---- Restore.
+        print(f"Run directory: {run.directory}\nConfiguration:")
+        print_config(config)
+        checkpoints = Checkpoints(run.checkpoints, gan.checkpoint(), config.keep_checkpoints)
+        first = checkpoints.restore() or 0
+        checkpoints.discard_after(first)
+        if first > config.steps:
+            raise UserError(
+                f"--steps: the run is at step {first} already, it cannot end sooner. Received: {config.steps}"
+            )
+        if first == config.steps and any(run.saved_model.glob("[0-9]*")):
+            print(f"This run is complete: {first} of {config.steps} steps. To train on, give a larger --steps.")
+            return
+        resume_command = f"python train.py --run_dir={shlex.quote(str(run.directory))}"
+        if first:
+            print(f"Resuming at step {first}.")
+
+        # ---- Loop.
+        batches = iter(make_batches(data, config.batch_size, config.seed, first, config.steps))
+        step, timed_steps, timed_seconds = first, 0, 0.0
+        print("Compiling the train step ...", flush=True)
+        with Summaries(run, first) as summaries, _progress_bar(first, config.steps) as progress:
+            if not first:
+                summaries.start(gan, data.images[: len(GRID_SEEDS)])
+                summaries.samples(0, gan)
+            while step < config.steps:
+                call_start = time.perf_counter()
+                metrics, gradient_norms = gan.train_steps(batches, tf.constant(_next_stop(step, config) - step))
+                values = {name: float(value) for name, value in metrics.items()}
+                done = int(gan.step) - step
+                # The first call compiles: its time says nothing about speed.
+                if step > first:
+                    timed_seconds += time.perf_counter() - call_start
+                    timed_steps += done
+                step += done
+                _stop_at_nan(gan, values, gradient_norms, checkpoints)
+
+                progress.update(done)
+                progress.set_postfix(
+                    {"loss D": f"{values['loss/discriminator']:.3f}", "loss G": f"{values['loss/generator']:.3f}"}
+                    | ({"images/s": f"{timed_steps * config.batch_size / timed_seconds:.0f}"} if timed_steps else {}),
+                    refresh=False,
+                )
+                if _is_due(step, config.log_every, config):
+                    values |= _weight_norms(gan)
+                    if timed_steps:
+                        values["perf/steps_per_sec"] = timed_steps / timed_seconds
+                        values["perf/images_per_sec"] = timed_steps * config.batch_size / timed_seconds
+                        timed_steps, timed_seconds = 0, 0.0
+                    summaries.scalars(step, values)
+                if _is_due(step, config.sample_every, config):
+                    summaries.samples(step, gan)
+                if _is_due(step, config.checkpoint_every, config) or interruption.requested:
+                    checkpoints.save(step)
+                if interruption.requested and step < config.steps:
+                    progress.close()
+                    print(f"Stopped at step {step} of {config.steps}, and saved. To resume:\n  {resume_command}")
+                    return
+
+        # ---- Finish.
+        print("Writing the curves, the GIF, the final grid and the export ...", flush=True)
+        save_curves(run)
+        save_training_gif(run)
+        save_png(make_grid(generate(gan.ema_generator, GRID_SEEDS)), run.directory / "final_grid.png")
+        saved_model = export_gan(gan, run.saved_model)
+        print(
+            f"Done: {config.steps} steps.\n"
+            f"  samples      {run.directory / 'final_grid.png'}\n"
+            f"  training     {run.directory / 'training.gif'}, {run.directory / 'curves.png'}\n"
+            f"  SavedModel   {saved_model}\n"
+            f"  TensorBoard  tensorboard --logdir={shlex.quote(str(run.tensorboard))} --samples_per_plugin images=0\n"
+            f"  more images  python -m dcgan_tf.sample --run_dir={shlex.quote(str(run.directory))} --num=64"
+        )
+
+
+class Interruption:
+    """Turns the first SIGINT or SIGTERM into a request to stop after the step; the second one acts as usual."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> "Interruption":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _request(self, number: int, _: FrameType | None) -> None:
+        self.requested = True
+        print(f"\n{signal.Signals(number).name}: finishing the step and saving ...", flush=True)
+        self.__exit__()
+
+
+def _next_stop(step: int, config: Config) -> int:
+    """Where the next call returns to Python: a function of the step alone, so a resumed run makes the same calls."""
+    intervals = (config.steps_per_call, config.log_every, config.sample_every, config.checkpoint_every)
+    return min(config.steps, *((step // every + 1) * every for every in intervals))
+
+
+def _is_due(step: int, every: int, config: Config) -> bool:
+    return step % every == 0 or step == config.steps
+
+
+def _progress_bar(first: int, steps: int) -> tqdm:
+    return tqdm(initial=first, total=steps, unit="step", mininterval=0.5, dynamic_ncols=True)
+
+
+def _weight_norms(gan: GAN) -> dict[str, float]:
+    return {
+        f"weight_norm/{network.name}": float(tf.linalg.global_norm([v.value for v in network.trainable_variables]))
+        for network in (gan.generator, gan.discriminator)
+    }
+
+
+def _stop_at_nan(
+    gan: GAN, values: dict[str, float], gradient_norms: dict[str, tf.Tensor], checkpoints: Checkpoints
+) -> None:
+    """Raises UserError where a loss or gradient is not finite, naming the first one in the order of the step."""
+    if all(np.isfinite(value) for value in values.values()):
+        return
+    suspects = {name: value for name, value in values.items() if name.startswith("loss/discriminator_")}
+    suspects |= _gradients_by_name(gan.discriminator, gradient_norms)
+    suspects |= {"loss/generator": values["loss/generator"]} | _gradients_by_name(gan.generator, gradient_norms)
+    name, value = next(((n, v) for n, v in suspects.items() if not np.isfinite(v)), ("a metric", float("nan")))
+    newest = max(checkpoints.steps(), default=None)
+    kept = f"The checkpoint of step {newest} is unharmed." if newest is not None else "No checkpoint was written yet."
+    raise UserError(
+        f"{name} became {value} at step {int(gan.step)}. {kept} Try a smaller --learning_rate_discriminator and "
+        "--learning_rate_generator"
+        + (", or training without --mixed_precision" if gan.config.mixed_precision else "")
+        + (", or --loss=non_saturating" if gan.config.loss == "minimax" else "")
+    )
+
+
+def _gradients_by_name(network: keras.Model, gradient_norms: dict[str, tf.Tensor]) -> dict[str, float]:
+    norms = gradient_norms[network.name].numpy()
+    return {
+        f"gradient of {network.name}/{variable.path}": float(norm)
+        for variable, norm in zip(network.trainable_variables, norms, strict=True)
+    }
+
+
+def _describe_device(config: Config) -> str:
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return f"{len(os.sched_getaffinity(0))} CPU cores (TensorFlow sees no GPU; TF_CPP_MIN_LOG_LEVEL=0 shows why)"
+    details = tf.config.experimental.get_device_details(gpus[0])
+    if config.mixed_precision and details.get("compute_capability", (8, 0)) < (8, 0):
+        raise UserError(
+            f"--mixed_precision: {details.get('device_name')} has no bfloat16 arithmetic (compute capability 8.0 or "
+            "later has). Leave it out"
+        )
+    return details.get("device_name", gpus[0].name)
