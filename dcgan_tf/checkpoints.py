@@ -69,7 +69,7 @@ class Checkpoints:
         for step in reversed(steps):
             try:
                 self._checkpoint.read(str(self._path(step) / PREFIX)).assert_consumed()
-            except (tf.errors.OpError, ValueError, AssertionError, OSError) as error:
+            except (tf.errors.OpError, OSError, LookupError, RuntimeError, ValueError, AssertionError) as error:
                 print(
                     f"The checkpoint of step {step} is damaged ({_reason(error)}): trying the one before.", flush=True
                 )

@@ -11,6 +11,8 @@ from absl import app, flags, logging
 from dcgan_tf.config import PRESETS, Config
 from dcgan_tf.errors import UserError
 
+flags.disclaim_key_flags()  # --help shows what the command itself asked for, so the flags count as the command's.
+
 
 def define_config_flags() -> None:
     """Defines one absl flag a field of `Config`, with its type, default, choices, range and description."""

@@ -5,6 +5,7 @@ import shlex
 import signal
 import time
 from types import FrameType
+from typing import Any
 
 import keras
 import numpy as np
@@ -123,7 +124,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
         for number in (signal.SIGINT, signal.SIGTERM):

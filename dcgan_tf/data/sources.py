@@ -7,6 +7,7 @@ import pathlib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Source:
     width: int | None
     channels: int
     class_names: tuple[str, ...]
-    _builder: object
+    _builder: Any
     _config: Config
 
     def count(self) -> int:
@@ -58,6 +59,7 @@ class Source:
             UserError: no network, a damaged file, no room.
         """
         import tensorflow_datasets as tfds
+        from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
         if self._builder.is_prepared():
             return
@@ -77,7 +79,7 @@ class Source:
                 download_dir=download_dir / self._builder.name,
                 download_config=tfds.download.DownloadConfig(manual_dir=manual_dir),
             )
-        except tfds.download.NonMatchingChecksumError as error:
+        except NonMatchingChecksumError as error:
             where = manual_dir if manual_dir and not missing else download_dir
             raise UserError(
                 f"--dataset={self._config.dataset}: a file in '{where}' is damaged or not the original: "

@@ -1,0 +1,97 @@
+"""Shared by all tests: real data, a data folder of the session's own, and small configurations."""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from dcgan_tf.config import Config
+
+ROOT = pathlib.Path(__file__).parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+# Small enough that a test which trains takes seconds, with every part of the default run in it.
+SMALL = {
+    "split": "train[:256]",
+    "image_size": "16",
+    "channels": "1",
+    "batch_size": 16,
+    "latent_dim": 8,
+    "generator_filters": "8",
+    "discriminator_filters": "8",
+    "steps": 12,
+    "steps_per_call": 4,
+    "log_every": 4,
+    "sample_every": 8,
+    "checkpoint_every": 6,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_folders(tmp_path_factory):
+    """Keeps the tests out of the user's data folders, and lets them share what they prepare."""
+    folder = tmp_path_factory.mktemp("data")
+    variables = {"TFDS_DATA_DIR": str(folder / "tfds"), "XDG_CACHE_HOME": str(folder / "cache")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield folder
+
+
+@pytest.fixture
+def small_config():
+    """Makes a small complete configuration: `small_config(dropout=0.3)`."""
+    return lambda **changes: dataclasses.replace(Config(), **{**SMALL, **changes})
+
+
+@pytest.fixture
+def small_flags():
+    """The same as flags: `small_flags(dropout=0.3)`."""
+    return lambda **changes: [f"--{name}={value}" for name, value in {**SMALL, **changes}.items()]
+
+
+@pytest.fixture
+def command():
+    """Runs ``python ARGUMENTS`` from the project's root: `command("train.py", "--steps=0")`."""
+
+    def run(*arguments, environment=None, **options):
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=options.pop("cwd", ROOT),
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=options.pop("timeout", 240),
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Finds a file or folder of real data kept beside the project; skips where it is absent, but not in CI."""
+
+    def find(name):
+        path = SHARED_DATA / name
+        if not path.exists():
+            message = f"needs the real data {name} beside the project, in {SHARED_DATA.relative_to(ROOT.parent)}"
+            if os.environ.get("DCGAN_TF_REQUIRE_REAL_DATA"):
+                pytest.fail(message)
+            pytest.skip(message)
+        return path
+
+    return find
+
+
+def one_line(result):
+    """The single error line of a command that failed for a reason the user can mend."""
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, result.stderr
+    assert result.stderr.rstrip().endswith(errors[0]), "the error is not the last thing said"
+    return errors[0]

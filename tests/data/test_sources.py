@@ -1,0 +1,112 @@
+import gzip
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from dcgan_tf.config import make_config
+from dcgan_tf.data import sources
+from dcgan_tf.data.prepare import prepare
+from dcgan_tf.errors import UserError
+
+
+def read_images(path):
+    """The images of an original MNIST-format file: 16 bytes of header, then one byte a pixel."""
+    with gzip.open(path) as file:
+        return np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28, 1)
+
+
+def same_images(first, second):
+    """Equal as sets: TFDS shuffles what it prepares."""
+    return sorted(map(bytes, first)) == sorted(map(bytes, second))
+
+
+def test_bundled_mnist_is_mnist():
+    config, data = prepare(make_config({}))
+    assert (config.image_size, config.channels) == ("28", "1")
+    assert data.source == "mnist/3.0.1"
+    assert data.class_names == tuple("0123456789")
+    assert np.bincount(data.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert same_images(data.images, read_images(sources.BUNDLED_MNIST / "train-images-idx3-ubyte.gz"))
+
+
+def test_bundled_files_are_the_originals(real_data):
+    for original in real_data("mnist").glob("*.gz"):
+        assert (sources.BUNDLED_MNIST / original.name).read_bytes() == original.read_bytes()
+
+
+def test_fashion_mnist_holds_clothes_after_mnist_was_prepared_beside_it(real_data):
+    prepare(make_config({"split": "test"}))
+    originals = real_data("fashion_mnist")
+    config = make_config({"dataset": "fashion_mnist", "manual_dir": str(originals), "split": "test"})
+    _, data = prepare(config)
+    assert data.class_names[:3] == ("T-shirt/top", "Trouser", "Pullover")
+    assert same_images(data.images, read_images(originals / "t10k-images-idx3-ubyte.gz"))
+    assert not same_images(data.images, read_images(sources.BUNDLED_MNIST / "t10k-images-idx3-ubyte.gz"))
+
+
+def test_prepared_copy_is_used_without_any_file(data_folders, tmp_path):
+    prepare(make_config({}))  # A TFDS copy is in the session's data folder now.
+    config = make_config(
+        {"data_dir": str(data_folders / "tfds"), "manual_dir": str(tmp_path), "cache_dir": str(tmp_path)}
+    )
+    _, data = prepare(config)
+    assert len(data.images) == 60_000
+
+
+def test_truncated_file_is_named(tmp_path):
+    manual = shutil.copytree(sources.BUNDLED_MNIST, tmp_path / "manual")
+    file = manual / "train-images-idx3-ubyte.gz"
+    file.write_bytes(file.read_bytes()[:5_000_000])
+    config = make_config({"manual_dir": str(manual), "data_dir": str(tmp_path), "cache_dir": str(tmp_path / "cache")})
+    with pytest.raises(UserError, match=r"manual' is damaged or not the original.*train-images-idx3-ubyte.gz"):
+        prepare(config)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_without_network_a_download_is_refused_within_seconds(tmp_path, monkeypatch):
+    # No name resolves through this proxy, so the outcome is the same on a machine that has a network.
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    config = make_config({"dataset": "cifar10", "data_dir": str(tmp_path)})
+    start = time.monotonic()
+    with pytest.raises(UserError, match=r"--dataset=cifar10: it is not on disk.*cannot be reached.*--manual_dir"):
+        prepare(config)
+    assert time.monotonic() - start < 15
+
+
+def test_answer_of_any_kind_counts_as_a_network(monkeypatch):
+    def answer(request, timeout):
+        raise sources.urllib.error.HTTPError(request.full_url, 403, "forbidden", {}, None)
+
+    monkeypatch.setattr(sources.urllib.request, "urlopen", answer)
+    sources._check_network("https://example.com/file", "any")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        ("mnits", "unknown data set 'mnits'. Near it are: .*mnist"),
+        ("no/such", "unknown data set"),
+        ("a b", "unknown data set"),
+        ("mnist/blue", "cannot use 'mnist/blue'"),
+        ("ag_news_subset", "expected a data set with an 'image'"),
+    ],
+)
+def test_unusable_data_set_is_one_line(dataset, expected):
+    with pytest.raises(UserError, match=expected) as error:
+        sources.find_source(make_config({"dataset": dataset}))
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_split_names_the_splits():
+    prepare(make_config({}))
+    with pytest.raises(UserError, match=r"--split.*'validation'.*test.*train"):
+        prepare(make_config({"split": "validation"}))
+
+
+def test_missing_manual_dir_is_named(tmp_path):
+    config = make_config({"manual_dir": str(tmp_path / "none"), "data_dir": str(tmp_path), "cache_dir": str(tmp_path)})
+    with pytest.raises(UserError, match="--manual_dir: expected a folder"):
+        prepare(config)

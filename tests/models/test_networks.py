@@ -1,0 +1,160 @@
+import keras
+import numpy as np
+import pytest
+
+from dcgan_tf.config import make_config
+from dcgan_tf.errors import UserError
+from dcgan_tf.models import costs
+from dcgan_tf.models.discriminator import build_discriminator, build_outputs
+from dcgan_tf.models.generator import build_generator
+from dcgan_tf.models.layers import block_filters
+
+
+def config(**changes):
+    return make_config(
+        {"image_size": "28", "channels": "1", "generator_filters": "8", "discriminator_filters": "4", **changes}
+    )
+
+
+def layers_of(network, kind):
+    return [layer for layer in network.layers if isinstance(layer, kind)]
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize(
+    ("size", "channels"), [("16", 1), ("28", 1), ("32", 3), ("64", 3), ("128", 3), ("48x96", 3), ("96x48", 1)]
+)
+def test_any_size_maps_latents_to_images_to_logits(size, channels, upsampling):
+    chosen = config(image_size=size, channels=str(channels), upsampling=upsampling, generator_filters="2")
+    generator, discriminator = build_generator(chosen, seed=0), build_discriminator(chosen, seed=1)
+    images = generator(np.random.default_rng(0).normal(size=(3, 100)).astype("float32"))
+    assert images.shape == (3, *chosen.height_and_width, channels)
+    assert np.abs(images).max() <= 1
+    assert discriminator(images).shape == (3, 1)
+
+
+def test_batchnorm_is_everywhere_but_at_the_image():
+    generator, discriminator = (
+        build_generator(config(image_size="64"), seed=0),
+        build_discriminator(config(image_size="64"), seed=0),
+    )
+    names = [layer.name for layer in generator.layers if "norm" in layer.name]
+    assert names == ["project_norm", "block_1_norm", "block_2_norm", "block_3_norm"]
+    assert [layer.name for layer in generator.layers[-2:]] == ["to_image", "image"]
+    names = [layer.name for layer in discriminator.layers if "norm" in layer.name]
+    assert names == ["block_2_norm", "block_3_norm", "block_4_norm"]
+
+
+def test_activations():
+    generator, discriminator = build_generator(config(), seed=0), build_discriminator(config(leaky_slope=0.3), seed=0)
+    assert len(layers_of(generator, keras.layers.ReLU)) == 2
+    assert generator.layers[-1].activation is keras.activations.tanh
+    slopes = [layer.negative_slope for layer in layers_of(discriminator, keras.layers.LeakyReLU)]
+    assert slopes == pytest.approx([0.3, 0.3])
+    assert discriminator.get_layer("logits").activation is keras.activations.linear
+
+
+def test_downsampling_is_by_strides_alone():
+    discriminator = build_discriminator(config(), seed=0)
+    assert all(layer.strides == (2, 2) for layer in layers_of(discriminator, keras.layers.Conv2D))
+    assert not layers_of(discriminator, keras.layers.MaxPooling2D)
+    assert not layers_of(discriminator, keras.layers.AveragePooling2D)
+
+
+@pytest.mark.parametrize("head", ["flatten", "average_pool"])
+def test_one_linear_layer_makes_the_logit(head):
+    discriminator = build_discriminator(config(discriminator_head=head), seed=0)
+    (dense,) = layers_of(discriminator, keras.layers.Dense)
+    assert dense.kernel.shape == ({"flatten": 7 * 7 * 8, "average_pool": 8}[head], 1)
+
+
+def test_upsampling_by_resizing_uses_stride_one():
+    generator = build_generator(config(upsampling="bilinear"), seed=0)
+    assert not layers_of(generator, keras.layers.Conv2DTranspose)
+    assert [layer.interpolation for layer in layers_of(generator, keras.layers.UpSampling2D)] == ["bilinear"] * 2
+    assert all(layer.strides == (1, 1) for layer in layers_of(generator, keras.layers.Conv2D))
+
+
+def test_initial_weights_are_normal_with_deviation_002():
+    kernel = build_generator(config(generator_filters="64"), seed=0).get_layer("project").kernel.numpy()
+    assert abs(kernel.mean()) < 2e-4
+    assert kernel.std() == pytest.approx(0.02, rel=0.01)
+    # 4.6 % of a normal distribution lies beyond two deviations; a truncated one has none there.
+    assert np.mean(np.abs(kernel) > 0.04) == pytest.approx(0.0455, rel=0.05)
+
+
+def test_initial_weights_follow_the_seed_and_differ_between_layers():
+    first, same, other = (build_discriminator(config(image_size="64"), seed=seed) for seed in (0, 0, 1))
+    for one, two, three in zip(
+        first.trainable_variables, same.trainable_variables, other.trainable_variables, strict=True
+    ):
+        np.testing.assert_array_equal(one, two)
+        if one.name == "kernel":
+            assert not np.array_equal(one, three)
+    flat = [variable.numpy().ravel()[:50] for variable in first.trainable_variables if variable.name == "kernel"]
+    assert all(not np.array_equal(flat[0], values) for values in flat[1:])
+
+
+def test_dropout_drops_in_training_only():
+    assert not layers_of(build_discriminator(config(), seed=0), keras.layers.Dropout)
+    discriminator = build_discriminator(config(dropout=0.5), seed=0)
+    assert [layer.rate for layer in layers_of(discriminator, keras.layers.Dropout)] == [0.5, 0.5]
+    images = np.random.default_rng(0).uniform(-1, 1, (8, 28, 28, 1)).astype("float32")
+    np.testing.assert_array_equal(discriminator(images, training=False), discriminator(images, training=False))
+    assert not np.array_equal(discriminator(images, training=True), discriminator(images, training=True))
+
+
+def test_filters():
+    assert block_filters("generator_filters", "64", 4) == (512, 256, 128, 64)
+    assert block_filters("discriminator_filters", "64", 4) == (64, 128, 256, 512)
+    assert block_filters("discriminator_filters", "128,128", 2) == (128, 128)
+    with pytest.raises(UserError, match=r"--discriminator_filters.*2 blocks.*Received: '1,2,3'"):
+        block_filters("discriminator_filters", "1,2,3", 2)
+    widths = [
+        layer.filters
+        for layer in layers_of(build_generator(config(image_size="64"), seed=0), keras.layers.Conv2DTranspose)
+    ]
+    assert widths == [32, 16, 8, 1]
+
+
+def test_mlp_pair():
+    chosen = make_config({"preset": "gan", "image_size": "28", "channels": "1"})
+    generator, discriminator = build_generator(chosen, seed=0), build_discriminator(chosen, seed=0)
+    assert [layer.units for layer in layers_of(generator, keras.layers.Dense)] == [256, 512, 1024, 784]
+    assert [layer.units for layer in layers_of(discriminator, keras.layers.Dense)] == [512, 256, 1]
+    assert generator(np.zeros((2, 100), "float32")).shape == (2, 28, 28, 1)
+    assert not layers_of(generator, keras.layers.BatchNormalization)
+
+
+def test_hidden_layers_follow_the_dtype_policy_and_ends_stay_float32():
+    for network in (
+        build_generator(config(), seed=0, dtype="mixed_bfloat16"),
+        build_discriminator(config(dropout=0.1), seed=0, dtype="mixed_bfloat16"),
+    ):
+        assert network.get_layer("block_1").compute_dtype == "bfloat16"
+        assert network.output.dtype == "float32"
+        assert all(variable.dtype == "float32" for variable in network.trainable_variables)
+
+
+def test_outputs_for_users_of_the_discriminator():
+    discriminator = build_discriminator(config(), seed=0)
+    images = np.random.default_rng(0).uniform(-1, 1, (5, 28, 28, 1)).astype("float32")
+    outputs = build_outputs(discriminator)(images)
+    logits = discriminator(images)[:, 0]
+    np.testing.assert_allclose(outputs["logits"], logits)
+    np.testing.assert_allclose(outputs["probability"], 1 / (1 + np.exp(-logits.numpy())), rtol=1e-5)
+    dense = discriminator.get_layer("logits")
+    np.testing.assert_allclose(outputs["features"] @ dense.kernel + dense.bias, logits[:, None], atol=1e-5)
+
+
+def test_parameters_and_flops_by_hand():
+    # 28x28x1, kernel 4, generator 16-8, discriminator 4-8, z of 100.
+    generator, discriminator = build_generator(config(), seed=0), build_discriminator(config(), seed=0)
+    project, block, image = 100 * 7 * 7 * 16, 16 * 16 * 8, 16 * 8 * 1
+    assert generator.count_params() == project + 4 * 16 + block + 4 * 8 + image + 1
+    assert costs.count_flops(generator) == 2 * (project + 7 * 7 * block + 14 * 14 * image)
+    first, second, logits = 16 * 1 * 4, 16 * 4 * 8, 7 * 7 * 8
+    assert discriminator.count_params() == first + 4 + second + 4 * 8 + logits + 1
+    assert costs.count_flops(discriminator) == 2 * (14 * 14 * first + 7 * 7 * second + logits)
+    both = 64 * (3 * costs.count_flops(generator) + 8 * costs.count_flops(discriminator))
+    assert costs.step_flops(generator, discriminator, config()) == both

@@ -1,0 +1,50 @@
+import pytest
+
+from dcgan_tf.models import plan
+
+
+@pytest.mark.parametrize(
+    ("size", "base", "blocks"),
+    [
+        ((16, 16), (4, 4), 2),
+        ((28, 28), (7, 7), 2),
+        ((32, 32), (4, 4), 3),
+        ((64, 64), (4, 4), 4),
+        ((128, 128), (4, 4), 5),
+        ((256, 256), (4, 4), 6),
+        ((48, 96), (6, 12), 3),
+        ((96, 48), (12, 6), 3),
+        ((20, 20), (5, 5), 2),
+    ],
+)
+def test_known_plans(size, base, blocks):
+    assert plan.plan_blocks(*size) == plan.BlockPlan(*base, blocks)
+
+
+def test_every_plan_reaches_its_size():
+    for height in range(16, 257, 4):
+        for width in range(16, 257, 4):
+            found = plan._find_plan(height, width)
+            if found:
+                assert (found.base_height << found.blocks, found.base_width << found.blocks) == (height, width)
+                assert min(found.base_height, found.base_width) in range(4, 8)
+
+
+@pytest.mark.parametrize(
+    ("size", "near"),
+    [((30, 30), "28 or 32"), ((1, 1), "16 or 20"), ((1000, 1000), "256 or 224"), ((48, 90), "48x88 or 48x96")],
+)
+def test_impossible_size_names_the_nearest(size, near):
+    with pytest.raises(ValueError, match=f"near it are {near}"):
+        plan.plan_blocks(*size)
+
+
+def test_sizes_are_read_and_written():
+    assert plan.parse_size("64") == (64, 64)
+    assert plan.parse_size("48X96") == (48, 96)
+    assert plan.format_size(64, 64) == "64"
+    assert plan.format_size(48, 96) == "48x96"
+    for text in ("", "x", "64x", "1x2x3", "6.4", "-64", "²"):
+        with pytest.raises(ValueError, match="such as 64"):
+            plan.parse_size(text)
+    assert str(plan.plan_blocks(28, 28)) == "7x7 -> 14x14 -> 28x28"

@@ -1,0 +1,91 @@
+import dataclasses
+
+import pytest
+
+from dcgan_tf import runs
+from dcgan_tf.config import Config
+from dcgan_tf.errors import UserError
+
+CONFIG = Config(image_size="28", channels="1")
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    with runs.open_run(str(tmp_path / "run"), CONFIG) as run:
+        return str(run.directory)
+
+
+def test_new_runs_are_numbered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for expected in ("000-mnist", "001-mnist"):
+        with runs.open_run("", CONFIG) as run:
+            assert run.directory.name == expected
+    with runs.open_run("", dataclasses.replace(CONFIG, dataset="lsun/bedroom")) as run:
+        assert run.directory.name == "002-lsun-bedroom"
+
+
+def test_reopened_run_keeps_its_settings(run_dir):
+    assert runs.configure(run_dir, {}) == CONFIG
+    assert runs.load_run(run_dir).config == CONFIG
+
+
+def test_same_command_is_accepted(run_dir):
+    assert runs.configure(run_dir, {"dataset": "mnist", "image_size": "auto", "steps": CONFIG.steps}) == CONFIG
+
+
+def test_length_and_intervals_may_change(run_dir):
+    assert runs.configure(run_dir, {"steps": 99_999, "log_every": 7}).steps == 99_999
+
+
+def test_changed_setting_is_refused_with_the_difference(run_dir):
+    with pytest.raises(UserError) as error:
+        runs.configure(run_dir, {"beta_1": 0.9, "seed": 3})
+    assert "--beta_1 is 0.5 there, 0.9 was asked for" in str(error.value)
+    assert "--seed is 0 there, 3 was asked for" in str(error.value)
+
+
+def test_changed_preset_is_refused(run_dir):
+    with pytest.raises(UserError, match="--preset is 'default' there, 'dcgan' was asked for"):
+        runs.configure(run_dir, {"preset": "dcgan"})
+
+
+def test_foreign_folder_is_refused_and_untouched(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    for attempt in (
+        lambda: runs.configure(str(tmp_path), {}),
+        lambda: runs.open_run(str(tmp_path), CONFIG).__enter__(),
+    ):
+        with pytest.raises(UserError, match="holds files, but no run"):
+            attempt()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_empty_folder_is_used(tmp_path):
+    with runs.open_run(str(tmp_path), CONFIG) as run:
+        assert (run.directory / "config.json").exists()
+
+
+def test_file_and_unwritable_place_are_refused(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(UserError, match="expected a folder"):
+        runs.configure(str(file), {})
+    with pytest.raises(UserError, match="cannot write to"):
+        runs.open_run(str(file / "run"), CONFIG).__enter__()
+
+
+def test_run_in_use_is_refused(run_dir):
+    with runs.open_run(run_dir, CONFIG), pytest.raises(UserError, match="in use by another process"):
+        runs.open_run(run_dir, CONFIG).__enter__()
+    with runs.open_run(run_dir, CONFIG):
+        pass
+
+
+def test_folder_of_a_run_killed_before_its_configuration_is_used(tmp_path):
+    (tmp_path / ".lock").write_text("")
+    assert runs.configure(str(tmp_path), {}) == Config()
+
+
+def test_load_run_needs_a_run(tmp_path):
+    with pytest.raises(UserError, match=r"expected a folder made by train\.py"):
+        runs.load_run(tmp_path)

@@ -1,0 +1,278 @@
+"""The main job from end to end, with real faults, in processes of their own."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from dcgan_tf import runs, training
+from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf.errors import UserError
+from dcgan_tf.gan import METRICS
+from dcgan_tf.summaries import read_metrics, sample_grids
+from tests.conftest import ROOT, one_line
+
+
+def checkpoint_values(run_dir, step):
+    reader = tf.train.load_checkpoint(str(pathlib.Path(run_dir) / "checkpoints" / f"step-{step:08d}" / "checkpoint"))
+    # The object graph holds names that Keras numbers by what else the process has made.
+    names = reader.get_variable_to_shape_map().keys() - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def assert_same_checkpoint(first, second, step):
+    first, second = checkpoint_values(first, step), checkpoint_values(second, step)
+    assert first.keys() == second.keys()
+    assert len(first) > 50  # Weights of three networks and two optimizers with their slots
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+
+
+def scalars(run_dir):
+    """metrics.jsonl without what depends on the clock."""
+    records = read_metrics(pathlib.Path(run_dir) / "metrics.jsonl")
+    return [{k: v for k, v in record.items() if not k.startswith("perf/")} for record in records]
+
+
+def start(arguments):
+    return subprocess.Popen(
+        [sys.executable, "train.py", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def wait_for(path, process):
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_run_leaves_everything_it_promises(command, small_flags, tmp_path):
+    result = command("train.py", *small_flags(), f"--run_dir={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        ".lock", "config.json", "metrics.jsonl", "checkpoints", "tensorboard", "samples", "training.gif", "curves.png",
+        "final_grid.png", "saved_model",
+    }  # fmt: skip
+    assert "--batch_size=16" in result.stdout
+    for line in (tmp_path / "final_grid.png", tmp_path / "saved_model" / "1", f"--run_dir={tmp_path}"):
+        assert str(line) in result.stdout
+    assert [record["step"] for record in scalars(tmp_path)] == [4, 8, 12]
+    expected = {
+        "step", "loss/generator", "loss/discriminator", "loss/discriminator_real", "loss/discriminator_fake",
+        "prob/real", "prob/fake", "gradient_norm/generator", "gradient_norm/discriminator", "weight_norm/generator",
+        "weight_norm/discriminator",
+    }  # fmt: skip
+    assert scalars(tmp_path)[-1].keys() == expected
+    assert [path.name for path in sample_grids(runs.load_run(tmp_path))] == [
+        f"step-{step:08d}.png" for step in (0, 8, 12)
+    ]
+    with Image.open(tmp_path / "training.gif") as gif:
+        assert gif.n_frames == 3
+    assert np.array_equal(Image.open(tmp_path / "final_grid.png"), Image.open(tmp_path / "samples/step-00000012.png"))
+
+    again = command("train.py", *small_flags(), f"--run_dir={tmp_path}")
+    assert again.returncode == 0
+    assert "This run is complete" in again.stdout
+    assert [path.name for path in (tmp_path / "saved_model").iterdir()] == ["1"]
+
+    sampled = command("-m", "dcgan_tf.sample", f"--run_dir={tmp_path}", f"--out={tmp_path / 'grid.png'}")
+    assert sampled.returncode == 0, sampled.stderr
+    assert np.array_equal(Image.open(tmp_path / "grid.png"), Image.open(tmp_path / "final_grid.png"))
+    command(
+        "-m",
+        "dcgan_tf.sample",
+        f"--run_dir={tmp_path}",
+        f"--out={tmp_path / 'n'}",
+        "--separate",
+        "--num=3",
+        "--seed=61",
+    )
+    assert sorted(path.name for path in (tmp_path / "n").iterdir()) == [f"000000{seed}.png" for seed in (61, 62, 63)]
+    last_tile = np.asarray(Image.open(tmp_path / "final_grid.png"))[-50:-2:3, -50:-2:3]
+    np.testing.assert_array_equal(Image.open(tmp_path / "n" / "00000063.png"), last_tile)
+
+    exported = command("-m", "export.saved_model", f"--run_dir={tmp_path}")
+    assert f"Exported step 12 to {tmp_path / 'saved_model' / '2'}" in exported.stdout
+
+
+def test_killed_and_resumed_equals_straight_bit_for_bit(small_flags, tmp_path):
+    flags = small_flags(steps=300, checkpoint_every=50, dropout=0.3, log_every=5, sample_every=100)
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    reference = start([*flags, f"--run_dir={straight}"])
+    output = reference.communicate(timeout=240)[0]
+    assert reference.returncode == 0, output
+
+    process = start([*flags, f"--run_dir={killed}"])
+    wait_for(killed / "checkpoints" / "step-00000050", process)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (killed / "saved_model").exists(), "the run ended before it was killed"
+
+    resumed = start([*flags, f"--run_dir={killed}"])  # The same command
+    output = resumed.communicate(timeout=240)[0]
+    assert resumed.returncode == 0, output
+    assert "Resuming at step" in output
+    assert_same_checkpoint(straight, killed, 300)
+    assert scalars(straight) == scalars(killed)
+    grids = [[path.read_bytes() for path in sample_grids(runs.load_run(run))] for run in (straight, killed)]
+    assert grids[0] == grids[1]
+    assert len(grids[0]) == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_saves_and_prints_the_command_that_resumes(small_flags, tmp_path, number):
+    flags = small_flags(steps=100_000, checkpoint_every=100_000, sample_every=100_000)
+    process = start([*flags, f"--run_dir={tmp_path}"])
+    wait_for(tmp_path / "metrics.jsonl", process)
+    while not read_metrics(tmp_path / "metrics.jsonl"):
+        time.sleep(0.05)
+    process.send_signal(number)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, output
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    step = int(checkpoint.name.split("-")[1])
+    assert f"Stopped at step {step} of 100000, and saved" in output
+    assert f"python train.py --run_dir={tmp_path}" in output
+
+    resumed = start([f"--run_dir={tmp_path}", f"--steps={step + 4}"])
+    output = resumed.communicate(timeout=120)[0]
+    assert resumed.returncode == 0, output
+    assert f"Resuming at step {step}" in output
+
+
+@pytest.fixture
+def finished(small_config, tmp_path):
+    """A finished small run."""
+    training.train(small_config(), str(tmp_path / "run"))
+    return tmp_path / "run"
+
+
+def test_damaged_newest_checkpoint_falls_back_and_ends_the_same(small_config, finished, capsys):
+    wanted = checkpoint_values(finished, 12)
+    (data_file,) = (finished / "checkpoints" / "step-00000012").glob("*.data*")
+    data_file.write_bytes(data_file.read_bytes()[:1000])
+    training.train(small_config(), str(finished))
+    output = capsys.readouterr().out
+    assert "checkpoint of step 12 is damaged" in output
+    assert "Resuming at step 6" in output
+    for name, value in checkpoint_values(finished, 12).items():
+        np.testing.assert_array_equal(value, wanted[name], err_msg=name)
+    assert [path.name for path in sorted((finished / "saved_model").iterdir())] == ["1", "2"]
+
+
+def test_finished_run_continues_with_more_steps(small_config, finished, tmp_path):
+    training.train(small_config(steps=18), str(finished))
+    training.train(small_config(steps=18), str(tmp_path / "straight"))
+    assert_same_checkpoint(finished, tmp_path / "straight", 18)
+
+
+def test_fewer_steps_than_done_are_refused(small_config, finished):
+    with pytest.raises(UserError, match=r"--steps: the run is at step 12 already.*Received: 5"):
+        training.train(small_config(steps=5), str(finished))
+
+
+def test_infinite_loss_stops_with_step_tensor_and_advice(command, small_flags, tmp_path):
+    flags = small_flags(steps=200, learning_rate_discriminator=1e18, learning_rate_generator=1e18)
+    message = one_line(command("train.py", *flags, f"--run_dir={tmp_path / 'run'}"))
+    assert "became" in message
+    assert "at step" in message
+    assert "Try a smaller --learning_rate_discriminator" in message
+    for checkpoint in (tmp_path / "run" / "checkpoints").glob("step-*"):
+        values = checkpoint_values(tmp_path / "run", int(checkpoint.name.split("-")[1]))
+        assert all(np.all(np.isfinite(value)) for value in values.values() if value.dtype == np.float32)
+
+
+def test_nan_is_traced_to_the_first_tensor_of_the_step(small_config, monkeypatch, tmp_path):
+    build = training.GAN
+
+    def build_with_a_bad_weight(config):
+        gan = build(config)
+        gan.generator.get_layer("to_image").bias.assign([np.nan])
+        return gan
+
+    monkeypatch.setattr(training, "GAN", build_with_a_bad_weight)
+    with pytest.raises(UserError) as error:
+        training.train(small_config(loss="minimax"), str(tmp_path / "run"))
+    assert str(error.value).startswith("loss/discriminator_fake became nan at step 1. No checkpoint")
+    assert "--loss=non_saturating" in str(error.value)
+
+
+def test_gradient_that_is_not_finite_is_named(small_config, tmp_path):
+    gan = training.GAN(small_config())
+    norms = {n.name: tf.ones(len(n.trainable_variables)) for n in (gan.generator, gan.discriminator)}
+    names = [variable.path for variable in gan.generator.trainable_variables]
+    norms["generator"] = tf.where(tf.constant(names) == "block_1/kernel", np.inf, norms["generator"])
+    values = dict.fromkeys(METRICS, 1.0) | {"gradient_norm/generator": np.inf}
+    with pytest.raises(UserError, match="^gradient of generator/block_1/kernel became inf at step 0"):
+        training._stop_at_nan(gan, values, norms, Checkpoints(tmp_path, gan.checkpoint()))
+
+
+def test_full_disk_is_one_line_and_the_run_resumes_once_there_is_room(command, small_flags, tmp_path):
+    """A real full disk: a file system of 3 MB in memory, mounted in a namespace of the command's own."""
+    flags = small_flags(steps=400, checkpoint_every=10, keep_checkpoints=50)
+    run_dir = tmp_path / "disk" / "run"
+    run_dir.parent.mkdir()
+    script = f"""
+        mount -t tmpfs -o size=3m tmpfs {run_dir.parent} &&
+        {sys.executable} train.py {" ".join(flags)} --run_dir={run_dir}; echo "exit $?"
+        ls {run_dir}/checkpoints; mount -o remount,size=60m {run_dir.parent}
+        {sys.executable} train.py --run_dir={run_dir} --steps=40; echo "exit $?"
+        {sys.executable} train.py --run_dir={run_dir} --steps=400 --keep_checkpoints=1; echo "exit $?"
+    """
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to make a mount namespace (unshare -rm)")
+    result = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=240, env=os.environ
+    )
+    assert result.stdout.count("exit 1") >= 1, result.stdout + result.stderr
+    assert result.stdout.rstrip().endswith("exit 0"), result.stdout + result.stderr
+    assert "Traceback" not in result.stderr, result.stderr
+    assert "Resuming at step" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"dataset": "mnits"}, "unknown data set 'mnits'"),
+        ({"batch_size": 300}, "--batch_size: expected at most the 256 images"),
+        ({"generator_filters": "8,8,8"}, "--generator_filters: this image size has 2 blocks"),
+        ({"split": "nothing"}, "--split: mnist has no split 'nothing'"),
+    ],
+    ids=str,
+)
+def test_bad_input_leaves_no_run(small_config, tmp_path, changes, expected):
+    with pytest.raises(UserError, match=expected):
+        training.train(small_config(**changes), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_dry_run_prints_and_writes_nothing(command, tmp_path):
+    empty = {"TFDS_DATA_DIR": str(tmp_path / "tfds"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    result = command("train.py", "--dry_run", "--preset=dcgan", f"--run_dir={tmp_path / 'run'}", environment=empty)
+    assert result.returncode == 0, result.stderr
+    for text in (
+        "--kernel_size=5", "--image_size=28", "generator: 2,", "discriminator: 2", "MFLOP an image forward",
+        "unknown (not prepared yet) images", "7x7 -> 14x14 -> 28x28", "GFLOP, batch 128", "memory: about",
+    ):  # fmt: skip
+        assert text in result.stdout, text
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "tfds").exists()
+    assert not (tmp_path / "cache" / "dcgan_tf").exists()
+
+
+def test_configuration_is_saved_complete(finished):
+    saved = json.loads((finished / "config.json").read_text())
+    assert "auto" not in saved.values()
+    assert saved["channels"] == "1"
