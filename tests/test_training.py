@@ -215,7 +215,7 @@ def test_gradient_that_is_not_finite_is_named(small_config, tmp_path):
     names = [variable.path for variable in gan.generator.trainable_variables]
     norms["generator"] = tf.where(tf.constant(names) == "block_1/kernel", np.inf, norms["generator"])
     values = dict.fromkeys(METRICS, 1.0) | {"gradient_norm/generator": np.inf}
-    with pytest.raises(UserError, match="^gradient of generator/block_1/kernel became inf at step 0"):
+    with pytest.raises(UserError, match=r"^gradient of generator/block_1/kernel became inf at step 0"):
         training._stop_at_nan(gan, values, norms, Checkpoints(tmp_path, gan.checkpoint()))
 
 
