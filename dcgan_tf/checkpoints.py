@@ -70,9 +70,7 @@ class Checkpoints:
             try:
                 self._checkpoint.read(str(self._path(step) / PREFIX)).assert_consumed()
             except (tf.errors.OpError, OSError, LookupError, RuntimeError, ValueError, AssertionError) as error:
-                print(
-                    f"The checkpoint of step {step} is damaged ({_reason(error)}): trying the one before.", flush=True
-                )
+                print(f"The checkpoint of step {step} is damaged ({_reason(error)}): trying the one before.")
                 damaged.append(step)
                 continue
             return step

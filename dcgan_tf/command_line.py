@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import io
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -42,8 +43,12 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 
 def _call(main: Callable[[], None]) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # A log file or a pipe shall show where a run is, too.
     try:
         main()
+    except KeyboardInterrupt:
+        _exit("interrupted; nothing half-written was left", code=130)
     except UserError as error:
         _exit(str(error))
     except OSError as error:
@@ -64,9 +69,9 @@ def _parse_flags(arguments: list[str]) -> list[str]:
     return rest
 
 
-def _exit(message: str) -> NoReturn:
+def _exit(message: str, code: int = 1) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(code)
 
 
 def _describe(field: dataclasses.Field) -> str:

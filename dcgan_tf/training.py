@@ -64,14 +64,20 @@ def train(config: Config, run_dir: str) -> None:
         # ---- Loop.
         batches = iter(make_batches(data, config.batch_size, config.seed, first, config.steps))
         step, timed_steps, timed_seconds = first, 0, 0.0
-        print("Compiling the train step ...", flush=True)
+        print("Compiling the train step ...")
         with Summaries(run, first) as summaries, _progress_bar(first, config.steps) as progress:
             if not first:
                 summaries.start(gan, data.images[: len(GRID_SEEDS)])
                 summaries.samples(0, gan)
             while step < config.steps:
                 call_start = time.perf_counter()
-                metrics, gradient_norms = gan.train_steps(batches, tf.constant(_next_stop(step, config) - step))
+                try:
+                    metrics, gradient_norms = gan.train_steps(batches, tf.constant(_next_stop(step, config) - step))
+                except tf.errors.ResourceExhaustedError as error:
+                    raise UserError(
+                        f"out of memory at --batch_size={config.batch_size} and --image_size={config.image_size}: try "
+                        f"half the batch, or fewer filters ({str(error).splitlines()[0]})"
+                    ) from None
                 values = {name: float(value) for name, value in metrics.items()}
                 done = int(gan.step) - step
                 # The first call compiles: its time says nothing about speed.
@@ -104,7 +110,7 @@ def train(config: Config, run_dir: str) -> None:
                     return
 
         # ---- Finish.
-        print("Writing the curves, the GIF, the final grid and the export ...", flush=True)
+        print("Writing the curves, the GIF, the final grid and the export ...")
         save_curves(run)
         save_training_gif(run)
         save_png(make_grid(generate(gan.ema_generator, GRID_SEEDS)), run.directory / "final_grid.png")
@@ -137,7 +143,7 @@ class Interruption:
 
     def _request(self, number: int, _: FrameType | None) -> None:
         self.requested = True
-        print(f"\n{signal.Signals(number).name}: finishing the step and saving ...", flush=True)
+        print(f"\n{signal.Signals(number).name}: finishing the step and saving ...")
         self.__exit__()
 
 

@@ -184,7 +184,7 @@ def _open(directory: pathlib.Path) -> ImageData | None:
         labels = np.load(directory / "labels.npy", allow_pickle=False)
         class_names, source = tuple(information["class_names"]), information["source"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        print(f"The prepared data in '{directory}' is damaged ({error}): preparing it again.", flush=True)
+        print(f"The prepared data in '{directory}' is damaged ({error}): preparing it again.")
         shutil.rmtree(directory)
         return None
     return ImageData(images, labels, class_names, source, directory)

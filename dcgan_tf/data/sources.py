@@ -16,6 +16,7 @@ from dcgan_tf.errors import UserError
 
 BUNDLED_MNIST = pathlib.Path(__file__).parent / "mnist"
 NETWORK_CHECK_SECONDS = 5
+READ_BATCH = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Source:
         Raises:
             UserError: no network, a damaged file, no room.
         """
+        import tensorflow as tf
         import tensorflow_datasets as tfds
         from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
@@ -85,6 +87,10 @@ class Source:
                 f"--dataset={self._config.dataset}: a file in '{where}' is damaged or not the original: "
                 f"{_first_line(error)} Replace it with the original and repeat"
             ) from None
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"--data_dir: cannot prepare {self._config.dataset} in '{self._builder.data_dir}': {_first_line(error)}"
+            ) from None
         except AssertionError as error:
             raise UserError(
                 f"--dataset={self._config.dataset}: its files must be fetched by hand and named with --manual_dir: "
@@ -100,8 +106,10 @@ class Source:
             shuffle_files=False,
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         )
-        for example in tfds.as_numpy(dataset):
-            yield example["image"], int(example["label"]) if self.class_names else -1
+        dataset = dataset.map(lambda example: (example["image"], example["label"] if self.class_names else -1))
+        # Images of one size are handed over many at a time: one by one, that costs more than decoding them.
+        for images, labels in tfds.as_numpy(dataset.batch(READ_BATCH if self.height and self.width else 1)):
+            yield from zip(images, labels, strict=True)
 
 
 def find_source(config: Config) -> Source:
