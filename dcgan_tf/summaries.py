@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
+from dcgan_tf.config import Config
 from dcgan_tf.gan import GAN
 from dcgan_tf.runs import Run
 from dcgan_tf.sampling import GRID_SEEDS, generate, make_grid, save_gif, save_png
@@ -48,7 +49,9 @@ class Summaries:
         settings = dataclasses.asdict(self._run.config)
         table = "\n".join(["| setting | value |", "|---|---|", *(f"| {k} | {v} |" for k, v in settings.items())])
         with self._writer.as_default():
-            hparams.hparams(settings)
+            hparams.hparams(
+                {f.name: settings[f.name] for f in dataclasses.fields(Config) if not f.metadata["may_change"]}
+            )
             tf.summary.text("configuration", table, step=0)
             tf.summary.image("samples/real", make_grid(real_images)[None], step=0)
         for network in (gan.generator, gan.discriminator):
@@ -75,7 +78,7 @@ class Summaries:
             tf.summary.image("samples/fixed_z", grid[None])
             for network in (gan.generator, gan.discriminator):
                 for variable in network.trainable_variables:
-                    tf.summary.histogram(f"{network.name}/{variable.path}", variable.value)
+                    tf.summary.histogram(f"weights/{network.name}/{variable.path}", variable.value)
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
