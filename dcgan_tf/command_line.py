@@ -17,7 +17,7 @@ flags.disclaim_key_flags()  # --help shows what the command itself asked for, so
 
 def define_config_flags() -> None:
     """Defines one absl flag a field of `Config`, with its type, default, choices, range and description."""
-    for field in dataclasses.fields(Config):
+    for field in _flag_fields():
         # The default shown is the field's; the flag itself is None until typed, so that a preset can step between.
         text = f"{_describe(field)} (default: {str(field.default).lower() or 'see above'})"
         if field.type is bool:
@@ -32,7 +32,7 @@ def define_config_flags() -> None:
 
 def typed_config_values() -> dict[str, Any]:
     """The fields of `Config` whose flags the user typed, with their values."""
-    values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(Config)}
+    values = {field.name: flags.FLAGS[field.name].value for field in _flag_fields()}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -40,6 +40,10 @@ def run(main: Callable[[], None]) -> NoReturn:
     """Parses the flags, calls ``main`` and exits: 0, or 1 after one line on standard error."""
     logging.set_verbosity(logging.WARNING)  # absl's libraries, TFDS among them, log as information what is ours to say.
     app.run(lambda _: _call(main), flags_parser=_parse_flags)
+
+
+def _flag_fields() -> list[dataclasses.Field]:
+    return [field for field in dataclasses.fields(Config) if field.metadata["flag"]]
 
 
 def _call(main: Callable[[], None]) -> None:

@@ -6,6 +6,8 @@ import os
 import pathlib
 from typing import Any
 
+from PIL import ImageColor
+
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import plan
 
@@ -23,8 +25,10 @@ def _option(
     below: float | None = None,
     choices: tuple[str, ...] = (),
     may_change: bool = False,
+    flag: bool = True,
 ) -> Any:
-    """A field with what its flag needs. ``may_change``: a resumed run accepts another value, training is the same."""
+    """A field with what its flag needs. ``may_change``: a resumed run accepts another value, training is the same.
+    ``flag``: false for what is settled from the data."""
     metadata = {
         "description": description,
         "minimum": minimum,
@@ -33,6 +37,7 @@ def _option(
         "below": below,
         "choices": choices,
         "may_change": may_change,
+        "flag": flag,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -44,8 +49,16 @@ class Config:
     preset: str = _option("default", "Named combination of settings; any flag typed beside it wins.")
 
     # Data
-    dataset: str = _option("mnist", "Image data set, by its name in TensorFlow Datasets. mnist is bundled.")
-    split: str = _option("train", "Part of the data set to train on, in TFDS notation, such as train or train[:5000].")
+    dataset: str = _option(
+        "mnist",
+        "Image data set: folder, for your own pictures in --data_dir; or a name in TensorFlow Datasets, such as the "
+        "bundled mnist.",
+    )
+    split: str = _option(
+        "train",
+        "Part of the data set to train on, in TFDS notation, such as train or train[:5000]; of a folder, the "
+        "sub-folder of that name, if there is one.",
+    )
     image_size: str = _option(
         "auto", "Pixels of the square image, or HEIGHTxWIDTH. auto: the data's own size where it can be built, else 64."
     )
@@ -54,9 +67,27 @@ class Config:
         "1: gray. 3: RGB. auto: as the data has it. Images of the other kind are converted.",
         choices=("auto", "1", "3"),
     )
+    crop: str = _option(
+        "center",
+        "center: the middle, in the image's aspect ratio. random: another part in every batch. none: the whole "
+        "picture, squeezed.",
+        choices=("center", "random", "none"),
+    )
+    crop_size: int = _option(
+        0,
+        "Side in pixels of a centred square cut from each picture first, such as 108 for aligned faces; 0: none.",
+        minimum=0,
+    )
+    flip: bool = _option(False, "Mirror half of the images of every batch, left to right.")
+    background: str = _option("white", "Colour behind transparent pixels: a name such as black, or #rrggbb.")
+    max_pixels: int = _option(100_000_000, "A picture with more pixels counts as bad, and is not decoded.", minimum=1)
+    max_bad_share: float = _option(
+        0.1, "Stop where more than this share of the pictures cannot be used.", minimum=0, maximum=1, may_change=True
+    )
     data_dir: str = _option(
         "",
-        "Where TensorFlow Datasets keeps prepared data sets; a copy found there is used first. "
+        "With --dataset=folder, the folder of pictures. Else where TensorFlow Datasets keeps prepared data sets; a "
+        "copy found there is used first. "
         "Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
         may_change=True,
     )
@@ -68,6 +99,10 @@ class Config:
         "Where the decoded and resized images are kept. Default: $XDG_CACHE_HOME/dcgan_tf or ~/.cache/dcgan_tf.",
         may_change=True,
     )
+
+    # Settled from the data: not flags
+    class_names: tuple[str, ...] = _option((), "Names of the classes, in the order of their labels.", flag=False)
+    data_digest: str = _option("", "Digest of the prepared images and labels.", flag=False)
 
     # Length and randomness
     steps: int = _option(
@@ -168,6 +203,12 @@ class Config:
                 plan.plan_blocks(*plan.parse_size(self.image_size))
             except ValueError as error:
                 raise UserError(f"--image_size: {error}. Received: {self.image_size!r}") from None
+        try:
+            ImageColor.getrgb(self.background)
+        except ValueError:
+            raise UserError(
+                f"--background: expected a colour such as white, black or #ff8800. Received: {self.background!r}"
+            ) from None
         for name in ("generator_filters", "discriminator_filters"):
             parse_filters(name, getattr(self, name))
         if self.architecture == "mlp":
@@ -249,7 +290,7 @@ def load_config(path: pathlib.Path) -> Config:
     """
     try:
         values = json.loads(path.read_text())
-        return Config(**values)
+        return Config(**{**values, "class_names": tuple(values.get("class_names", ()))})
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} is not a configuration of this version of dcgan_tf: {error}") from None
 

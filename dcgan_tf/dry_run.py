@@ -42,5 +42,7 @@ def describe(config: Config) -> None:
 
 def print_config(config: Config) -> None:
     """One setting a line, as the flags that would set it."""
-    for name, value in dataclasses.asdict(config).items():
-        print(f"  --{name}={str(value).lower() if isinstance(value, bool) else value}")
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.metadata["flag"]:
+            print(f"  --{field.name}={str(value).lower() if isinstance(value, bool) else value}")

@@ -49,9 +49,7 @@ class Summaries:
         settings = dataclasses.asdict(self._run.config)
         table = "\n".join(["| setting | value |", "|---|---|", *(f"| {k} | {v} |" for k, v in settings.items())])
         with self._writer.as_default():
-            hparams.hparams(
-                {f.name: settings[f.name] for f in dataclasses.fields(Config) if not f.metadata["may_change"]}
-            )
+            hparams.hparams({f.name: settings[f.name] for f in dataclasses.fields(Config) if _is_hyperparameter(f)})
             tf.summary.text("configuration", table, step=0)
             tf.summary.image("samples/real", make_grid(real_images)[None], step=0)
         for network in (gan.generator, gan.discriminator):
@@ -135,6 +133,10 @@ def sample_grids(run: Run) -> list[pathlib.Path]:
 def step_of(grid: pathlib.Path) -> int:
     """The step in a grid's file name."""
     return int(grid.stem.split("-")[1])
+
+
+def _is_hyperparameter(field: dataclasses.Field) -> bool:
+    return field.metadata["flag"] and not field.metadata["may_change"]
 
 
 def _keep_until(metrics_file: pathlib.Path, step: int) -> None:

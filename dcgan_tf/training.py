@@ -62,12 +62,12 @@ def train(config: Config, run_dir: str) -> None:
             print(f"Resuming at step {first}.")
 
         # ---- Loop.
-        batches = iter(make_batches(data, config.batch_size, config.seed, first, config.steps))
+        batches = iter(make_batches(data, config, first, config.steps))
         step, timed_steps, timed_seconds = first, 0, 0.0
         print("Compiling the train step ...")
         with Summaries(run, first) as summaries, _progress_bar(first, config.steps) as progress:
             if not first:
-                summaries.start(gan, data.images[: len(GRID_SEEDS)])
+                summaries.start(gan, next(iter(make_batches(data, config, 0, 1)))[: len(GRID_SEEDS)].numpy())
                 summaries.samples(0, gan)
             while step < config.steps:
                 call_start = time.perf_counter()

@@ -27,7 +27,7 @@ def test_mistyped_flag_is_one_line_and_leaves_nothing(command, tmp_path, flag, e
 def test_help_lists_every_setting(command):
     result = command("train.py", "--helpfull")
     for field in dataclasses.fields(Config):
-        assert f"{field.name}:" in result.stdout
+        assert (f"{field.name}:" in result.stdout) == field.metadata["flag"]
     assert "[at least 3, at most 7]" in " ".join(result.stdout.split())
 
 

@@ -27,7 +27,7 @@ def test_tensorboard_holds_scalars_images_histograms_graphs_and_settings(run):
     assert {"loss/generator", "prob/real", "samples/fixed_z", "samples/real", "configuration"} <= set(tags)
     assert "weights/generator/project/kernel" in tags
     assert "weights/discriminator/logits/bias" in tags
-    assert events.summary_metadata("samples/fixed_z").plugin_data.plugin_name == "images"
+    assert events.summary_metadata["samples/fixed_z"].plugin_data.plugin_name == "images"
     assert any("hparams" in tag for tag in tags)
     for network in ("generator", "discriminator"):
         assert EventAccumulator(str(run.tensorboard / network)).Reload().Tags()["graph"]

@@ -1,13 +1,16 @@
 """Batch number s is a pure function of (seed, s), so that training resumes at any step without replaying."""
 
 import functools
+import mmap
 
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.config import Config
 from dcgan_tf.data.prepare import ImageData
 
 PREFETCHED_BATCHES = 8
+MAPPED_BYTES = 64 * 2**20
 
 
 class BatchOrder:
@@ -38,19 +41,50 @@ class BatchOrder:
         return rows
 
 
-def make_batches(data: ImageData, batch_size: int, seed: int, first: int, stop: int) -> tf.data.Dataset:
+def augment(images: np.ndarray, config: Config, batch_number: int) -> np.ndarray:
+    """Crops and mirrors each image by chance, where the configuration asks for it.
+
+    Args:
+        images: uint8 [N, at least height, at least width, channels].
+        config: names the size, ``crop``, ``flip`` and the seed.
+        batch_number: with the seed, the key of the chance.
+
+    Returns:
+        uint8 [N, height, width, channels].
+    """
+    if config.crop != "random" and not config.flip:
+        return images
+    # The epochs' permutations have the keys (seed, epoch), with seeds below 2**31.
+    chance = np.random.Generator(np.random.Philox(key=[config.seed + 2**31, batch_number]))
+    height, width = config.height_and_width
+    tops = chance.integers(0, images.shape[1] - height + 1, len(images))
+    lefts = chance.integers(0, images.shape[2] - width + 1, len(images))
+    mirrored = chance.random(len(images)) < (0.5 if config.flip else 0.0)
+    crops = (
+        image[top : top + height, left : left + width] for image, top, left in zip(images, tops, lefts, strict=True)
+    )
+    return np.stack([crop[:, ::-1] if mirror else crop for crop, mirror in zip(crops, mirrored, strict=True)])
+
+
+def make_batches(data: ImageData, config: Config, first: int, stop: int) -> tf.data.Dataset:
     """The batches ``first`` to ``stop - 1``, one a train step.
 
     Returns:
         A dataset of uint8 [batch_size, height, width, channels].
     """
-    order = BatchOrder(len(data.images), batch_size, seed)
+    order = BatchOrder(len(data.images), config.batch_size, config.seed)
+    # Of each image that is read, every page it lies on is mapped.
+    batch_bytes = config.batch_size * (data.images[0].nbytes + mmap.PAGESIZE)
+    batches_a_release = max(1, MAPPED_BYTES // batch_bytes)
 
-    def read(batch_number: np.ndarray) -> np.ndarray:
-        return data.images[order.rows(int(batch_number))]
+    def read(number: np.ndarray) -> np.ndarray:
+        batch_number = int(number)
+        if batch_number % batches_a_release == 0:
+            data.release()
+        return augment(data.images[order.rows(batch_number)], config, batch_number)
 
     def load(batch_number: tf.Tensor) -> tf.Tensor:
         images = tf.numpy_function(read, [batch_number], tf.uint8, stateful=False)
-        return tf.ensure_shape(images, (batch_size, *data.images.shape[1:]))
+        return tf.ensure_shape(images, (config.batch_size, *config.height_and_width, data.images.shape[-1]))
 
     return tf.data.Dataset.range(first, stop).map(load).prefetch(PREFETCHED_BATCHES)

@@ -2,28 +2,40 @@
 
 import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
+import mmap
 import os
 import pathlib
 import re
 import shutil
-import tempfile
 import zlib
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from dcgan_tf.config import Config
+from dcgan_tf.data.pictures import Recipe
+from dcgan_tf.data.shards import (
+    ROWS_PER_SHARD,
+    Shard,
+    ShardResult,
+    close_gaps,
+    load_results,
+    remove_results,
+    write_header,
+)
 from dcgan_tf.data.sources import Source, find_source
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import plan
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FALLBACK_SIZE = "64"
 CHECKED_BLOCK_BYTES = 16 * 2**20
 CHECKED_BLOCKS = 64
+BAD_FILES_REPORT = "bad_files.txt"
+BAD_FILES_NAMED = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +47,7 @@ class ImageData:
         labels: int64 [count], -1 where the source has none.
         class_names: names of the labels 0, 1, ...
         source: name and version of the data set, such as ``mnist/3.0.1``.
+        digest: of the contents; the same pixels and labels have the same one on any machine.
         directory: where the files are; its name is the key of source and settings.
     """
 
@@ -42,7 +55,17 @@ class ImageData:
     labels: np.ndarray
     class_names: tuple[str, ...]
     source: str
+    digest: str
     directory: pathlib.Path
+    _mapping: mmap.mmap
+
+    def release(self) -> None:
+        """Drops the pages of the images from this process's memory; the next access brings them back.
+
+        The kernel keeps them cached as long as it has room, but what a process has touched counts as its own: without
+        this, a run on a large data set would grow to the size of the data set.
+        """
+        self._mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def resolve(config: Config, source: Source) -> Config:
@@ -66,19 +89,17 @@ def prepare(config: Config) -> tuple[Config, ImageData]:
         config: names the data set, the split, the image size and the folders.
 
     Returns:
-        The configuration with its image size and steps settled, and the data.
+        The configuration, complete, and the data.
 
     Raises:
-        UserError: the data set cannot be had, or is smaller than a batch.
+        UserError: the data set cannot be had, is smaller than a batch, or has changed since the run began.
     """
-    source: Source | None = None
-    if "auto" in (config.image_size, config.channels):
-        source = find_source(config)
-        config = resolve(config, source)
-    directory = _cache_root(config) / _cache_key(config)
+    source = find_source(config)
+    config = resolve(config, source)
+    directory = _cache_root(config) / _cache_key(config, source)
     data = _open(directory)
     if data is None:
-        _build(config, source or find_source(config), directory)
+        _build(config, source, directory)
         data = _open(directory)
         if data is None:
             raise UserError(
@@ -88,33 +109,16 @@ def prepare(config: Config) -> tuple[Config, ImageData]:
     if count < config.batch_size:
         raise UserError(
             f"--batch_size: expected at most the {count} images of {config.dataset} ({config.split}). "
-            f"Received: {config.batch_size}"
+            f"Received: {config.batch_size}. Use --batch_size={max(2, count // 2)}, or more images"
+        )
+    if config.data_digest not in ("", data.digest):
+        raise UserError(
+            f"--dataset={config.dataset}: the images of {data.source} have changed since this run began. Bring the "
+            "old ones back to resume it, or start a new run"
         )
     if config.epochs:
         config = dataclasses.replace(config, steps=max(1, int(np.ceil(config.epochs * count / config.batch_size))))
-    return config, data
-
-
-def fit(image: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
-    """Crops the centre to the wanted aspect ratio, resizes it antialiased (Lanczos), and converts it to gray or RGB.
-
-    Args:
-        image: uint8 [any height, any width, 1 or 3].
-        height, width: pixels wanted.
-        channels: 1 or 3.
-
-    Returns:
-        uint8 [height, width, channels].
-    """
-    if image.shape == (height, width, channels):
-        return image
-    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-    picture = picture.convert("L" if channels == 1 else "RGB")
-    scale = min(picture.height / height, picture.width / width)
-    left, top = (picture.width - scale * width) / 2, (picture.height - scale * height) / 2
-    box = (left, top, left + scale * width, top + scale * height)
-    picture = picture.resize((width, height), Image.Resampling.LANCZOS, box=box)
-    return np.asarray(picture).reshape(height, width, channels)
+    return dataclasses.replace(config, class_names=data.class_names, data_digest=data.digest), data
 
 
 def _cache_root(config: Config) -> pathlib.Path:
@@ -123,52 +127,87 @@ def _cache_root(config: Config) -> pathlib.Path:
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dcgan_tf"
 
 
-def _cache_key(config: Config) -> str:
+def _cache_key(config: Config, source: Source) -> str:
     """Readable, and different wherever the pixels may differ."""
-    settings = json.dumps([FORMAT_VERSION, config.dataset, config.split, config.image_size, config.channels])
-    name = f"{config.dataset}-{config.split}-{config.image_size}x{config.channels}"
+    recipe = dataclasses.asdict(Recipe.of(config))
+    settings = json.dumps([FORMAT_VERSION, source.full_name, source.fingerprint, config.split, recipe])
+    name = f"{source.full_name}-{config.split}-{config.image_size}x{config.channels}"
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")
     return f"{readable}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
 
 def _build(config: Config, source: Source, directory: pathlib.Path) -> None:
+    """Converts the source shard by shard, continuing where an interrupted preparation stopped."""
     source.prepare()
-    height, width = config.height_and_width
-    channels = int(config.channels)
-    count = source.count()
+    count, recipe = source.count(), Recipe.of(config)
+    shards = [Shard(first, min(first + ROWS_PER_SHARD, count)) for first in range(0, count, ROWS_PER_SHARD)]
+    row_shape = (recipe.height, recipe.width, recipe.channels)
+    unfinished = directory.with_name(f".preparing-{directory.name}")
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = pathlib.Path(tempfile.mkdtemp(prefix=".preparing-", dir=directory.parent))
+        unfinished.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"--cache_dir: cannot write to '{directory.parent}': {error.strerror}. Choose another folder"
         ) from None
-    try:
-        labels = np.full(count, -1, np.int64)
-        shape = (count, height, width, channels)
-        with open(temporary / "images.npy", "wb") as file:
-            # Appended, not written through a memory map, so that memory stays flat however large the data set is.
-            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            examples = tqdm(source.examples(), total=count, desc="preparing images", unit=" images", mininterval=0.5)
-            for index, (image, label) in enumerate(examples):
-                file.write(fit(image, height, width, channels).tobytes())
-                labels[index] = label
-        np.save(temporary / "labels.npy", labels)
-        information = {
-            "format": FORMAT_VERSION,
-            "source": source.full_name,
-            "shape": shape,
-            "class_names": source.class_names,
-            "checksums": {name: _checksums(temporary / name) for name in ("images.npy", "labels.npy")},
-        }
-        (temporary / "info.json").write_text(json.dumps(information, indent=1))
+    with open(unfinished / "lock", "w") as lock:
         try:
-            os.rename(temporary, directory)
-        except OSError:
-            if not directory.is_dir():  # Otherwise another process was quicker, with the same data.
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another process is preparing the same data: waiting for it.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if directory.exists():
+            return
+        rows_file = unfinished / "images.npy"
+        results = load_results(unfinished, shards) if rows_file.exists() else {}
+        write_header(rows_file, (count, *row_shape))
+        with tqdm(total=count, desc="preparing images", unit=" images", mininterval=0.5) as progress:
+            progress.update(sum(shard.stop - shard.first for shard in results))
+            for result in source.convert([shard for shard in shards if shard not in results], recipe, rows_file):
+                result.save(unfinished)
+                results[result.shard] = result
+                progress.update(result.shard.stop - result.shard.first)
+        _finish(config, source, [results[shard] for shard in shards], unfinished, row_shape)
+        os.rename(unfinished, directory)
+
+
+def _finish(
+    config: Config,
+    source: Source,
+    results: list[ShardResult],
+    unfinished: pathlib.Path,
+    row_shape: tuple[int, ...],
+) -> None:
+    """Makes complete, checked data of the rows written, unless too many files were bad."""
+    rows_file = unfinished / "images.npy"
+    labels = np.array([label for result in results for label in result.labels], np.int64)
+    bad = [f"{name}: {reason}" for result in results for name, reason in result.bad]
+    if bad:
+        _report_bad_files(config, bad, len(labels), unfinished)
+        close_gaps(rows_file, results, int(np.prod(row_shape)))
+    write_header(rows_file, (len(labels), *row_shape))
+    np.save(unfinished / "labels.npy", labels)
+    information = {
+        "format": FORMAT_VERSION,
+        "source": source.full_name,
+        "class_names": source.class_names,
+        "checksums": {name: _checksums(unfinished / name) for name in ("images.npy", "labels.npy")},
+    }
+    (unfinished / "info.json").write_text(json.dumps(information, indent=1))
+    remove_results(unfinished, results)
+    (unfinished / "lock").unlink()
+
+
+def _report_bad_files(config: Config, bad: list[str], good: int, unfinished: pathlib.Path) -> None:
+    share = len(bad) / (len(bad) + good)
+    if share > config.max_bad_share or not good:
+        shutil.rmtree(unfinished)
+        first = "; ".join(bad[:BAD_FILES_NAMED])
+        raise UserError(
+            f"--data_dir: {len(bad)} of {len(bad) + good} pictures cannot be used, more than --max_bad_share="
+            f"{config.max_bad_share:g}. The first: {first}. Mend or remove them, or allow a larger share"
+        )
+    (unfinished / BAD_FILES_REPORT).write_text("\n".join(bad) + "\n")
+    print(f"{len(bad)} of {len(bad) + good} pictures cannot be used and were skipped, such as {bad[0]}")
 
 
 def _open(directory: pathlib.Path) -> ImageData | None:
@@ -180,14 +219,26 @@ def _open(directory: pathlib.Path) -> ImageData | None:
         for name, expected in information["checksums"].items():
             if _checksums(directory / name) != expected:
                 raise ValueError(f"{name} does not have its checksum")
-        images = np.load(directory / "images.npy", mmap_mode="r", allow_pickle=False)
+        mapping, images = _map_rows(directory / "images.npy")
         labels = np.load(directory / "labels.npy", allow_pickle=False)
         class_names, source = tuple(information["class_names"]), information["source"]
+        digest = hashlib.sha256(json.dumps(information["checksums"], sort_keys=True).encode()).hexdigest()[:16]
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"The prepared data in '{directory}' is damaged ({error}): preparing it again.")
         shutil.rmtree(directory)
         return None
-    return ImageData(images, labels, class_names, source, directory)
+    return ImageData(images, labels, class_names, source, digest, directory, mapping)
+
+
+def _map_rows(path: pathlib.Path) -> tuple[mmap.mmap, np.ndarray]:
+    with open(path, "rb") as file:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"{path.name} has the format version {version}")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapping.madvise(mmap.MADV_RANDOM)
+        return mapping, np.frombuffer(mapping, dtype, offset=file.tell()).reshape(shape)
 
 
 def _checksums(path: pathlib.Path) -> dict[str, int]:

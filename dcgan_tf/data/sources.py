@@ -1,17 +1,22 @@
-"""TensorFlow Datasets as a source of images: bundled, found on disk, from a manual folder, or downloaded."""
+"""Where images come from: a folder of pictures, or TensorFlow Datasets, bundled, on disk or downloaded."""
 
 import dataclasses
 import difflib
+import itertools
 import os
 import pathlib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image
 
 from dcgan_tf.config import Config
+from dcgan_tf.data.folder import find_folder
+from dcgan_tf.data.pictures import Recipe, make_row
+from dcgan_tf.data.shards import Shard, ShardResult, write_rows
 from dcgan_tf.errors import UserError
 
 BUNDLED_MNIST = pathlib.Path(__file__).parent / "mnist"
@@ -19,16 +24,46 @@ NETWORK_CHECK_SECONDS = 5
 READ_BATCH = 256
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
+class Source(Protocol):
     """A data set that is known, but not necessarily on disk yet.
 
     Attributes:
-        full_name: name, configuration and version, such as ``mnist/3.0.1``.
+        full_name: name and version, such as ``mnist/3.0.1``.
         height, width: pixels of every image, or None where they differ.
         channels: 1 or 3.
         class_names: names of the labels 0, 1, ...; empty where there are none.
+        fingerprint: changes with the images; the key of the prepared data.
     """
+
+    @property
+    def full_name(self) -> str: ...
+    @property
+    def height(self) -> int | None: ...
+    @property
+    def width(self) -> int | None: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def fingerprint(self) -> str: ...
+
+    def count_if_known(self) -> int | None:
+        """`count`, or None before the data set was ever prepared."""
+
+    def prepare(self) -> None:
+        """Makes sure that the data set is on disk. Raises UserError where it cannot be had."""
+
+    def count(self) -> int:
+        """Images in the split, once prepared."""
+
+    def convert(self, shards: list[Shard], recipe: Recipe, rows_file: pathlib.Path) -> Iterator[ShardResult]:
+        """Writes the rows of each shard and yields what became of it, in any order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TfdsSource:
+    """A data set of TensorFlow Datasets. Attributes as in `Source`."""
 
     full_name: str
     height: int | None
@@ -37,6 +72,10 @@ class Source:
     class_names: tuple[str, ...]
     _builder: Any
     _config: Config
+
+    @property
+    def fingerprint(self) -> str:
+        return self.full_name
 
     def count(self) -> int:
         """Images in the split, once prepared."""
@@ -97,7 +136,23 @@ class Source:
                 f"{_first_line(error)}"
             ) from None
 
-    def examples(self) -> Iterator[tuple[np.ndarray, int]]:
+    def convert(self, shards: list[Shard], recipe: Recipe, rows_file: pathlib.Path) -> Iterator[ShardResult]:
+        """Writes the rows of each shard in turn, and yields what became of it."""
+        examples = self._examples()
+        position = 0
+        for shard in shards:
+            for _ in range(shard.first - position):
+                next(examples)
+            position = shard.stop
+            rows, labels = [], []
+            for image, label in itertools.islice(examples, shard.stop - shard.first):
+                picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+                rows.append(make_row(picture, recipe))
+                labels.append(int(label))
+            write_rows(rows_file, shard.first, rows)
+            yield ShardResult(shard, labels, bad=[])
+
+    def _examples(self) -> Iterator[tuple[np.ndarray, int]]:
         """Yields (image uint8 [height, width, channels], label or -1) of the split, always in the same order."""
         import tensorflow_datasets as tfds
 
@@ -118,6 +173,8 @@ def find_source(config: Config) -> Source:
     Raises:
         UserError: there is no such data set, or it holds no images of one or three channels.
     """
+    if config.dataset == "folder":
+        return find_folder(config)
     import tensorflow_datasets as tfds
 
     name = config.dataset
@@ -139,7 +196,7 @@ def find_source(config: Config) -> Source:
             f"--dataset: expected a data set with an 'image' of 1 or 3 channels. {name!r} has: {', '.join(features)}"
         )
     has_classes = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
-    return Source(
+    return TfdsSource(
         full_name=builder.info.full_name,
         height=image.shape[0],
         width=image.shape[1],

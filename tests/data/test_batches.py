@@ -1,3 +1,4 @@
+import dataclasses
 import time
 
 import numpy as np
@@ -5,14 +6,16 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.config import make_config
-from dcgan_tf.data.batches import BatchOrder, make_batches
+from dcgan_tf.data.batches import BatchOrder, augment, make_batches
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.gan import GAN
+
+CONFIG = make_config({"split": "train[:100]", "batch_size": 16, "seed": 1, "image_size": "28", "channels": "1"})
 
 
 @pytest.fixture(scope="module")
 def data():
-    return prepare(make_config({"split": "train[:100]"}))[1]
+    return prepare(CONFIG)[1]
 
 
 def test_every_image_once_an_epoch():
@@ -43,16 +46,51 @@ def test_first_order_is_shuffled():
 
 
 def test_batches_resume_at_any_step(data):
-    straight = [batch.numpy() for batch in make_batches(data, 16, seed=1, first=0, stop=20)]
-    resumed = [batch.numpy() for batch in make_batches(data, 16, seed=1, first=13, stop=20)]
+    straight = [batch.numpy() for batch in make_batches(data, CONFIG, first=0, stop=20)]
+    resumed = [batch.numpy() for batch in make_batches(data, CONFIG, first=13, stop=20)]
     assert len(straight) == 20
     np.testing.assert_array_equal(straight[13:], resumed)
 
 
 def test_batches_hold_the_images_of_their_rows(data):
-    batch = next(iter(make_batches(data, 16, seed=1, first=4, stop=5)))
+    batch = next(iter(make_batches(data, CONFIG, first=4, stop=5)))
     np.testing.assert_array_equal(batch, data.images[BatchOrder(100, 16, 1).rows(4)])
     assert batch.dtype == "uint8"
+
+
+@pytest.fixture
+def gradients():
+    """Images of 36x36 whose every pixel says where it is: rows in the first channel, columns in the second."""
+    rows, columns = np.mgrid[:36, :36].astype(np.uint8)
+    return np.broadcast_to(np.stack([rows, columns, 0 * rows], axis=-1), (200, 36, 36, 3))
+
+
+def test_random_crop_and_flip_are_windows_of_the_image(gradients):
+    config = dataclasses.replace(CONFIG, image_size="32", crop="random", flip=True)
+    cut = augment(gradients, config, batch_number=3).astype(int)
+    assert cut.shape == (200, 32, 32, 3)
+    steps_down, steps_right = np.diff(cut[..., 0], axis=1), np.diff(cut[..., 1], axis=2)
+    assert np.all(steps_down == 1)
+    mirrored = steps_right[:, 0, 0] == -1
+    assert np.all(steps_right[mirrored] == -1)
+    assert np.all(steps_right[~mirrored] == 1)
+    assert 60 < mirrored.sum() < 140
+    assert set(cut[:, 0, 0, 0]) == set(range(5))  # Every offset occurs, the last one too.
+
+
+def test_augmentation_is_a_function_of_seed_and_step(gradients):
+    config = dataclasses.replace(CONFIG, image_size="32", crop="random", flip=True)
+    first = augment(gradients, config, 3)
+    np.testing.assert_array_equal(augment(gradients, config, 3), first)
+    assert not np.array_equal(augment(gradients, config, 4), first)
+    assert not np.array_equal(augment(gradients, dataclasses.replace(config, seed=2), 3), first)
+
+
+def test_flip_alone_keeps_the_size(gradients):
+    config = dataclasses.replace(CONFIG, image_size="36", flip=True)
+    flipped = augment(gradients, config, 0)
+    for image, original in zip(flipped, gradients, strict=True):
+        assert np.array_equal(image, original) or np.array_equal(image, original[:, ::-1])
 
 
 def test_order_of_a_million_images_is_a_permutation():
@@ -66,7 +104,7 @@ def test_pipeline_is_fifty_times_faster_than_the_default_train_step():
     rates = []
     gan = GAN(config)
     for steps, consume in ((1000, lambda batches, count: [next(batches) for _ in range(count)]), (20, gan.train_steps)):
-        batches = iter(make_batches(data, config.batch_size, seed=0, first=0, stop=10_000))
+        batches = iter(make_batches(data, config, first=0, stop=10_000))
         consume(batches, tf.constant(2))
         start = time.perf_counter()
         consume(batches, tf.constant(steps))

@@ -1,12 +1,15 @@
 import dataclasses
 import json
+import mmap
 
 import numpy as np
 import pytest
 
 from dcgan_tf.config import make_config
 from dcgan_tf.data import prepare as preparation
-from dcgan_tf.data.prepare import fit, prepare
+from dcgan_tf.data.prepare import prepare
+from dcgan_tf.data.shards import ShardResult
+from dcgan_tf.data.sources import TfdsSource
 from dcgan_tf.errors import UserError
 
 
@@ -22,10 +25,10 @@ def test_prepared_once_then_opened(prepared, monkeypatch):
     def fail(*_):
         raise AssertionError("prepared again")
 
-    monkeypatch.setattr(preparation, "find_source", fail)
+    monkeypatch.setattr(preparation, "_build", fail)
     again_config, again = prepare(config)
     assert again_config == config
-    assert isinstance(again.images, np.memmap)
+    assert isinstance(again.images.base.base.obj, mmap.mmap)
     assert not again.images.flags.writeable
     np.testing.assert_array_equal(again.images, data.images)
     assert data.images.shape == (100, 28, 28, 1)
@@ -50,20 +53,40 @@ def test_damaged_cache_is_rebuilt_and_said(prepared, capsys, name, damage):
     assert "is damaged" in capsys.readouterr().out
 
 
-def test_interrupted_preparation_leaves_nothing(tmp_path, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+def test_interrupted_preparation_continues_with_the_first_unfinished_shard(tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation, "ROWS_PER_SHARD", 30)
+    config = make_config({"split": "train[:100]", "cache_dir": str(tmp_path)})
+    made = []
 
-    monkeypatch.setattr(preparation, "fit", interrupted)
+    def interrupted_at_the_third(self, directory):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(self.shard.first)
+        save(self, directory)
+
+    save = ShardResult.save
+    monkeypatch.setattr(ShardResult, "save", interrupted_at_the_third)
     with pytest.raises(KeyboardInterrupt):
-        prepare(make_config({"split": "train[:100]", "cache_dir": str(tmp_path)}))
-    assert list(tmp_path.iterdir()) == []
+        prepare(config)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".preparing")] == []
+
+    converted = []
+    convert = TfdsSource.convert
+    monkeypatch.setattr(ShardResult, "save", save)
+    monkeypatch.setattr(TfdsSource, "convert", lambda *a: [converted.append(s.first) for s in a[1]] and convert(*a))
+    resumed = prepare(config)[1]
+    assert made == [0, 30]
+    assert converted == [60, 90]
+    straight = prepare(make_config({"split": "train[:100]", "cache_dir": str(tmp_path / "other")}))[1]
+    np.testing.assert_array_equal(resumed.images, straight.images)
+    np.testing.assert_array_equal(resumed.labels, straight.labels)
+    assert sorted(path.name for path in resumed.directory.iterdir()) == ["images.npy", "info.json", "labels.npy"]
 
 
 def test_settings_that_change_pixels_have_their_own_cache(prepared, tmp_path):
     config, data = prepared
     for changes in ({"image_size": "32"}, {"channels": "3"}, {"split": "test[:100]"}):
-        _, other = prepare(dataclasses.replace(config, **changes))
+        _, other = prepare(dataclasses.replace(config, data_digest="", **changes))
         assert other.directory != data.directory
         assert not np.array_equal(other.images, data.images)
     assert json.loads((data.directory / "info.json").read_text())["source"] == "mnist/3.0.1"
@@ -79,27 +102,16 @@ def test_epochs_become_steps(tmp_path):
     assert prepare(make_config(typed))[0].steps == 5  # 300 images in batches of 64, the last one begun
 
 
-def test_fit_keeps_what_fits():
-    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    assert fit(image, 4, 4, 3) is image
+def test_data_that_changed_since_the_run_began_are_refused(prepared):
+    config, data = prepared
+    assert config.data_digest == data.digest
+    assert config.class_names == tuple("0123456789")
+    with pytest.raises(UserError, match="have changed since this run began"):
+        prepare(dataclasses.replace(config, data_digest="0123"))
 
 
-def test_fit_crops_the_centre_to_the_aspect_ratio():
-    image = np.zeros((20, 60, 3), np.uint8)
-    image[:, 20:40] = 200  # The middle third is what a square keeps.
-    assert np.all(fit(image, 20, 20, 3) == 200)
-    assert fit(image, 16, 24, 3).shape == (16, 24, 3)
-
-
-def test_fit_antialiases():
-    stripes = np.tile(np.array([[0], [255]], np.uint8), (64, 128))[:, :, None]
-    shrunk = fit(stripes, 16, 16, 1)
-    assert abs(shrunk.astype(int) - 127).max() < 20  # Without antialiasing the stripes would turn all black or white.
-
-
-def test_fit_converts_channels():
-    gray = np.full((8, 8, 1), 77, np.uint8)
-    assert np.all(fit(gray, 8, 8, 3) == 77)
-    red = np.zeros((8, 8, 3), np.uint8)
-    red[..., 0] = 255
-    assert np.all(fit(red, 8, 8, 1) == 76)  # ITU-R 601: 0.299 of 255
+def test_released_pages_come_back(prepared):
+    _, data = prepared
+    before = np.array(data.images)
+    data.release()
+    np.testing.assert_array_equal(data.images, before)

@@ -1,0 +1,203 @@
+"""A folder of pictures as a source: flat, nested, or with a folder a class."""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import multiprocessing
+import os
+import pathlib
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+import numpy as np
+from PIL import Image
+
+from dcgan_tf.config import Config
+from dcgan_tf.data.pictures import ENDINGS, BadPictureError, Recipe, is_gray, open_picture, read_row
+from dcgan_tf.data.shards import Shard, ShardResult, write_rows
+from dcgan_tf.errors import UserError
+
+# Pictures looked at to find a size that they have in common.
+COMMON_SIZE_SAMPLE = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderSource:
+    """Pictures below one folder, in the order of their names.
+
+    Attributes:
+        full_name: ``folder/<name of the folder>``.
+        height, width: pixels that the pictures have in common, or None.
+        channels: 1 where every picture is gray, else 3.
+        class_names: the folders of the first level where every picture lies in one of at least two; else empty.
+        fingerprint: changes with any name, size or time of a file.
+        root: the folder.
+        names: paths of the pictures, relative to the root.
+        max_pixels: pictures with more count as bad.
+    """
+
+    full_name: str
+    class_names: tuple[str, ...]
+    fingerprint: str
+    root: pathlib.Path
+    names: tuple[str, ...]
+    max_pixels: int
+
+    @functools.cached_property
+    def _common_size(self) -> tuple[int | None, int | None]:
+        sizes = set()
+        sample = {round(i) for i in np.linspace(0, len(self.names) - 1, min(len(self.names), COMMON_SIZE_SAMPLE))}
+        for index in sample:
+            with contextlib.suppress(BadPictureError, OSError), self._open(self.names[index]) as picture:
+                sizes.add((picture.height, picture.width))
+        return sizes.pop() if len(sizes) == 1 else (None, None)
+
+    @property
+    def height(self) -> int | None:
+        return self._common_size[0]
+
+    @property
+    def width(self) -> int | None:
+        return self._common_size[1]
+
+    @functools.cached_property
+    def channels(self) -> int:
+        for name in self.names:
+            with contextlib.suppress(BadPictureError, OSError), self._open(name) as picture:
+                if not is_gray(picture):
+                    return 3
+        return 1
+
+    def _open(self, name: str) -> Image.Image:
+        return open_picture(self.root / name, self.max_pixels)
+
+    def count_if_known(self) -> int | None:
+        """How many pictures there are."""
+        return len(self.names)
+
+    def prepare(self) -> None:
+        """Nothing is to be fetched."""
+
+    def count(self) -> int:
+        """How many pictures there are."""
+        return len(self.names)
+
+    def label(self, name: str) -> int:
+        """The class of a picture, -1 where there are no classes."""
+        return self.class_names.index(name.split(os.sep)[0]) if self.class_names else -1
+
+    def convert(self, shards: list[Shard], recipe: Recipe, rows_file: pathlib.Path) -> Iterator[ShardResult]:
+        """Writes the rows of each shard, in parallel on all cores, and yields what became of it, in any order."""
+        # Not forked: a process that has started TensorFlow has threads, which a fork would break.
+        context = multiprocessing.get_context("spawn")
+        workers = min(len(os.sched_getaffinity(0)), len(shards)) or 1
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts) as pool:
+            try:
+                jobs = [
+                    pool.submit(
+                        _convert,
+                        shard,
+                        self.root,
+                        self.names[shard.first : shard.stop],
+                        [self.label(name) for name in self.names[shard.first : shard.stop]],
+                        recipe,
+                        rows_file,
+                    )
+                    for shard in shards
+                ]
+                for job in as_completed(jobs):
+                    yield job.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def find_folder(config: Config) -> FolderSource:
+    """Lists the pictures of ``config.data_dir``; a sub-folder named like ``config.split`` is entered.
+
+    Raises:
+        UserError: there is no such folder, or no picture in it.
+    """
+    if not config.data_dir:
+        raise UserError("--dataset=folder: name the folder of your pictures with --data_dir")
+    root = pathlib.Path(config.data_dir).expanduser()
+    if not root.is_dir():
+        raise UserError(f"--data_dir: expected a folder of pictures. Received: '{config.data_dir}'")
+    if (root / config.split).is_dir():
+        root = root / config.split
+    elif config.split != "train":
+        raise UserError(f"--split: '{root}' has no folder named {config.split!r}")
+    files, others = list_files(root)
+    if not files:
+        seen = f"{others} files with other endings" if others else "no file at all"
+        raise UserError(
+            f"--data_dir: no picture in '{root}', but {seen}. Expected files that end in {', '.join(sorted(ENDINGS))}"
+        )
+    names = tuple(str(path.relative_to(root)) for path in files)
+    return FolderSource(
+        full_name=f"folder/{root.resolve().name}",
+        class_names=_class_names(names),
+        fingerprint=_fingerprint(root, files),
+        root=root,
+        names=names,
+        max_pixels=config.max_pixels,
+    )
+
+
+def list_files(root: pathlib.Path) -> tuple[list[pathlib.Path], int]:
+    """All pictures below a folder by their endings, sorted, and the number of other files. Hidden ones are left out.
+
+    Symbolic links are followed, but no folder is entered twice, so a link to a parent ends there.
+    """
+    files, others, entered = [], 0, set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in entered:
+            subfolders.clear()
+            continue
+        entered.add(real)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in names:
+            if name.startswith("."):
+                continue
+            if os.path.splitext(name)[1].lower() in ENDINGS:
+                files.append(pathlib.Path(folder) / name)
+            else:
+                others += 1
+    return sorted(files), others
+
+
+def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    first_levels = {name.split(os.sep)[0] if os.sep in name else "" for name in names}
+    return tuple(sorted(first_levels)) if "" not in first_levels and len(first_levels) > 1 else ()
+
+
+def _fingerprint(root: pathlib.Path, files: list[pathlib.Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):  # A dangling link is named as a bad file later.
+            status = path.stat()
+            digest.update(
+                f"{path.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "replace")
+            )
+    return digest.hexdigest()[:16]
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; only the first one is to answer it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _convert(
+    shard: Shard, root: pathlib.Path, names: tuple[str, ...], labels: list[int], recipe: Recipe, rows_file: pathlib.Path
+) -> ShardResult:
+    rows, kept_labels, bad = [], [], []
+    for name, label in zip(names, labels, strict=True):
+        try:
+            rows.append(read_row(root / name, recipe))
+            kept_labels.append(label)
+        except (BadPictureError, OSError) as error:
+            bad.append((name, str(error)))
+    write_rows(rows_file, shard.first, rows)
+    return ShardResult(shard, kept_labels, bad)

@@ -1,0 +1,83 @@
+"""The prepared array while it is being made: written shard by shard, so that an interruption costs one shard."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+ROWS_PER_SHARD = 2048
+HEADER_BYTES = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Pictures ``first`` to ``stop - 1`` of a source."""
+
+    first: int
+    stop: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardResult:
+    """What became of a shard: the labels of the rows written, from its first on, and its bad files with reasons."""
+
+    shard: Shard
+    labels: list[int]
+    bad: list[tuple[str, str]]
+
+    def save(self, directory: pathlib.Path) -> None:
+        """Marks the shard as finished, which it is only with all of its rows on disk."""
+        path = _result_file(directory, self.shard)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"labels": self.labels, "bad": self.bad}))
+        os.replace(temporary, path)
+
+
+def load_results(directory: pathlib.Path, shards: Sequence[Shard]) -> dict[Shard, ShardResult]:
+    """The results of the shards that are finished."""
+    results = {}
+    for shard in shards:
+        path = _result_file(directory, shard)
+        if path.exists():
+            values = json.loads(path.read_text())
+            results[shard] = ShardResult(shard, values["labels"], [(name, reason) for name, reason in values["bad"]])
+    return results
+
+
+def write_header(path: pathlib.Path, shape: tuple[int, ...]) -> None:
+    """Begins a ``.npy`` file of uint8, or changes the number of rows in its header. Its rows start at HEADER_BYTES."""
+    with open(path, "r+b" if path.exists() else "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        assert file.tell() == HEADER_BYTES
+
+
+def write_rows(path: pathlib.Path, first: int, rows: Sequence[np.ndarray]) -> None:
+    """Writes rows of one shape from number ``first`` on. Not through a memory map, so that memory stays flat."""
+    if rows:
+        with open(path, "r+b") as file:
+            file.seek(HEADER_BYTES + first * rows[0].nbytes)
+            file.write(np.stack(rows).tobytes())
+
+
+def close_gaps(path: pathlib.Path, results: Sequence[ShardResult], row_bytes: int) -> None:
+    """Moves the rows together where bad files left gaps, into a file that replaces this one."""
+    packed = path.with_suffix(".packed")
+    with open(path, "rb") as source, open(packed, "wb") as target:
+        target.write(source.read(HEADER_BYTES))
+        for result in results:
+            source.seek(HEADER_BYTES + result.shard.first * row_bytes)
+            target.write(source.read(len(result.labels) * row_bytes))
+    os.replace(packed, path)
+
+
+def remove_results(directory: pathlib.Path, results: Sequence[ShardResult]) -> None:
+    """Removes the marks of `ShardResult.save`, once the whole array is finished."""
+    for result in results:
+        _result_file(directory, result.shard).unlink()
+
+
+def _result_file(directory: pathlib.Path, shard: Shard) -> pathlib.Path:
+    return directory / f"shard-{shard.first}.json"

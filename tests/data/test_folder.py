@@ -1,0 +1,167 @@
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_tf.config import make_config
+from dcgan_tf.data.folder import find_folder, list_files
+from dcgan_tf.data.prepare import prepare
+from dcgan_tf.errors import UserError
+from tests.data.test_pictures import bomb
+
+
+def picture(path, value=100, size=(16, 16), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value if mode == "L" else (value,) * len(mode)).save(path)
+
+
+def folder_config(folder, **changes):
+    typed = {"dataset": "folder", "data_dir": str(folder), "batch_size": 2, "cache_dir": str(folder.parent / "cache")}
+    return make_config({**typed, **changes})
+
+
+def first_pixels(data):
+    return data.images[:, 0, 0, 0].tolist()
+
+
+def test_flat_folder(tmp_path):
+    for number, name in enumerate(("b.PNG", "a.png", "c with space.Bmp", "ünï.webp")):
+        picture(tmp_path / "flat" / name, 10 * number)
+    (tmp_path / "flat" / "notes.txt").write_text("not a picture")
+    config, data = prepare(folder_config(tmp_path / "flat"))
+    assert (config.image_size, config.channels, config.class_names) == ("16", "3", ())
+    assert data.source == "folder/flat"
+    assert np.abs(np.subtract(first_pixels(data), [10, 0, 20, 30])).max() <= 2  # In the order of the names
+    assert data.labels.tolist() == [-1] * 4
+
+
+def test_class_folders_give_labels(tmp_path):
+    for number, name in enumerate(("dog/1.png", "cat/2.png", "cat/deeper/3.png")):
+        picture(tmp_path / "pets" / name, number)
+    config, data = prepare(folder_config(tmp_path / "pets"))
+    assert config.class_names == data.class_names == ("cat", "dog")
+    assert first_pixels(data) == [1, 2, 0]
+    assert data.labels.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("names", [("a/1.png", "2.png"), ("a/b/1.png", "a/c/2.png")])
+def test_nested_folders_that_are_no_classes(tmp_path, names):
+    for name in names:
+        picture(tmp_path / "nested" / name)
+    assert find_folder(folder_config(tmp_path / "nested")).class_names == ()
+
+
+def test_train_level_is_recognised(tmp_path):
+    for name in ("train/cat/1.png", "train/dog/2.png", "test/cat/3.png", "test/dog/4.png", "test/dog/5.png"):
+        picture(tmp_path / "pets" / name)
+    train, test = (find_folder(folder_config(tmp_path / "pets", split=split)) for split in ("train", "test"))
+    assert (train.count(), test.count()) == (2, 3)
+    assert train.class_names == test.class_names == ("cat", "dog")
+    with pytest.raises(UserError, match="no folder named 'validation'"):
+        find_folder(folder_config(tmp_path / "pets", split="validation"))
+
+
+def test_links_are_followed_but_loops_end(tmp_path):
+    picture(tmp_path / "real" / "1.png")
+    picture(tmp_path / "elsewhere" / "2.png")
+    os.symlink(tmp_path / "real", tmp_path / "real" / "loop")
+    os.symlink(tmp_path / "elsewhere", tmp_path / "real" / "linked")
+    files, _ = list_files(tmp_path / "real")
+    assert [path.name for path in files] == ["1.png", "2.png"]
+
+
+def test_hidden_files_are_left_out(tmp_path):
+    for name in ("1.png", "._1.png", ".thumbnails/1.png"):
+        picture(tmp_path / "folder" / name)
+    assert find_folder(folder_config(tmp_path / "folder")).count() == 1
+
+
+def test_common_size_and_gray_are_recognised(tmp_path):
+    for number in range(3):
+        picture(tmp_path / "gray" / f"{number}.png", 5, size=(48, 32), mode="L")
+    config, _ = prepare(folder_config(tmp_path / "gray"))
+    assert (config.image_size, config.channels) == ("32x48", "1")
+    picture(tmp_path / "gray" / "other.png", 5, size=(50, 50), mode="RGB")
+    config, _ = prepare(folder_config(tmp_path / "gray"))
+    assert (config.image_size, config.channels) == ("64", "3")
+
+
+def test_changed_folder_is_prepared_again(tmp_path):
+    for number in range(3):
+        picture(tmp_path / "folder" / f"{number}.png", 5)
+    _, before = prepare(folder_config(tmp_path / "folder"))
+    picture(tmp_path / "folder" / "3.png", 200)
+    _, after = prepare(folder_config(tmp_path / "folder"))
+    assert (len(before.images), len(after.images)) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda folder: folder.mkdir(), "no file at all"),
+        (lambda folder: folder.mkdir() or (folder / "a.txt").write_text(""), "1 files with other endings"),
+        (lambda folder: None, "--data_dir: expected a folder of pictures"),
+        (lambda folder: picture(folder / "only.png"), "at most the 1 images"),
+    ],
+)
+def test_folder_without_enough_pictures_is_one_line(tmp_path, make, expected):
+    make(tmp_path / "folder")
+    with pytest.raises(UserError, match=expected) as error:
+        prepare(folder_config(tmp_path / "folder"))
+    assert "\n" not in str(error.value)
+
+
+def test_missing_data_dir_is_asked_for():
+    with pytest.raises(UserError, match="name the folder of your pictures with --data_dir"):
+        prepare(make_config({"dataset": "folder"}))
+
+
+def test_few_pictures_say_the_batch_size_that_works(tmp_path):
+    for number in range(10):
+        picture(tmp_path / "few" / f"{number}.png")
+    with pytest.raises(UserError, match=r"at most the 10 images.*Received: 64. Use --batch_size=5"):
+        prepare(folder_config(tmp_path / "few", batch_size=64))
+
+
+@pytest.fixture
+def partly_bad(tmp_path):
+    """Twenty pictures, of which the third, the seventh and the last are bad."""
+    folder = tmp_path / "mixed"
+    for number in range(20):
+        picture(folder / f"{number:02}.png", 5 * number)
+    (folder / "02.png").write_text("text")
+    bomb(folder / "06.png")
+    (folder / "19.png").write_bytes((folder / "18.png").read_bytes()[:50])
+    return folder
+
+
+def test_bad_files_are_skipped_counted_and_named(partly_bad, capsys, monkeypatch):
+    monkeypatch.setattr("dcgan_tf.data.prepare.ROWS_PER_SHARD", 4)
+    _, data = prepare(folder_config(partly_bad, max_bad_share=0.2))
+    assert first_pixels(data) == [5 * number for number in range(20) if number not in (2, 6, 19)]
+    assert data.images.shape[0] == len(data.labels) == 17
+    assert "3 of 20 pictures cannot be used" in capsys.readouterr().out
+    report = (data.directory / "bad_files.txt").read_text().splitlines()
+    assert [line.split(":")[0] for line in report] == ["02.png", "06.png", "19.png"]
+    assert "60000x60000" in report[1]
+
+
+def test_too_many_bad_files_stop_with_their_names(partly_bad):
+    with pytest.raises(UserError, match=r"3 of 20 pictures cannot be used.*max_bad_share=0.1.*02.png: not a picture"):
+        prepare(folder_config(partly_bad))
+    assert list((partly_bad.parent / "cache").iterdir()) == []
+
+
+def test_cifar10_jpeg_prepares_with_its_classes(real_data, tmp_path):
+    with zipfile.ZipFile(real_data("cifar10_jpeg.zip")) as archive:
+        names = [n for n in archive.namelist() if "/test/" in n and n.endswith("7.jpg")]
+        archive.extractall(tmp_path, names)
+    config, data = prepare(folder_config(tmp_path / "cifar10_jpeg", split="test"))
+    assert (config.image_size, config.channels) == ("32", "3")
+    assert config.class_names[:3] == ("airplane", "automobile", "bird")
+    assert len(data.images) == len(names)
+    assert np.bincount(data.labels).min() > 50
+    with Image.open(sorted((tmp_path / "cifar10_jpeg/test/airplane").iterdir())[0]) as first:
+        np.testing.assert_array_equal(data.images[0], np.asarray(first))
