@@ -123,3 +123,8 @@ def test_foreign_configuration_is_refused(tmp_path, text):
 def test_loss_names_are_those_of_the_losses():
     # Config stands without TensorFlow, so it cannot read the names from the dict itself.
     assert tuple(LOSSES) == LOSS_NAMES
+
+
+def test_steps_typed_beside_a_preset_with_epochs_win():
+    config = make_config({"preset": "celeb_a", "steps": 9})
+    assert (config.steps, config.epochs) == (9, 0)

@@ -1,5 +1,6 @@
 """The main job from end to end, with real faults, in processes of their own."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -276,3 +277,64 @@ def test_configuration_is_saved_complete(finished):
     saved = json.loads((finished / "config.json").read_text())
     assert "auto" not in saved.values()
     assert saved["channels"] == "1"
+
+
+@pytest.fixture
+def own_pictures(tmp_path):
+    """Makes a folder of forty pictures: `own_pictures("photos", "JPEG", "RGB", sizes)`."""
+
+    def make(name, kind, mode, sizes):
+        (tmp_path / name).mkdir()
+        random = np.random.default_rng(0)
+        for number in range(40):
+            size = sizes[number % len(sizes)]
+            noise = random.integers(0, 256, (size[1], size[0], len(mode)), np.uint8)
+            Image.fromarray(noise if len(mode) > 1 else noise[..., 0], mode).save(
+                tmp_path / name / f"{number:02}.{kind.lower()}"
+            )
+        return tmp_path / name
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "mode", "sizes", "flags", "shape"),
+    [
+        ("logos", "PNG", "RGBA", [(64, 64)], {"background": "#ff0000"}, (64, 64, 3)),
+        (
+            "photos",
+            "JPEG",
+            "RGB",
+            [(120, 80), (97, 203), (300, 40)],
+            {"image_size": "48x96", "flip": True},
+            (48, 96, 3),
+        ),
+        ("scans", "PNG", "L", [(70, 70)], {"crop": "random", "image_size": "32"}, (32, 32, 1)),
+    ],
+)
+def test_own_pictures_train_to_an_export(own_pictures, small_config, tmp_path, name, kind, mode, sizes, flags, shape):
+    folder = own_pictures(name, kind, mode, sizes)
+    typed = {"image_size": "auto", "channels": "auto", "split": "train", "generator_filters": "2", "steps": 4, **flags}
+    training.train(small_config(dataset="folder", data_dir=str(folder), **typed), str(tmp_path / "run"))
+    loaded = tf.saved_model.load(str(tmp_path / "run" / "saved_model" / "1"))
+    assert loaded.signatures["sample"](seed=tf.constant([1], tf.int64))["images"].shape[1:] == shape
+
+
+def test_augmented_run_resumes_bit_for_bit(own_pictures, small_config, tmp_path):
+    folder = own_pictures("photos", "PNG", "RGB", [(40, 40)])
+    config = small_config(
+        dataset="folder", data_dir=str(folder), split="train", channels="3", crop="random", flip=True, dropout=0.2
+    )
+    training.train(config, str(tmp_path / "straight"))
+    training.train(dataclasses.replace(config, steps=6), str(tmp_path / "resumed"))
+    training.train(config, str(tmp_path / "resumed"))
+    assert_same_checkpoint(tmp_path / "straight", tmp_path / "resumed", 12)
+
+
+def test_resuming_on_other_pictures_is_refused(own_pictures, small_flags, command, tmp_path):
+    folder = own_pictures("photos", "PNG", "RGB", [(16, 16)])
+    flags = small_flags(dataset="folder", data_dir=folder, split="train", channels="3", steps=4)
+    assert command("train.py", *flags, f"--run_dir={tmp_path / 'run'}").returncode == 0
+    Image.new("RGB", (16, 16), "red").save(folder / "00.png")
+    message = one_line(command("train.py", f"--run_dir={tmp_path / 'run'}", "--steps=8"))
+    assert "the images of folder/photos have changed since this run began" in message

@@ -1,7 +1,6 @@
 """Batch number s is a pure function of (seed, s), so that training resumes at any step without replaying."""
 
 import functools
-import mmap
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +9,9 @@ from dcgan_tf.config import Config
 from dcgan_tf.data.prepare import ImageData
 
 PREFETCHED_BATCHES = 8
+# What of the images may be mapped into memory at a time; Linux maps this much around each page that is touched.
 MAPPED_BYTES = 64 * 2**20
+FAULT_BYTES = 64 * 2**10
 
 
 class BatchOrder:
@@ -73,8 +74,7 @@ def make_batches(data: ImageData, config: Config, first: int, stop: int) -> tf.d
         A dataset of uint8 [batch_size, height, width, channels].
     """
     order = BatchOrder(len(data.images), config.batch_size, config.seed)
-    # Of each image that is read, every page it lies on is mapped.
-    batch_bytes = config.batch_size * (data.images[0].nbytes + mmap.PAGESIZE)
+    batch_bytes = config.batch_size * (data.images[0].nbytes + FAULT_BYTES)
     batches_a_release = max(1, MAPPED_BYTES // batch_bytes)
 
     def read(number: np.ndarray) -> np.ndarray:

@@ -8,15 +8,15 @@ import multiprocessing
 import os
 import pathlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import numpy as np
 from PIL import Image
 
 from dcgan_tf.config import Config
-from dcgan_tf.data.pictures import ENDINGS, BadPictureError, Recipe, is_gray, open_picture, read_row
-from dcgan_tf.data.shards import Shard, ShardResult, write_rows
+from dcgan_tf.data.pictures import ENDINGS, BadPictureError, NamedPicture, is_gray, load_picture, open_picture
+from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.errors import UserError
 
 # Pictures looked at to find a size that they have in common.
@@ -88,25 +88,18 @@ class FolderSource:
         """The class of a picture, -1 where there are no classes."""
         return self.class_names.index(name.split(os.sep)[0]) if self.class_names else -1
 
-    def convert(self, shards: list[Shard], recipe: Recipe, rows_file: pathlib.Path) -> Iterator[ShardResult]:
-        """Writes the rows of each shard, in parallel on all cores, and yields what became of it, in any order."""
+    def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
+        """Does some work on each shard, in parallel on all cores, and yields the results in any order."""
         # Not forked: a process that has started TensorFlow has threads, which a fork would break.
         context = multiprocessing.get_context("spawn")
         workers = min(len(os.sched_getaffinity(0)), len(shards)) or 1
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts) as pool:
             try:
-                jobs = [
-                    pool.submit(
-                        _convert,
-                        shard,
-                        self.root,
-                        self.names[shard.first : shard.stop],
-                        [self.label(name) for name in self.names[shard.first : shard.stop]],
-                        recipe,
-                        rows_file,
-                    )
-                    for shard in shards
-                ]
+                jobs = []
+                for shard in shards:
+                    names = self.names[shard.first : shard.stop]
+                    labels = [self.label(name) for name in names]
+                    jobs.append(pool.submit(_work_on_files, work, shard, self.root, names, labels, self.max_pixels))
                 for job in as_completed(jobs):
                     yield job.result()
             finally:
@@ -189,15 +182,13 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _convert(
-    shard: Shard, root: pathlib.Path, names: tuple[str, ...], labels: list[int], recipe: Recipe, rows_file: pathlib.Path
-) -> ShardResult:
-    rows, kept_labels, bad = [], [], []
-    for name, label in zip(names, labels, strict=True):
-        try:
-            rows.append(read_row(root / name, recipe))
-            kept_labels.append(label)
-        except (BadPictureError, OSError) as error:
-            bad.append((name, str(error)))
-    write_rows(rows_file, shard.first, rows)
-    return ShardResult(shard, kept_labels, bad)
+def _work_on_files(
+    work: ShardWork[Result], shard: Shard, root: pathlib.Path, names: Sequence[str], labels: list[int], max_pixels: int
+) -> Result:
+    return work(
+        shard,
+        (
+            NamedPicture(name, label, functools.partial(load_picture, root / name, max_pixels))
+            for name, label in zip(names, labels, strict=True)
+        ),
+    )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
@@ -18,6 +19,21 @@ Image.MAX_IMAGE_PIXELS = None
 
 class BadPictureError(Exception):
     """A file that cannot be used, with the reason in a few words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedPicture:
+    """One picture of a source, decoded when asked for.
+
+    Attributes:
+        name: of its file, or its place in the data set.
+        label: its class, -1 where there are none.
+        load: decodes it, turned upright; raises BadPictureError.
+    """
+
+    name: str
+    label: int
+    load: Callable[[], Image.Image]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +82,8 @@ def open_picture(path: pathlib.Path, max_pixels: int) -> Image.Image:
     """
     try:
         picture = Image.open(path)
+    except FileNotFoundError as error:
+        raise BadPictureError("a link to nowhere") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise BadPictureError("not a picture that can be read" if path.stat().st_size else "empty file") from error
     if picture.width * picture.height > max_pixels:
@@ -74,18 +92,20 @@ def open_picture(path: pathlib.Path, max_pixels: int) -> Image.Image:
     return picture
 
 
-def read_row(path: pathlib.Path, recipe: Recipe) -> np.ndarray:
-    """Decodes a file and makes it a row.
+def load_picture(path: pathlib.Path, max_pixels: int) -> Image.Image:
+    """Decodes a file, and turns it upright where its EXIF data says how it was taken.
 
     Raises:
         BadPictureError: the file cannot be used.
     """
-    with open_picture(path, recipe.max_pixels) as picture:
+    with open_picture(path, max_pixels) as picture:
         try:
             picture.load()
-            return make_row(ImageOps.exif_transpose(picture), recipe)
+            upright = ImageOps.exif_transpose(picture)
         except (OSError, ValueError, SyntaxError, EOFError) as error:
             raise BadPictureError(f"truncated or damaged: {error}") from error
+        upright.format = picture.format
+        return upright
 
 
 def make_row(picture: Image.Image, recipe: Recipe) -> np.ndarray:

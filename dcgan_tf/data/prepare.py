@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import json
 import mmap
@@ -22,6 +23,7 @@ from dcgan_tf.data.shards import (
     Shard,
     ShardResult,
     close_gaps,
+    convert_shard,
     load_results,
     remove_results,
     write_header,
@@ -162,7 +164,8 @@ def _build(config: Config, source: Source, directory: pathlib.Path) -> None:
         write_header(rows_file, (count, *row_shape))
         with tqdm(total=count, desc="preparing images", unit=" images", mininterval=0.5) as progress:
             progress.update(sum(shard.stop - shard.first for shard in results))
-            for result in source.convert([shard for shard in shards if shard not in results], recipe, rows_file):
+            work = functools.partial(convert_shard, recipe=recipe, rows_file=rows_file)
+            for result in source.map_shards(work, [shard for shard in shards if shard not in results]):
                 result.save(unfinished)
                 results[result.shard] = result
                 progress.update(result.shard.stop - result.shard.first)

@@ -4,9 +4,12 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
+
+from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row
 
 ROWS_PER_SHARD = 2048
 HEADER_BYTES = 128
@@ -18,6 +21,11 @@ class Shard:
 
     first: int
     stop: int
+
+
+Result = TypeVar("Result")
+# What a source does for each of its shards, in a process that may be another one, so it must be picklable.
+ShardWork = Callable[[Shard, Iterable[NamedPicture]], Result]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +42,23 @@ class ShardResult:
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps({"labels": self.labels, "bad": self.bad}))
         os.replace(temporary, path)
+
+
+def convert_shard(
+    shard: Shard, pictures: Iterable[NamedPicture], recipe: Recipe, rows_file: pathlib.Path
+) -> ShardResult:
+    """Writes the rows of the pictures of a shard that can be used."""
+    rows: list[np.ndarray] = []
+    labels: list[int] = []
+    bad: list[tuple[str, str]] = []
+    for picture in pictures:
+        try:
+            rows.append(make_row(picture.load(), recipe))
+            labels.append(picture.label)
+        except BadPictureError as error:
+            bad.append((picture.name, str(error)))
+    write_rows(rows_file, shard.first, rows)
+    return ShardResult(shard, labels, bad)
 
 
 def load_results(directory: pathlib.Path, shards: Sequence[Shard]) -> dict[Shard, ShardResult]:

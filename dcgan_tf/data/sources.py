@@ -2,21 +2,21 @@
 
 import dataclasses
 import difflib
+import functools
 import itertools
 import os
 import pathlib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 from PIL import Image
 
 from dcgan_tf.config import Config
 from dcgan_tf.data.folder import find_folder
-from dcgan_tf.data.pictures import Recipe, make_row
-from dcgan_tf.data.shards import Shard, ShardResult, write_rows
+from dcgan_tf.data.pictures import NamedPicture
+from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.errors import UserError
 
 BUNDLED_MNIST = pathlib.Path(__file__).parent / "mnist"
@@ -57,8 +57,8 @@ class Source(Protocol):
     def count(self) -> int:
         """Images in the split, once prepared."""
 
-    def convert(self, shards: list[Shard], recipe: Recipe, rows_file: pathlib.Path) -> Iterator[ShardResult]:
-        """Writes the rows of each shard and yields what became of it, in any order."""
+    def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
+        """Does some work on each shard, and yields the results in any order."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,24 +136,18 @@ class TfdsSource:
                 f"{_first_line(error)}"
             ) from None
 
-    def convert(self, shards: list[Shard], recipe: Recipe, rows_file: pathlib.Path) -> Iterator[ShardResult]:
-        """Writes the rows of each shard in turn, and yields what became of it."""
-        examples = self._examples()
+    def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
+        """Does some work on each shard in turn, and yields the results."""
+        pictures = self._pictures()
         position = 0
         for shard in shards:
             for _ in range(shard.first - position):
-                next(examples)
+                next(pictures)
             position = shard.stop
-            rows, labels = [], []
-            for image, label in itertools.islice(examples, shard.stop - shard.first):
-                picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-                rows.append(make_row(picture, recipe))
-                labels.append(int(label))
-            write_rows(rows_file, shard.first, rows)
-            yield ShardResult(shard, labels, bad=[])
+            yield work(shard, itertools.islice(pictures, shard.stop - shard.first))
 
-    def _examples(self) -> Iterator[tuple[np.ndarray, int]]:
-        """Yields (image uint8 [height, width, channels], label or -1) of the split, always in the same order."""
+    def _pictures(self) -> Iterator[NamedPicture]:
+        """Yields the pictures of the split, always in the same order."""
         import tensorflow_datasets as tfds
 
         dataset = self._builder.as_dataset(
@@ -162,9 +156,14 @@ class TfdsSource:
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         )
         dataset = dataset.map(lambda example: (example["image"], example["label"] if self.class_names else -1))
+        number = 0
         # Images of one size are handed over many at a time: one by one, that costs more than decoding them.
         for images, labels in tfds.as_numpy(dataset.batch(READ_BATCH if self.height and self.width else 1)):
-            yield from zip(images, labels, strict=True)
+            for image, label in zip(images, labels, strict=True):
+                pixels = image[:, :, 0] if self.channels == 1 else image
+                name = f"{self.full_name}/{self._config.split}/{number}"
+                yield NamedPicture(name, int(label), functools.partial(Image.fromarray, pixels))
+                number += 1
 
 
 def find_source(config: Config) -> Source:

@@ -1,4 +1,7 @@
 import dataclasses
+import os
+import pathlib
+import re
 import time
 
 import numpy as np
@@ -6,8 +9,10 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.config import make_config
+from dcgan_tf.data import prepare as preparation
 from dcgan_tf.data.batches import BatchOrder, augment, make_batches
-from dcgan_tf.data.prepare import prepare
+from dcgan_tf.data.prepare import ImageData, prepare
+from dcgan_tf.data.shards import HEADER_BYTES, write_header
 from dcgan_tf.gan import GAN
 
 CONFIG = make_config({"split": "train[:100]", "batch_size": 16, "seed": 1, "image_size": "28", "channels": "1"})
@@ -56,6 +61,24 @@ def test_batches_hold_the_images_of_their_rows(data):
     batch = next(iter(make_batches(data, CONFIG, first=4, stop=5)))
     np.testing.assert_array_equal(batch, data.images[BatchOrder(100, 16, 1).rows(4)])
     assert batch.dtype == "uint8"
+
+
+def test_memory_does_not_follow_the_data(tmp_path):
+    """Reading all of 400 MB of images in random order keeps few of their pages in this process."""
+    count = 400_000_000 // 784
+    write_header(tmp_path / "images.npy", (count, 28, 28, 1))
+    os.truncate(tmp_path / "images.npy", HEADER_BYTES + 784 * count)
+    mapping, images = preparation._map_rows(tmp_path / "images.npy")
+    data = ImageData(images, np.zeros(0), (), "synthetic", "", tmp_path, mapping)
+    config = dataclasses.replace(CONFIG, batch_size=1000)
+
+    def mapped_megabytes():
+        status = pathlib.Path("/proc/self/status").read_text()
+        return int(re.search(r"RssFile:\s+(\d+) kB", status).group(1)) / 1000
+
+    before = mapped_megabytes()
+    largest = max(mapped_megabytes() for _ in make_batches(data, config, 0, count // 1000))
+    assert largest - before < 200
 
 
 @pytest.fixture

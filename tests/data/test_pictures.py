@@ -3,13 +3,17 @@ import pytest
 from PIL import Image
 
 from dcgan_tf.config import Config
-from dcgan_tf.data.pictures import BadPictureError, Recipe, make_row, read_row
+from dcgan_tf.data.pictures import BadPictureError, Recipe, load_picture, make_row
 
 
 def row(array, height=4, width=4, channels=3, mode=None, **settings):
     """The row of a picture given as an array."""
     picture = Image.fromarray(np.asarray(array, np.uint8)) if mode is None else Image.fromarray(array, mode)
     return make_row(picture, Recipe(height, width, channels, **settings))
+
+
+def read_row(path, recipe):
+    return make_row(load_picture(path, recipe.max_pixels), recipe)
 
 
 def test_fitting_picture_is_kept_as_it_is():

@@ -71,9 +71,14 @@ def test_interrupted_preparation_continues_with_the_first_unfinished_shard(tmp_p
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".preparing")] == []
 
     converted = []
-    convert = TfdsSource.convert
+    map_shards = TfdsSource.map_shards
     monkeypatch.setattr(ShardResult, "save", save)
-    monkeypatch.setattr(TfdsSource, "convert", lambda *a: [converted.append(s.first) for s in a[1]] and convert(*a))
+
+    def recorded(self, work, shards):
+        converted.extend(shard.first for shard in shards)
+        return map_shards(self, work, shards)
+
+    monkeypatch.setattr(TfdsSource, "map_shards", recorded)
     resumed = prepare(config)[1]
     assert made == [0, 30]
     assert converted == [60, 90]

@@ -1,0 +1,150 @@
+"""What is in a data set: sizes, modes, classes, bad files and duplicates, before anything is trained."""
+
+import collections
+import dataclasses
+import functools
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from dcgan_tf.config import Config
+from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row
+from dcgan_tf.data.shards import Shard
+from dcgan_tf.data.sources import Source
+
+PICTURES_PER_SHARD = 256
+SHEET_PICTURES = 64
+LINES_A_TABLE = 10
+HASH_SIDE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What is known of one picture.
+
+    Attributes:
+        name, label: as the source gives them.
+        reason: why the picture cannot be used; empty where it can, and only then is the rest known.
+        size: ``HEIGHTxWIDTH`` in pixels, upright.
+        mode: Pillow's name of the pixel format.
+        kind: file format, empty where the picture does not come from a file.
+        pixels: digest of the pixels; the same for exact duplicates.
+        look: difference hash, 16x16 bits; the same for pictures that look alike.
+        row: as training would see it, for a few pictures.
+    """
+
+    name: str
+    label: int
+    reason: str = ""
+    size: str = ""
+    mode: str = ""
+    kind: str = ""
+    pixels: bytes = b""
+    look: bytes = b""
+    row: np.ndarray | None = None
+
+
+def examine(source: Source, recipe: Recipe) -> tuple[list[Facts], float]:
+    """Decodes every picture of a source, and changes nothing.
+
+    Returns:
+        The facts in the order of the source, and the seconds it took.
+    """
+    count = source.count()
+    shards = [Shard(first, min(first + PICTURES_PER_SHARD, count)) for first in range(0, count, PICTURES_PER_SHARD)]
+    sheet = frozenset(round(i) for i in np.linspace(0, count - 1, min(count, SHEET_PICTURES)))
+    work = functools.partial(_examine_shard, recipe=recipe, sheet=sheet)
+    parts = {}
+    start = time.monotonic()
+    with tqdm(total=count, desc="examining images", unit=" images", mininterval=0.5) as progress:
+        for first, facts in source.map_shards(work, shards):
+            parts[first] = facts
+            progress.update(len(facts))
+    return [facts for first in sorted(parts) for facts in parts[first]], time.monotonic() - start
+
+
+def describe(source: Source, config: Config, facts: Sequence[Facts], seconds: float) -> str:
+    """The report as text."""
+    good = [fact for fact in facts if not fact.reason]
+    bad = [fact for fact in facts if fact.reason]
+    lines = [f"{source.full_name}: {len(facts)} images, {len(bad)} of them cannot be used"]
+    lines += _table("size (height x width)", (fact.size for fact in good))
+    lines += _table("mode", (fact.mode for fact in good))
+    lines += _table("file format", (fact.kind for fact in good if fact.kind))
+    lines += _table("class", (source.class_names[fact.label] for fact in good if fact.label >= 0))
+    lines += _listing("cannot be used", [f"{fact.name}: {fact.reason}" for fact in bad])
+    exact = _groups(good, "pixels")
+    lines += _listing("exact duplicates", [" = ".join(group) for group in exact])
+    known = {frozenset(group) for group in exact}
+    alike = [group for group in _groups(good, "look") if frozenset(group) not in known]
+    lines += _listing("look alike", [" ~ ".join(group) for group in alike])
+    recipe = Recipe.of(config)
+    megabytes = len(good) * recipe.height * recipe.width * recipe.channels / 1e6
+    lines.append(
+        f"\nPrepared as {config.image_size} pixels, {config.channels} channels: {megabytes:.1f} MB of cache, about "
+        f"{seconds:.0f} s on {len(os.sched_getaffinity(0))} cores"
+    )
+    return "\n".join(lines)
+
+
+def _examine_shard(
+    shard: Shard, pictures: Iterable[NamedPicture], recipe: Recipe, sheet: frozenset[int]
+) -> tuple[int, list[Facts]]:
+    facts = []
+    for number, named in enumerate(pictures, start=shard.first):
+        try:
+            picture = named.load()
+        except BadPictureError as error:
+            facts.append(Facts(named.name, named.label, reason=str(error)))
+            continue
+        facts.append(
+            Facts(
+                named.name,
+                named.label,
+                size=f"{picture.height}x{picture.width}",
+                mode=picture.mode,
+                kind=picture.format or "",
+                pixels=hashlib.sha256(f"{picture.mode}{picture.size}".encode() + picture.tobytes()).digest(),
+                look=_difference_hash(make_row(picture, dataclasses.replace(recipe, channels=1, crop="none"))),
+                row=make_row(picture, recipe) if number in sheet else None,
+            )
+        )
+    return shard.first, facts
+
+
+def _difference_hash(gray: np.ndarray) -> bytes:
+    """Whether each pixel of a tiny version is brighter than its left neighbour; empty for a picture of one tone."""
+    small = Image.fromarray(gray[:, :, 0]).resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.LANCZOS)
+    brighter = np.diff(np.asarray(small).astype(int), axis=1) > 0
+    return np.packbits(brighter).tobytes() if brighter.any() else b""
+
+
+def _groups(facts: Sequence[Facts], attribute: str) -> list[list[str]]:
+    groups = collections.defaultdict(list)
+    for fact in facts:
+        groups[getattr(fact, attribute)].append(fact.name)
+    return [names for key, names in groups.items() if key and len(names) > 1]
+
+
+def _table(title: str, values: Iterable[str]) -> list[str]:
+    counts = collections.Counter(values)
+    if not counts:
+        return []
+    lines = [f"\n{title}"]
+    lines += [f"  {count:>9,}  {value}" for value, count in counts.most_common(LINES_A_TABLE)]
+    hidden = counts.most_common()[LINES_A_TABLE:]
+    if hidden:
+        lines.append(f"  {sum(count for _, count in hidden):>9,}  in {len(hidden)} others")
+    return lines
+
+
+def _listing(title: str, entries: Sequence[str]) -> list[str]:
+    if not entries:
+        return [f"\n{title}: none"]
+    lines = [f"\n{title}: {len(entries)}", *(f"  {entry}" for entry in entries[:LINES_A_TABLE])]
+    return lines + ([f"  and {len(entries) - LINES_A_TABLE} more"] if len(entries) > LINES_A_TABLE else [])

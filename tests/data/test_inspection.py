@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_tf.config import make_config
+from dcgan_tf.data.inspection import describe, examine
+from dcgan_tf.data.pictures import Recipe
+from dcgan_tf.data.prepare import prepare, resolve
+from dcgan_tf.data.sources import find_source
+from tests.data.test_pictures import bomb
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes with an exact duplicate, a brightened near-duplicate, a cut file and a pixel bomb."""
+    folder = tmp_path / "pets"
+    random = np.random.default_rng(0)
+    for name in ("cat/0.png", "cat/1.png", "dog/2.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        noise = random.integers(0, 200, (12, 16, 3), np.uint8)
+        Image.fromarray(noise).resize((64, 48), Image.Resampling.BICUBIC).save(folder / name)
+    with Image.open(folder / "cat/0.png") as first:
+        first.save(folder / "dog/same.bmp")
+        first.resize((128, 96), Image.Resampling.BICUBIC).point(lambda value: min(255, value + 20)).save(
+            folder / "dog/brighter.png"
+        )
+        first.convert("L").resize((30, 30)).save(folder / "dog/gray.gif")
+    bomb(folder / "dog" / "bomb.png")
+    (folder / "dog" / "cut.png").write_bytes((folder / "dog" / "2.png").read_bytes()[:400])
+    return folder
+
+
+def report(**typed):
+    config = make_config(typed)
+    source = find_source(config)
+    config = resolve(config, source)
+    facts, seconds = examine(source, Recipe.of(config))
+    return describe(source, config, facts, seconds), facts
+
+
+def test_report_on_a_folder(folder):
+    text, facts = report(dataset="folder", data_dir=str(folder))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    for expected in (
+        "folder/pets: 8 images, 2 of them cannot be used",
+        "4 48x64", "1 96x128", "1 30x30",
+        "5 RGB", "1 P",
+        "4 PNG", "1 BMP", "1 GIF",
+        "2 cat", "4 dog",
+        "cannot be used: 2",
+        "exact duplicates: 1", "cat/0.png = dog/same.bmp",
+        "look alike: 1", "cat/0.png ~ dog/brighter.png ~ dog/same.bmp",
+    ):  # fmt: skip
+        assert any(expected in line for line in lines), expected
+    assert "dog/bomb.png: 60000x60000 pixels" in text
+    assert "dog/cut.png: truncated" in text
+    assert "MB of cache" in text
+    assert sum(fact.row is not None for fact in facts) == 6
+
+
+def test_report_on_a_tfds_data_set():
+    prepare(make_config({"split": "train[:300]"}))
+    text, facts = report(split="train[:300]")
+    assert "mnist/3.0.1: 300 images, 0 of them cannot be used" in text
+    assert "300  28x28" in text
+    assert "exact duplicates: none" in text
+    assert len(facts) == 300
+
+
+def test_command_writes_a_contact_sheet_and_nothing_else(command, folder, tmp_path):
+    before = sorted(path for path in tmp_path.rglob("*"))
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    typed = ["--dataset=folder", f"--data_dir={folder}"]
+    out = tmp_path / "sheet.png"
+    result = command("-m", "dcgan_tf.data", *typed, f"--out={out}", environment=cache)
+    assert result.returncode == 0, result.stderr
+    assert "exact duplicates: 1" in result.stdout
+    with Image.open(out) as sheet:
+        assert sheet.width > 100
+    assert not (tmp_path / "cache" / "dcgan_tf").exists()
+    assert sorted(path for path in tmp_path.rglob("*") if "cache" not in path.parts) == sorted([*before, out])
+
+
+def test_command_on_a_data_set_that_is_not_on_disk(command, tmp_path):
+    result = command("-m", "dcgan_tf.data", "--dataset=cifar10", f"--data_dir={tmp_path}", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "cifar10/3.0.2 is not on disk yet" in result.stdout
+    assert list(tmp_path.iterdir()) == []
