@@ -270,7 +270,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dataset": "celeb_a",
         "image_size": "64",
         "crop_size": 108,
-        "flip": True,
         "epochs": 25.0,
     },
     # The paper shows samples after one epoch and after five.

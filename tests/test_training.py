@@ -289,9 +289,8 @@ def own_pictures(tmp_path):
         for number in range(40):
             size = sizes[number % len(sizes)]
             noise = random.integers(0, 256, (size[1], size[0], len(mode)), np.uint8)
-            Image.fromarray(noise if len(mode) > 1 else noise[..., 0], mode).save(
-                tmp_path / name / f"{number:02}.{kind.lower()}"
-            )
+            picture = Image.fromarray(noise if len(mode) > 1 else noise[..., 0], mode)
+            picture.save(tmp_path / name / f"{number:02}.{kind.lower()}")
         return tmp_path / name
 
     return make
