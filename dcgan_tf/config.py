@@ -127,14 +127,14 @@ class Config:
         "method named and a convolution of stride 1.",
         choices=UPSAMPLING_NAMES,
     )
-    kernel_size: int = _option(4, "Side of the convolution kernels, in pixels.", minimum=3, maximum=7)
+    kernel_size: int = _option(5, "Side of the convolution kernels, in pixels.", minimum=3, maximum=7)
     generator_filters: str = _option(
         "64",
         "Filters of the generator's last hidden layer, doubled for each layer towards z; or one number a hidden "
         "layer from z on, such as 256,128. For mlp: the widths of the hidden layers.",
     )
     discriminator_filters: str = _option(
-        "32",
+        "64",
         "Filters of the discriminator's first layer, doubled for each layer on; or one number a layer from the "
         "image on, such as 128,128. For mlp: the widths of the hidden layers.",
     )

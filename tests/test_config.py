@@ -95,7 +95,7 @@ def test_steps_and_epochs_together_are_refused():
 
 @pytest.mark.parametrize("name", ["kernel_size", "upsampling", "discriminator_head"])
 def test_flag_without_effect_is_refused(name):
-    value = {"kernel_size": 5, "upsampling": "nearest", "discriminator_head": "average_pool"}[name]
+    value = {"kernel_size": 4, "upsampling": "nearest", "discriminator_head": "average_pool"}[name]
     with pytest.raises(UserError, match=f"--{name} means nothing to --architecture=mlp"):
         make_config({"preset": "gan", name: value})
 

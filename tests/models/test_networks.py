@@ -12,7 +12,14 @@ from dcgan_tf.models.layers import block_filters
 
 def config(**changes):
     return make_config(
-        {"image_size": "28", "channels": "1", "generator_filters": "8", "discriminator_filters": "4", **changes}
+        {
+            "image_size": "28",
+            "channels": "1",
+            "kernel_size": 4,
+            "generator_filters": "8",
+            "discriminator_filters": "4",
+            **changes,
+        }
     )
 
 
