@@ -106,7 +106,7 @@ class Config:
 
     # Length and randomness
     steps: int = _option(
-        5000, "Train steps in all. A finished run continues when this grows.", minimum=1, may_change=True
+        6000, "Train steps in all. A finished run continues when this grows.", minimum=1, may_change=True
     )
     epochs: float = _option(
         0.0, "Passes over the data in all; 0 means that --steps decides.", minimum=0, may_change=True
@@ -134,7 +134,7 @@ class Config:
         "layer from z on, such as 256,128. For mlp: the widths of the hidden layers.",
     )
     discriminator_filters: str = _option(
-        "64",
+        "32",
         "Filters of the discriminator's first layer, doubled for each layer on; or one number a layer from the "
         "image on, such as 128,128. For mlp: the widths of the hidden layers.",
     )
