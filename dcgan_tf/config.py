@@ -106,7 +106,7 @@ class Config:
 
     # Length and randomness
     steps: int = _option(
-        6000, "Train steps in all. A finished run continues when this grows.", minimum=1, may_change=True
+        5000, "Train steps in all. A finished run continues when this grows.", minimum=1, may_change=True
     )
     epochs: float = _option(
         0.0, "Passes over the data in all; 0 means that --steps decides.", minimum=0, may_change=True
