@@ -56,7 +56,7 @@ class Checkpoints:
             shutil.rmtree(self._path(old))
 
     def restore(self) -> int | None:
-        """Restores the newest checkpoint that can be read; damaged ones are named, and removed once one was read.
+        """Restores the newest checkpoint that can be read, and says of each newer one that it cannot.
 
         Returns:
             Its step, or None where there is no checkpoint at all.
@@ -65,13 +65,11 @@ class Checkpoints:
             UserError: there are checkpoints, and none can be read.
         """
         steps = self.steps()
-        damaged = []
         for step in reversed(steps):
             try:
                 self._checkpoint.read(str(self._path(step) / PREFIX)).assert_consumed()
             except (tf.errors.OpError, OSError, LookupError, RuntimeError, ValueError, AssertionError) as error:
                 print(f"The checkpoint of step {step} is damaged ({_reason(error)}): trying the one before.")
-                damaged.append(step)
                 continue
             return step
         if steps:
@@ -80,11 +78,13 @@ class Checkpoints:
             )
         return None
 
-    def discard_after(self, step: int) -> None:
-        """Removes the checkpoints of later steps: those that `restore` found damaged."""
+    def set_aside_after(self, step: int) -> None:
+        """Renames the checkpoints of later steps, which `restore` could not read, so that nothing counts them."""
         for later in self.steps():
             if later > step:
-                shutil.rmtree(self._path(later))
+                aside = self._path(later).with_name(f"damaged-{self._path(later).name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                self._path(later).rename(aside)
 
     def _path(self, step: int) -> pathlib.Path:
         return self._directory / f"step-{step:08d}"

@@ -1,8 +1,8 @@
 """Flags from the fields of `Config`, and the one place where an error becomes one line and an exit code."""
 
 import dataclasses
-import errno
 import io
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -48,19 +48,28 @@ def _flag_fields() -> list[dataclasses.Field]:
 
 def _call(main: Callable[[], None]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # A log file or a pipe shall show where a run is, too.
+        # A log file or a pipe shall show where a run is, too; and file names need not be text.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         main()
     except KeyboardInterrupt:
-        _exit("interrupted; nothing half-written was left", code=130)
+        _exit("interrupted. Repeat the command to continue", code=130)
     except UserError as error:
         _exit(str(error))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS):
+    except Exception as error:
+        # A disk that is full or gone, a network that fails, memory that runs out: not the program's mistake. TensorFlow
+        # reports them as errors of its own, which exist only once it is imported.
+        tensorflow = sys.modules.get("tensorflow")
+        if not isinstance(error, (OSError, MemoryError)) and not (
+            tensorflow and isinstance(error, tensorflow.errors.OpError)
+        ):
             raise
-        _exit(
-            f"cannot write: {error}. Nothing that was finished is lost; make room or choose another folder, and repeat"
-        )
+        _exit(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _parse_flags(arguments: list[str]) -> list[str]:

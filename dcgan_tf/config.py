@@ -12,6 +12,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.models import plan
 
 LOSS_NAMES = ("non_saturating", "minimax")
+MAXIMUM_FILTERS = 16_384
 UPSAMPLING_NAMES = ("transposed", "nearest", "bilinear", "bicubic")
 
 
@@ -69,8 +70,8 @@ class Config:
     )
     crop: str = _option(
         "center",
-        "center: the middle, in the image's aspect ratio. random: another part in every batch. none: the whole "
-        "picture, squeezed.",
+        "center: the middle, in the image's aspect ratio. random: from the middle and an eighth around it, another "
+        "part in every batch. none: the whole picture, squeezed.",
         choices=("center", "random", "none"),
     )
     crop_size: int = _option(
@@ -106,7 +107,7 @@ class Config:
 
     # Length and randomness
     steps: int = _option(
-        5000, "Train steps in all. A finished run continues when this grows.", minimum=1, may_change=True
+        5000, "Train steps in all. A finished run continues when this grows.", minimum=1, maximum=10**9, may_change=True
     )
     epochs: float = _option(
         0.0, "Passes over the data in all; 0 means that --steps decides.", minimum=0, may_change=True
@@ -120,7 +121,7 @@ class Config:
         "dcgan: convolutional (arXiv 1511.06434). mlp: fully connected (arXiv 1406.2661).",
         choices=("dcgan", "mlp"),
     )
-    latent_dim: int = _option(100, "Length of the normal noise vector z.", minimum=1)
+    latent_dim: int = _option(100, "Length of the normal noise vector z.", minimum=1, maximum=65_536)
     upsampling: str = _option(
         "transposed",
         "How the generator doubles its feature maps: a transposed convolution of stride 2, or resizing by the "
@@ -179,6 +180,7 @@ class Config:
     sample_every: int = _option(250, "Steps between grids of samples.", minimum=1, may_change=True)
     checkpoint_every: int = _option(1000, "Steps between checkpoints.", minimum=1, may_change=True)
     keep_checkpoints: int = _option(3, "Newest checkpoints that are kept.", minimum=1, may_change=True)
+    keep_versions: int = _option(3, "Newest exported versions that are kept.", minimum=1, may_change=True)
     steps_per_call: int = _option(
         10, "Train steps that run between two returns to Python.", minimum=1, maximum=10_000, may_change=True
     )
@@ -219,6 +221,13 @@ class Config:
                         f"--{name} means nothing to --architecture=mlp, which has no convolutions or BatchNorm. "
                         f"Received: {getattr(self, name)!r}; leave it out"
                     )
+        folder_only = ("max_pixels", "max_bad_share", "background")
+        for name in ("manual_dir",) if self.dataset == "folder" else folder_only:
+            if getattr(self, name) != Config.__dataclass_fields__[name].default:
+                raise UserError(
+                    f"--{name} means nothing to --dataset={self.dataset}. Received: {getattr(self, name)!r}; "
+                    "leave it out"
+                )
         if self.jit_compile and self.upsampling == "bicubic":
             raise UserError("--jit_compile: XLA has no bicubic resizing. Use --upsampling=bilinear, or leave XLA out")
 
@@ -332,8 +341,11 @@ def parse_filters(name: str, text: str) -> tuple[int, ...]:
         filters = tuple(int(item) for item in text.split(","))
     except ValueError:
         filters = ()
-    if not filters or min(filters) < 1:
-        raise UserError(f"--{name}: expected a number such as 64, or several such as 256,128. Received: {text!r}")
+    if not filters or min(filters) < 1 or max(filters) > MAXIMUM_FILTERS:
+        raise UserError(
+            f"--{name}: expected a number from 1 to {MAXIMUM_FILTERS} such as 64, or several such as 256,128. "
+            f"Received: {text!r}"
+        )
     return filters
 
 

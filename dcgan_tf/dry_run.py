@@ -3,7 +3,8 @@
 import dataclasses
 
 from dcgan_tf.config import Config
-from dcgan_tf.data.prepare import resolve
+from dcgan_tf.data.batches import MAPPED_BYTES
+from dcgan_tf.data.prepare import resolve, settle_length
 from dcgan_tf.data.sources import find_source
 from dcgan_tf.gan import GAN
 from dcgan_tf.models import costs, plan
@@ -13,9 +14,11 @@ def describe(config: Config) -> None:
     """Prints the settled configuration, both models with their cost, the data's shape and a memory estimate."""
     source = find_source(config)
     config = resolve(config, source)
+    count = source.count_if_known()
+    if count is not None:
+        config = settle_length(config, count)
     gan = GAN(config)
     height, width = config.height_and_width
-    count = source.count_if_known()
     image_bytes = height * width * int(config.channels)
 
     print_config(config)
@@ -35,7 +38,9 @@ def describe(config: Config) -> None:
         f"train step: {costs.step_flops(gan.generator, gan.discriminator, config) / 1e9:.1f} GFLOP, "
         f"batch {config.batch_size}"
     )
-    memory = costs.estimate_memory(gan.generator, gan.discriminator, config, (count or 0) * image_bytes)
+    memory = costs.estimate_memory(
+        gan.generator, gan.discriminator, config, min((count or 0) * image_bytes, MAPPED_BYTES)
+    )
     print(f"memory: about {memory / 2**20:,.0f} MiB")
     print("dry run: nothing was prepared, trained or written")
 

@@ -24,24 +24,33 @@ class Run:
     directory: pathlib.Path
     config: Config
 
+    def save_config(self) -> None:
+        """Writes config.json, which makes the folder a run's."""
+        save_config(self.config, self.directory / CONFIG_FILE)
+
     @property
     def metrics_file(self) -> pathlib.Path:
+        """The scalars, one JSON object a line."""
         return self.directory / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> pathlib.Path:
+        """A folder for each checkpoint."""
         return self.directory / "checkpoints"
 
     @property
     def tensorboard(self) -> pathlib.Path:
+        """Event files."""
         return self.directory / "tensorboard"
 
     @property
     def samples(self) -> pathlib.Path:
+        """Grids of the same latents over the training."""
         return self.directory / "samples"
 
     @property
     def saved_model(self) -> pathlib.Path:
+        """A folder for each exported version."""
         return self.directory / "saved_model"
 
 
@@ -51,7 +60,7 @@ def load_run(run_dir: str | os.PathLike[str]) -> Run:
     Raises:
         UserError: there is no run there.
     """
-    directory = pathlib.Path(run_dir)
+    directory = pathlib.Path(run_dir).expanduser()
     config_file = directory / CONFIG_FILE
     if not config_file.is_file():
         raise UserError(f"--run_dir: expected a folder made by train.py, with a {CONFIG_FILE}. Received: '{directory}'")
@@ -71,13 +80,17 @@ def configure(run_dir: str, typed: dict[str, Any]) -> Config:
     Raises:
         UserError: a bad value, a folder that is not a run's, or a setting that differs from the run's.
     """
-    directory = pathlib.Path(run_dir)
+    directory = pathlib.Path(run_dir).expanduser()
     if not run_dir or not _holds_run(directory):
         return make_config(typed)
     saved = load_run(directory).config
-    if typed.get("image_size") == "auto":
-        typed = {name: value for name, value in typed.items() if name != "image_size"}
-    wanted = make_config(typed, base=saved)
+    # The run has settled what was left to the data.
+    wanted = make_config({name: value for name, value in typed.items() if value != "auto"}, base=saved)
+    _refuse_changes(saved, wanted, directory)
+    return wanted
+
+
+def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> None:
     differences = [
         f"--{field.name} is {getattr(saved, field.name)!r} there, {getattr(wanted, field.name)!r} was asked for"
         for field in dataclasses.fields(Config)
@@ -88,7 +101,6 @@ def configure(run_dir: str, typed: dict[str, Any]) -> Config:
             f"--run_dir: the run in '{directory}' has other settings: {'; '.join(differences)}. "
             "Resume it without these flags, or choose another --run_dir"
         )
-    return wanted
 
 
 @contextlib.contextmanager
@@ -102,7 +114,7 @@ def open_run(run_dir: str, config: Config) -> Iterator[Run]:
     Raises:
         UserError: the directory holds something else, cannot be written, or is in use.
     """
-    directory = pathlib.Path(run_dir) if run_dir else _next_directory(config)
+    directory = pathlib.Path(run_dir).expanduser() if run_dir else _next_directory(config)
     _holds_run(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -114,7 +126,8 @@ def open_run(run_dir: str, config: Config) -> Iterator[Run]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"--run_dir: '{directory}' is in use by another process. Wait, or choose another") from None
-        save_config(config, directory / CONFIG_FILE)
+        if _holds_run(directory):
+            _refuse_changes(load_run(directory).config, config, directory)
         yield Run(directory, config)
 
 

@@ -7,10 +7,14 @@ from absl import flags
 from dcgan_tf import command_line, runs
 from dcgan_tf.errors import UserError
 
+LARGEST_SEED = 2**63
+
 RUN_DIR = flags.DEFINE_string("run_dir", "", "Folder of the run to sample from.")
 NUM = flags.DEFINE_integer("num", 64, "How many images, of the seeds --seed, --seed + 1, and so on.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the first image. The same seed always gives the same image.")
-OUT = flags.DEFINE_string("out", "samples.png", "The PNG file of the grid; with --separate, a folder.")
+OUT = flags.DEFINE_string(
+    "out", "", "The PNG file of the grid; with --separate, a folder. Default: samples.png, or the folder samples."
+)
 SEPARATE = flags.DEFINE_boolean("separate", False, "Write one file an image, <seed>.png, in place of a grid.")
 
 
@@ -18,9 +22,11 @@ def main() -> None:
     run = runs.load_run(RUN_DIR.value)
     if NUM.value < 1:
         raise UserError(f"--num: expected at least 1. Received: {NUM.value}")
-    if SEED.value < 0:
-        raise UserError(f"--seed: expected at least 0. Received: {SEED.value}")
-    out = pathlib.Path(OUT.value)
+    if not 0 <= SEED.value <= LARGEST_SEED - NUM.value:
+        raise UserError(f"--seed: expected from 0 to {LARGEST_SEED - NUM.value}. Received: {SEED.value}")
+    out = pathlib.Path(OUT.value or ("samples" if SEPARATE.value else "samples.png")).expanduser()
+    if SEPARATE.value and out.exists() and not out.is_dir():
+        raise UserError(f"--out: expected a folder with --separate. Received the file '{out}'")
     if not SEPARATE.value and out.suffix.lower() != ".png":
         raise UserError(f"--out: expected a file that ends in .png, or --separate and a folder. Received: '{out}'")
 

@@ -38,6 +38,28 @@ def latents_from_seeds(seeds: tf.Tensor, latent_dim: int) -> tf.Tensor:
     return tf.map_fn(latent, seeds, fn_output_signature=tf.TensorSpec([latent_dim], tf.float32))
 
 
+def slerp(first: tf.Tensor, last: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+    """Spherical interpolation (Shoemake 1985): the length of normal latents is nearly constant, so a straight line
+    between two would leave the region that the generator was trained on.
+
+    Args:
+        first, last: float32 [N, latent_dim].
+        t: float32 [N], 0 for first to 1 for last.
+
+    Returns:
+        float32 [N, latent_dim]; a straight line where the two point the same or the opposite way.
+    """
+    t = t[:, None]
+    cosine = tf.reduce_sum(tf.math.l2_normalize(first, axis=1) * tf.math.l2_normalize(last, axis=1), 1, keepdims=True)
+    angle = tf.acos(tf.clip_by_value(cosine, -1.0, 1.0))
+    sine = tf.sin(angle)
+    straight = sine < 1e-4
+    safe_sine = tf.where(straight, 1.0, sine)
+    weight_first = tf.where(straight, 1 - t, tf.sin((1 - t) * angle) / safe_sine)
+    weight_last = tf.where(straight, t, tf.sin(t * angle) / safe_sine)
+    return weight_first * first + weight_last * last
+
+
 def generate(generator: keras.Model, seeds: Sequence[int]) -> np.ndarray:
     """Images of the given seeds, by BatchNorm's inference statistics.
 

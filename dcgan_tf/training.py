@@ -22,7 +22,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.gan import GAN
 from dcgan_tf.sampling import GRID_SEEDS, generate, make_grid, save_png
 from dcgan_tf.summaries import Summaries, save_curves, save_training_gif
-from export.saved_model import export_gan
+from export.saved_model import export_gan, exported_step
 
 
 def train(config: Config, run_dir: str) -> None:
@@ -45,18 +45,19 @@ def train(config: Config, run_dir: str) -> None:
 
     with runs.open_run(run_dir, config) as run, Interruption() as interruption:
         # ---- Restore.
-        print(f"Run directory: {run.directory}\nConfiguration:")
-        print_config(config)
         checkpoints = Checkpoints(run.checkpoints, gan.checkpoint(), config.keep_checkpoints)
         first = checkpoints.restore() or 0
-        checkpoints.discard_after(first)
+        checkpoints.set_aside_after(first)
         if first > config.steps:
             raise UserError(
                 f"--steps: the run is at step {first} already, it cannot end sooner. Received: {config.steps}"
             )
-        if first == config.steps and any(run.saved_model.glob("[0-9]*")):
+        if first == config.steps == exported_step(run.saved_model):
             print(f"This run is complete: {first} of {config.steps} steps. To train on, give a larger --steps.")
             return
+        run.save_config()
+        print(f"Run directory: {run.directory}\nConfiguration:")
+        print_config(config)
         resume_command = f"python train.py --run_dir={shlex.quote(str(run.directory))}"
         if first:
             print(f"Resuming at step {first}.")
@@ -76,7 +77,7 @@ def train(config: Config, run_dir: str) -> None:
                 except tf.errors.ResourceExhaustedError as error:
                     raise UserError(
                         f"out of memory at --batch_size={config.batch_size} and --image_size={config.image_size}: try "
-                        f"half the batch, or fewer filters ({str(error).splitlines()[0]})"
+                        f"half the batch or fewer filters, in a new --run_dir ({str(error).splitlines()[0]})"
                     ) from None
                 values = {name: float(value) for name, value in metrics.items()}
                 done = int(gan.step) - step
@@ -114,7 +115,7 @@ def train(config: Config, run_dir: str) -> None:
         save_curves(run)
         save_training_gif(run)
         save_png(make_grid(generate(gan.ema_generator, GRID_SEEDS)), run.directory / "final_grid.png")
-        saved_model = export_gan(gan, run.saved_model)
+        saved_model = export_gan(gan, step, run.saved_model, config.keep_versions)
         print(
             f"Done: {config.steps} steps.\n"
             f"  samples      {run.directory / 'final_grid.png'}\n"
@@ -181,8 +182,8 @@ def _stop_at_nan(
     newest = max(checkpoints.steps(), default=None)
     kept = f"The checkpoint of step {newest} is unharmed." if newest is not None else "No checkpoint was written yet."
     raise UserError(
-        f"{name} became {value} at step {int(gan.step)}. {kept} Try a smaller --learning_rate_discriminator and "
-        "--learning_rate_generator"
+        f"{name} became {value} at step {int(gan.step)}. {kept} Try, in a new --run_dir, a smaller "
+        "--learning_rate_discriminator and --learning_rate_generator"
         + (", or training without --mixed_precision" if gan.config.mixed_precision else "")
         + (", or --loss=non_saturating" if gan.config.loss == "minimax" else "")
     )

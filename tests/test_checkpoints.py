@@ -70,10 +70,11 @@ def test_oldest_are_removed(saved):
     assert checkpoints.steps() == [2, 3, 4]
 
 
-def test_discard_after(saved):
+def test_set_aside_after(saved, tmp_path):
     checkpoints, _ = saved
-    checkpoints.discard_after(2)
+    checkpoints.set_aside_after(2)
     assert checkpoints.steps() == [1, 2]
+    assert (tmp_path / "damaged-step-00000003" / "checkpoint.index").exists()
 
 
 def test_half_written_checkpoint_is_not_seen(saved, tmp_path):

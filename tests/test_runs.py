@@ -12,6 +12,7 @@ CONFIG = Config(image_size="28", channels="1")
 @pytest.fixture
 def run_dir(tmp_path):
     with runs.open_run(str(tmp_path / "run"), CONFIG) as run:
+        run.save_config()
         return str(run.directory)
 
 
@@ -20,6 +21,7 @@ def test_new_runs_are_numbered(tmp_path, monkeypatch):
     for expected in ("000-mnist", "001-mnist"):
         with runs.open_run("", CONFIG) as run:
             assert run.directory.name == expected
+            run.save_config()
     with runs.open_run("", dataclasses.replace(CONFIG, dataset="lsun/bedroom")) as run:
         assert run.directory.name == "002-lsun-bedroom"
 
@@ -29,8 +31,14 @@ def test_reopened_run_keeps_its_settings(run_dir):
     assert runs.load_run(run_dir).config == CONFIG
 
 
-def test_same_command_is_accepted(run_dir):
-    assert runs.configure(run_dir, {"dataset": "mnist", "image_size": "auto", "steps": CONFIG.steps}) == CONFIG
+@pytest.mark.parametrize("typed", [{"image_size": "auto"}, {"channels": "auto"}, {"dataset": "mnist", "steps": 5000}])
+def test_same_command_is_accepted(run_dir, typed):
+    assert runs.configure(run_dir, typed) == CONFIG
+
+
+def test_settings_are_compared_again_once_the_run_is_held(run_dir):
+    with pytest.raises(UserError, match="--seed is 0 there, 3 was asked for"):
+        runs.open_run(run_dir, dataclasses.replace(CONFIG, seed=3)).__enter__()
 
 
 def test_length_and_intervals_may_change(run_dir):
@@ -62,7 +70,8 @@ def test_foreign_folder_is_refused_and_untouched(tmp_path):
 
 def test_empty_folder_is_used(tmp_path):
     with runs.open_run(str(tmp_path), CONFIG) as run:
-        assert (run.directory / "config.json").exists()
+        run.save_config()
+    assert runs.load_run(tmp_path).config == CONFIG
 
 
 def test_file_and_unwritable_place_are_refused(tmp_path):

@@ -25,7 +25,7 @@ def main() -> None:
     source = find_source(config)
     config = resolve(config, source)
     if source.count_if_known() is None:
-        print(f"{source.full_name} is not on disk yet. Training fetches it: python train.py --dataset={config.dataset}")
+        print(f"{source.full_name} is not prepared yet. Training does that: python train.py --dataset={config.dataset}")
         return
     facts, seconds = examine(source, Recipe.of(config))
     print(describe(source, config, facts, seconds))

@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import pathlib
 import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
@@ -15,7 +17,15 @@ import numpy as np
 from PIL import Image
 
 from dcgan_tf.config import Config
-from dcgan_tf.data.pictures import ENDINGS, BadPictureError, NamedPicture, is_gray, load_picture, open_picture
+from dcgan_tf.data.pictures import (
+    ENDINGS,
+    BadPictureError,
+    NamedPicture,
+    is_gray,
+    load_picture,
+    open_picture,
+    upright_size,
+)
 from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.errors import UserError
 
@@ -29,8 +39,6 @@ class FolderSource:
 
     Attributes:
         full_name: ``folder/<name of the folder>``.
-        height, width: pixels that the pictures have in common, or None.
-        channels: 1 where every picture is gray, else 3.
         class_names: the folders of the first level where every picture lies in one of at least two; else empty.
         fingerprint: changes with any name, size or time of a file.
         root: the folder.
@@ -51,19 +59,22 @@ class FolderSource:
         sample = {round(i) for i in np.linspace(0, len(self.names) - 1, min(len(self.names), COMMON_SIZE_SAMPLE))}
         for index in sample:
             with contextlib.suppress(BadPictureError, OSError), self._open(self.names[index]) as picture:
-                sizes.add((picture.height, picture.width))
+                sizes.add(upright_size(picture))
         return sizes.pop() if len(sizes) == 1 else (None, None)
 
     @property
     def height(self) -> int | None:
+        """Pixels that the upright pictures have in common, or None."""
         return self._common_size[0]
 
     @property
     def width(self) -> int | None:
+        """Pixels that the upright pictures have in common, or None."""
         return self._common_size[1]
 
     @functools.cached_property
     def channels(self) -> int:
+        """1 where every picture is gray, else 3. Read from the headers, up to the first in colour."""
         for name in self.names:
             with contextlib.suppress(BadPictureError, OSError), self._open(name) as picture:
                 if not is_gray(picture):
@@ -93,7 +104,7 @@ class FolderSource:
         # Not forked: a process that has started TensorFlow has threads, which a fork would break.
         context = multiprocessing.get_context("spawn")
         workers = min(len(os.sched_getaffinity(0)), len(shards)) or 1
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
             try:
                 jobs = []
                 for shard in shards:
@@ -121,65 +132,75 @@ def find_folder(config: Config) -> FolderSource:
         root = root / config.split
     elif config.split != "train":
         raise UserError(f"--split: '{root}' has no folder named {config.split!r}")
-    files, others = list_files(root)
-    if not files:
+    names, others = list_names(root)
+    if not names:
         seen = f"{others} files with other endings" if others else "no file at all"
         raise UserError(
             f"--data_dir: no picture in '{root}', but {seen}. Expected files that end in {', '.join(sorted(ENDINGS))}"
         )
-    names = tuple(str(path.relative_to(root)) for path in files)
     return FolderSource(
         full_name=f"folder/{root.resolve().name}",
         class_names=_class_names(names),
-        fingerprint=_fingerprint(root, files),
+        fingerprint=_fingerprint(root, names),
         root=root,
-        names=names,
+        names=tuple(names),
         max_pixels=config.max_pixels,
     )
 
 
-def list_files(root: pathlib.Path) -> tuple[list[pathlib.Path], int]:
-    """All pictures below a folder by their endings, sorted, and the number of other files. Hidden ones are left out.
+def list_names(root: pathlib.Path) -> tuple[list[str], int]:
+    """The paths below a folder of all pictures by their endings, sorted, and the number of other files.
 
-    Symbolic links are followed, but no folder is entered twice, so a link to a parent ends there.
+    Hidden files are left out. Symbolic links are followed, but no folder is entered twice, so a link to a parent ends
+    there.
     """
-    files, others, entered = [], 0, set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    names, others, entered = [], 0, set()
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse_unreadable):
         real = os.path.realpath(folder)
         if real in entered:
             subfolders.clear()
             continue
         entered.add(real)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in names:
+        below = os.path.relpath(folder, root)
+        for name in files:
             if name.startswith("."):
                 continue
             if os.path.splitext(name)[1].lower() in ENDINGS:
-                files.append(pathlib.Path(folder) / name)
+                names.append(os.path.normpath(os.path.join(below, name)))
             else:
                 others += 1
-    return sorted(files), others
+    return sorted(names, key=lambda name: name.split(os.sep)), others
 
 
-def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+def _refuse_unreadable(error: OSError) -> None:
+    raise UserError(f"--data_dir: cannot read the folder '{error.filename}': {error.strerror}")
+
+
+def _class_names(names: Sequence[str]) -> tuple[str, ...]:
     first_levels = {name.split(os.sep)[0] if os.sep in name else "" for name in names}
     return tuple(sorted(first_levels)) if "" not in first_levels and len(first_levels) > 1 else ()
 
 
-def _fingerprint(root: pathlib.Path, files: list[pathlib.Path]) -> str:
+def _fingerprint(root: pathlib.Path, names: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    for path in files:
-        with contextlib.suppress(FileNotFoundError):  # A dangling link is named as a bad file later.
-            status = path.stat()
-            digest.update(
-                f"{path.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "replace")
-            )
+    for name in names:
+        with contextlib.suppress(OSError):  # A link to nowhere is named as a bad file later.
+            status = os.stat(os.path.join(root, name))
+            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "backslashreplace"))
     return digest.hexdigest()[:16]
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; only the first one is to answer it."""
+def _start_worker() -> None:
+    """Ctrl-C reaches every process of a terminal, and only the first is to answer it; but none outlives the first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _work_on_files(

@@ -21,6 +21,8 @@ PICTURES_PER_SHARD = 256
 SHEET_PICTURES = 64
 LINES_A_TABLE = 10
 HASH_SIDE = 16
+NEAR_BITS = 12
+LARGEST_BUCKET = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Facts:
         mode: Pillow's name of the pixel format.
         kind: file format, empty where the picture does not come from a file.
         pixels: digest of the pixels; the same for exact duplicates.
-        look: difference hash, 16x16 bits; the same for pictures that look alike.
+        look: difference hash, 16x16 bits; few of them differ where pictures look alike. Empty for one plain tone.
         row: as training would see it, for a few pictures.
     """
 
@@ -78,10 +80,10 @@ def describe(source: Source, config: Config, facts: Sequence[Facts], seconds: fl
     lines += _table("file format", (fact.kind for fact in good if fact.kind))
     lines += _table("class", (source.class_names[fact.label] for fact in good if fact.label >= 0))
     lines += _listing("cannot be used", [f"{fact.name}: {fact.reason}" for fact in bad])
-    exact = _groups(good, "pixels")
+    exact = _exact_duplicates(good)
     lines += _listing("exact duplicates", [" = ".join(group) for group in exact])
-    known = {frozenset(group) for group in exact}
-    alike = [group for group in _groups(good, "look") if frozenset(group) not in known]
+    known = {name for group in exact for name in group[1:]}
+    alike = _near_duplicates([fact for fact in good if fact.name not in known])
     lines += _listing("look alike", [" ~ ".join(group) for group in alike])
     recipe = Recipe.of(config)
     megabytes = len(good) * recipe.height * recipe.width * recipe.channels / 1e6
@@ -124,11 +126,43 @@ def _difference_hash(gray: np.ndarray) -> bytes:
     return np.packbits(brighter).tobytes() if brighter.any() else b""
 
 
-def _groups(facts: Sequence[Facts], attribute: str) -> list[list[str]]:
+def _exact_duplicates(facts: Sequence[Facts]) -> list[list[str]]:
     groups = collections.defaultdict(list)
     for fact in facts:
-        groups[getattr(fact, attribute)].append(fact.name)
-    return [names for key, names in groups.items() if key and len(names) > 1]
+        groups[fact.pixels].append(fact.name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def _near_duplicates(facts: Sequence[Facts]) -> list[list[str]]:
+    """Groups of pictures whose hashes differ in at most NEAR_BITS bits, directly or through others of the group.
+
+    Two hashes that differ in fewer bits than there are 16-bit bands agree in at least one band, so only pictures that
+    share a band are compared. A band of no contrast (all zero) says nothing, and one that very many share too little.
+    """
+    facts = [fact for fact in facts if fact.look]
+    if not facts:
+        return []
+    hashes = np.frombuffer(b"".join(fact.look for fact in facts), np.uint16).reshape(len(facts), -1)
+    group_of = list(range(len(facts)))
+
+    def root(index: int) -> int:
+        while group_of[index] != index:
+            group_of[index] = index = group_of[group_of[index]]
+        return index
+
+    for band in hashes.T:
+        order = np.argsort(band, kind="stable")
+        starts = np.flatnonzero(np.diff(band[order].astype(int), prepend=-1))
+        for bucket in np.split(order, starts[1:]):
+            if not 1 < len(bucket) <= LARGEST_BUCKET or band[bucket[0]] == 0:
+                continue
+            distances = np.bitwise_count(hashes[bucket][:, None] ^ hashes[bucket][None]).sum(axis=2)
+            for one, other in np.argwhere(np.triu(distances <= NEAR_BITS, k=1)):
+                group_of[root(int(bucket[one]))] = root(int(bucket[other]))
+    groups = collections.defaultdict(list)
+    for index, fact in enumerate(facts):
+        groups[root(index)].append(fact.name)
+    return [names for names in groups.values() if len(names) > 1]
 
 
 def _table(title: str, values: Iterable[str]) -> list[str]:

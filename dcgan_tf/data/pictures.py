@@ -1,11 +1,15 @@
 """From one picture, whatever its format and mode, to one row of the prepared array."""
 
+import contextlib
 import dataclasses
+import os
 import pathlib
+import struct
+import zlib
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageColor, ImageOps
+from PIL import ExifTags, Image, ImageColor, ImageOps
 
 from dcgan_tf.config import Config
 
@@ -15,6 +19,13 @@ RANDOM_CROP_MARGIN = 1 / 8
 
 # The number of pixels is checked against the user's own limit, from the header, before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
+
+
+# What Pillow's decoders raise on damaged files, whose every byte can be wrong.
+DECODER_ERRORS = (
+    OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError, AttributeError,
+    RuntimeError, AssertionError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 class BadPictureError(Exception):
@@ -82,14 +93,23 @@ def open_picture(path: pathlib.Path, max_pixels: int) -> Image.Image:
     """
     try:
         picture = Image.open(path)
-    except FileNotFoundError as error:
-        raise BadPictureError("a link to nowhere") from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise BadPictureError("not a picture that can be read" if path.stat().st_size else "empty file") from error
+    except DECODER_ERRORS as error:
+        if path.is_symlink() and not path.exists():
+            raise BadPictureError("a link to nowhere") from error
+        raise BadPictureError("not a picture that can be read" if os.path.getsize(path) else "empty file") from error
     if picture.width * picture.height > max_pixels:
         picture.close()
         raise BadPictureError(f"{picture.width}x{picture.height} pixels are more than --max_pixels={max_pixels}")
     return picture
+
+
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Height and width of a picture once it is turned as its EXIF data say."""
+    orientation = 1
+    with contextlib.suppress(*DECODER_ERRORS):
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    turned = orientation in (5, 6, 7, 8)
+    return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
 def load_picture(path: pathlib.Path, max_pixels: int) -> Image.Image:
@@ -101,11 +121,14 @@ def load_picture(path: pathlib.Path, max_pixels: int) -> Image.Image:
     with open_picture(path, max_pixels) as picture:
         try:
             picture.load()
-            upright = ImageOps.exif_transpose(picture)
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
+        except DECODER_ERRORS as error:
             raise BadPictureError(f"truncated or damaged: {error}") from error
-        upright.format = picture.format
-        return upright
+        kind = picture.format
+        # Damaged EXIF data spoil no picture: it is used as it is stored.
+        with contextlib.suppress(*DECODER_ERRORS):
+            picture = ImageOps.exif_transpose(picture)
+        picture.format = kind
+        return picture
 
 
 def make_row(picture: Image.Image, recipe: Recipe) -> np.ndarray:

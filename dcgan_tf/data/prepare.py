@@ -5,7 +5,9 @@ import dataclasses
 import fcntl
 import functools
 import hashlib
+import itertools
 import json
+import math
 import mmap
 import os
 import pathlib
@@ -22,9 +24,9 @@ from dcgan_tf.data.shards import (
     ROWS_PER_SHARD,
     Shard,
     ShardResult,
-    close_gaps,
     convert_shard,
     load_results,
+    pack,
     remove_results,
     write_header,
 )
@@ -32,7 +34,7 @@ from dcgan_tf.data.sources import Source, find_source
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import plan
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 FALLBACK_SIZE = "64"
 CHECKED_BLOCK_BYTES = 16 * 2**20
 CHECKED_BLOCKS = 64
@@ -49,6 +51,7 @@ class ImageData:
         labels: int64 [count], -1 where the source has none.
         class_names: names of the labels 0, 1, ...
         source: name and version of the data set, such as ``mnist/3.0.1``.
+        bad_files: how many could not be used; they are named in ``bad_files.txt`` in the directory.
         digest: of the contents; the same pixels and labels have the same one on any machine.
         directory: where the files are; its name is the key of source and settings.
     """
@@ -57,6 +60,7 @@ class ImageData:
     labels: np.ndarray
     class_names: tuple[str, ...]
     source: str
+    bad_files: int
     digest: str
     directory: pathlib.Path
     _mapping: mmap.mmap
@@ -84,6 +88,20 @@ def resolve(config: Config, source: Source) -> Config:
     return dataclasses.replace(config, image_size=size, channels=channels)
 
 
+def settle_length(config: Config, count: int) -> Config:
+    """Turns epochs into steps, for ``count`` images; raises UserError where they are fewer than a batch."""
+    if count < 2:
+        raise UserError(f"--dataset={config.dataset} ({config.split}): expected at least 2 images. Received: {count}")
+    if count < config.batch_size:
+        raise UserError(
+            f"--batch_size: expected at most the {count} images of {config.dataset} ({config.split}). "
+            f"Received: {config.batch_size}. Use --batch_size={max(2, count // 2)}, or more images"
+        )
+    if not config.epochs:
+        return config
+    return dataclasses.replace(config, steps=max(1, math.ceil(config.epochs * count / config.batch_size)))
+
+
 def prepare(config: Config) -> tuple[Config, ImageData]:
     """Opens the prepared data of a configuration, preparing it first where that was not done yet.
 
@@ -100,6 +118,8 @@ def prepare(config: Config) -> tuple[Config, ImageData]:
     config = resolve(config, source)
     directory = _cache_root(config) / _cache_key(config, source)
     data = _open(directory)
+    if data is not None and (directory / BAD_FILES_REPORT).exists():
+        _check_bad_files(config, directory, data.bad_files, len(data.images))
     if data is None:
         _build(config, source, directory)
         data = _open(directory)
@@ -107,19 +127,12 @@ def prepare(config: Config) -> tuple[Config, ImageData]:
             raise UserError(
                 f"the prepared data in '{directory}' cannot be read back. Check the disk, or use --cache_dir"
             )
-    count = len(data.images)
-    if count < config.batch_size:
-        raise UserError(
-            f"--batch_size: expected at most the {count} images of {config.dataset} ({config.split}). "
-            f"Received: {config.batch_size}. Use --batch_size={max(2, count // 2)}, or more images"
-        )
+    config = settle_length(config, len(data.images))
     if config.data_digest not in ("", data.digest):
         raise UserError(
             f"--dataset={config.dataset}: the images of {data.source} have changed since this run began. Bring the "
             "old ones back to resume it, or start a new run"
         )
-    if config.epochs:
-        config = dataclasses.replace(config, steps=max(1, int(np.ceil(config.epochs * count / config.batch_size))))
     return dataclasses.replace(config, class_names=data.class_names, data_digest=data.digest), data
 
 
@@ -181,36 +194,39 @@ def _finish(
     row_shape: tuple[int, ...],
 ) -> None:
     """Makes complete, checked data of the rows written, unless too many files were bad."""
-    rows_file = unfinished / "images.npy"
     labels = np.array([label for result in results for label in result.labels], np.int64)
     bad = [f"{name}: {reason}" for result in results for name, reason in result.bad]
+    rows_file = unfinished / "images.npy"
     if bad:
-        _report_bad_files(config, bad, len(labels), unfinished)
-        close_gaps(rows_file, results, int(np.prod(row_shape)))
-    write_header(rows_file, (len(labels), *row_shape))
+        report = "\n".join(bad) + "\n"
+        (unfinished / BAD_FILES_REPORT).write_text(report, encoding="utf-8", errors="backslashreplace")
+        _check_bad_files(config, unfinished, len(bad), len(labels))
+        rows_file = pack(rows_file, results, int(np.prod(row_shape)))
+        write_header(rows_file, (len(labels), *row_shape))
     np.save(unfinished / "labels.npy", labels)
     information = {
         "format": FORMAT_VERSION,
         "source": source.full_name,
         "class_names": source.class_names,
-        "checksums": {name: _checksums(unfinished / name) for name in ("images.npy", "labels.npy")},
+        "bad_files": len(bad),
+        "checksums": {"images.npy": _checksums(rows_file), "labels.npy": _checksums(unfinished / "labels.npy")},
     }
     (unfinished / "info.json").write_text(json.dumps(information, indent=1))
     remove_results(unfinished, results)
+    os.replace(rows_file, unfinished / "images.npy")
     (unfinished / "lock").unlink()
 
 
-def _report_bad_files(config: Config, bad: list[str], good: int, unfinished: pathlib.Path) -> None:
-    share = len(bad) / (len(bad) + good)
-    if share > config.max_bad_share or not good:
-        shutil.rmtree(unfinished)
-        first = "; ".join(bad[:BAD_FILES_NAMED])
+def _check_bad_files(config: Config, directory: pathlib.Path, bad: int, good: int) -> None:
+    """Says how many files were skipped; raises UserError where they are more than ``max_bad_share`` of all."""
+    with open(directory / BAD_FILES_REPORT, encoding="utf-8") as report:
+        first = [line.rstrip("\n") for line in itertools.islice(report, BAD_FILES_NAMED)]
+    if bad / (bad + good) > config.max_bad_share or not good:
         raise UserError(
-            f"--data_dir: {len(bad)} of {len(bad) + good} pictures cannot be used, more than --max_bad_share="
-            f"{config.max_bad_share:g}. The first: {first}. Mend or remove them, or allow a larger share"
+            f"--data_dir: {bad} of {bad + good} pictures cannot be used, more than --max_bad_share="
+            f"{config.max_bad_share:g}. The first: {'; '.join(first)}. Mend or remove them, or allow a larger share"
         )
-    (unfinished / BAD_FILES_REPORT).write_text("\n".join(bad) + "\n")
-    print(f"{len(bad)} of {len(bad) + good} pictures cannot be used and were skipped, such as {bad[0]}")
+    print(f"{bad} of {bad + good} pictures cannot be used and were skipped, such as {first[0]}")
 
 
 def _open(directory: pathlib.Path) -> ImageData | None:
@@ -230,7 +246,7 @@ def _open(directory: pathlib.Path) -> ImageData | None:
         print(f"The prepared data in '{directory}' is damaged ({error}): preparing it again.")
         shutil.rmtree(directory)
         return None
-    return ImageData(images, labels, class_names, source, digest, directory, mapping)
+    return ImageData(images, labels, class_names, source, information["bad_files"], digest, directory, mapping)
 
 
 def _map_rows(path: pathlib.Path) -> tuple[mmap.mmap, np.ndarray]:

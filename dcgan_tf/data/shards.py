@@ -87,15 +87,16 @@ def write_rows(path: pathlib.Path, first: int, rows: Sequence[np.ndarray]) -> No
             file.write(np.stack(rows).tobytes())
 
 
-def close_gaps(path: pathlib.Path, results: Sequence[ShardResult], row_bytes: int) -> None:
-    """Moves the rows together where bad files left gaps, into a file that replaces this one."""
+def pack(path: pathlib.Path, results: Sequence[ShardResult], row_bytes: int) -> pathlib.Path:
+    """Copies the rows into a file without the gaps that bad files left. The original stays: with the results of its
+    shards it is what an interrupted preparation continues from."""
     packed = path.with_suffix(".packed")
     with open(path, "rb") as source, open(packed, "wb") as target:
         target.write(source.read(HEADER_BYTES))
         for result in results:
             source.seek(HEADER_BYTES + result.shard.first * row_bytes)
             target.write(source.read(len(result.labels) * row_bytes))
-    os.replace(packed, path)
+    return packed
 
 
 def remove_results(directory: pathlib.Path, results: Sequence[ShardResult]) -> None:

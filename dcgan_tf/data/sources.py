@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import functools
+import importlib.util
 import itertools
 import os
 import pathlib
@@ -22,6 +23,8 @@ from dcgan_tf.errors import UserError
 BUNDLED_MNIST = pathlib.Path(__file__).parent / "mnist"
 NETWORK_CHECK_SECONDS = 5
 READ_BATCH = 256
+# What TensorFlow Datasets imports only after it has downloaded everything.
+PACKAGES_OF_DATA_SETS = {"svhn_cropped": "scipy", "lsun": "tensorflow_io"}
 
 
 class Source(Protocol):
@@ -105,6 +108,12 @@ class TfdsSource:
         if self._builder.is_prepared():
             return
         manual_dir = _manual_dir(self._config)
+        for name, package in PACKAGES_OF_DATA_SETS.items():
+            if self._builder.name == name and not importlib.util.find_spec(package):
+                raise UserError(
+                    f"--dataset={self._config.dataset}: TensorFlow Datasets needs the package {package} to read its "
+                    f"files. Install it with: pip install {package.replace('_', '-')}"
+                )
         missing = [
             url
             for url, url_info in self._builder.url_infos.items()
@@ -179,7 +188,7 @@ def find_source(config: Config) -> Source:
     name = config.dataset
     try:
         builder = tfds.builder(name, data_dir=config.data_dir or None)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError) as error:
+    except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError, AssertionError) as error:
         known = tfds.list_builders(with_community_datasets=False)
         if name.split("/")[0].split(":")[0] in known:
             raise UserError(f"--dataset: cannot use {name!r}: {_first_line(error)}") from None

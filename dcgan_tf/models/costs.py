@@ -40,7 +40,7 @@ def estimate_memory(generator: keras.Model, discriminator: keras.Model, config: 
     """Bytes of resident memory while training: an estimate to plan with, not a bound.
 
     The framework; weights with gradients, Adam's two moments and the moving average; the activations that the
-    backward passes need, with as much again for gradients and work space; and the mapped images.
+    backward passes need, with as much again for gradients and work space; and what is mapped of the images.
     """
     weights = 5 * generator.count_params() + 4 * discriminator.count_params()
     activations = 2 * config.batch_size * (count_activations(generator) + 2 * count_activations(discriminator))

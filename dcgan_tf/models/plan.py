@@ -8,7 +8,6 @@ MAXIMUM_SIZE = 256
 # The generator's first feature map: its short side is 4 to 7 pixels (4 for 64x64, 7 for 28x28), its long side may
 # be as much longer as the image is.
 SHORTEST_BASE, LONGEST_BASE = 4, 7
-MAXIMUM_ASPECT = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +68,7 @@ def format_size(height: int, width: int) -> str:
 
 
 def _find_plan(height: int, width: int) -> BlockPlan | None:
-    short, long = sorted((height, width))
-    if short < MINIMUM_SIZE or long > MAXIMUM_SIZE or long > MAXIMUM_ASPECT * short:
+    if min(height, width) < MINIMUM_SIZE or max(height, width) > MAXIMUM_SIZE:
         return None
     blocks = 0
     while height % 2 == 0 and width % 2 == 0 and min(height, width) // 2 >= SHORTEST_BASE:

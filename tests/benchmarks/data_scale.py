@@ -49,6 +49,7 @@ def train(folder: pathlib.Path, run: pathlib.Path, steps: int) -> tuple[float, f
 
 
 def main() -> None:
+    memory = {}
     for count in COUNTS:
         with tempfile.TemporaryDirectory() as temporary:
             folder, run = pathlib.Path(temporary, "folder"), pathlib.Path(temporary, "run")
@@ -56,11 +57,14 @@ def main() -> None:
             make_folder(folder, count)
             first, preparing_memory = train(folder, run, steps=1)
             rest, training_memory = train(folder, run, steps=count // BATCH_SIZE)
+            memory[count] = training_memory
             print(
                 f"{count:,} images: prepared and started in {first:.0f} s ({preparing_memory:.0f} MiB), "
                 f"an epoch trained in {rest:.0f} s ({training_memory:.0f} MiB)",
                 flush=True,
             )
+    growth = memory[COUNTS[1]] - memory[COUNTS[0]]
+    assert growth < 300, f"{growth:.0f} MiB more for the larger data set"
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def test_memory_does_not_follow_the_data(tmp_path):
     write_header(tmp_path / "images.npy", (count, 28, 28, 1))
     os.truncate(tmp_path / "images.npy", HEADER_BYTES + 784 * count)
     mapping, images = preparation._map_rows(tmp_path / "images.npy")
-    data = ImageData(images, np.zeros(0), (), "synthetic", "", tmp_path, mapping)
+    data = ImageData(images, np.zeros(0), (), "synthetic", 0, "", tmp_path, mapping)
     config = dataclasses.replace(CONFIG, batch_size=1000)
 
     def mapped_megabytes():

@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+import time
 import zipfile
 
 import numpy as np
@@ -6,9 +9,10 @@ import pytest
 from PIL import Image
 
 from dcgan_tf.config import make_config
-from dcgan_tf.data.folder import find_folder, list_files
+from dcgan_tf.data.folder import FolderSource, find_folder, list_names
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.errors import UserError
+from tests.conftest import ROOT
 from tests.data.test_pictures import bomb
 
 
@@ -68,8 +72,38 @@ def test_links_are_followed_but_loops_end(tmp_path):
     picture(tmp_path / "elsewhere" / "2.png")
     os.symlink(tmp_path / "real", tmp_path / "real" / "loop")
     os.symlink(tmp_path / "elsewhere", tmp_path / "real" / "linked")
-    files, _ = list_files(tmp_path / "real")
-    assert [path.name for path in files] == ["1.png", "2.png"]
+    names, _ = list_names(tmp_path / "real")
+    assert names == ["1.png", "linked/2.png"]
+
+
+def test_links_to_nowhere_and_to_themselves_are_bad_files(tmp_path):
+    for number in range(4):
+        picture(tmp_path / "links" / f"{number}.png")
+    os.symlink("itself.png", tmp_path / "links" / "itself.png")
+    os.symlink("gone.png", tmp_path / "links" / "nowhere.png")
+    _, data = prepare(folder_config(tmp_path / "links", max_bad_share=0.5))
+    assert len(data.images) == 4
+    assert (
+        data.directory / "bad_files.txt"
+    ).read_text() == "itself.png: a link to nowhere\nnowhere.png: a link to nowhere\n"
+
+
+def test_names_that_are_no_text_are_reported(tmp_path, capsys):
+    for number in range(4):
+        picture(tmp_path / "names" / f"{number}.png")
+    with open(os.fsencode(tmp_path / "names") + b"/\xe9.png", "w") as file:
+        file.write("text")
+    _, data = prepare(folder_config(tmp_path / "names", max_bad_share=0.5))
+    assert r"\udce9.png: not a picture" in (data.directory / "bad_files.txt").read_text()
+
+
+def test_orientation_counts_for_the_common_size(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "turned").mkdir()
+    for number in range(3):
+        Image.new("L", (96, 48), number).save(tmp_path / "turned" / f"{number}.jpg", exif=exif)
+    assert prepare(folder_config(tmp_path / "turned"))[0].image_size == "96x48"
 
 
 def test_hidden_files_are_left_out(tmp_path):
@@ -103,7 +137,7 @@ def test_changed_folder_is_prepared_again(tmp_path):
         (lambda folder: folder.mkdir(), "no file at all"),
         (lambda folder: folder.mkdir() or (folder / "a.txt").write_text(""), "1 files with other endings"),
         (lambda folder: None, "--data_dir: expected a folder of pictures"),
-        (lambda folder: picture(folder / "only.png"), "at most the 1 images"),
+        (lambda folder: picture(folder / "only.png"), "expected at least 2 images. Received: 1"),
     ],
 )
 def test_folder_without_enough_pictures_is_one_line(tmp_path, make, expected):
@@ -148,10 +182,58 @@ def test_bad_files_are_skipped_counted_and_named(partly_bad, capsys, monkeypatch
     assert "60000x60000" in report[1]
 
 
-def test_too_many_bad_files_stop_with_their_names(partly_bad):
+def nothing_left(self, work, shards):
+    assert shards == [], "work that was done is done again"
+    return iter(())
+
+
+def test_too_many_bad_files_stop_with_their_names_and_lose_no_work(partly_bad, monkeypatch):
     with pytest.raises(UserError, match=r"3 of 20 pictures cannot be used.*max_bad_share=0.1.*02.png: not a picture"):
         prepare(folder_config(partly_bad))
-    assert list((partly_bad.parent / "cache").iterdir()) == []
+    monkeypatch.setattr(FolderSource, "map_shards", nothing_left)
+    _, data = prepare(folder_config(partly_bad, max_bad_share=0.2))
+    assert len(data.images) == 17
+    with pytest.raises(UserError, match="3 of 20 pictures cannot be used"):
+        prepare(folder_config(partly_bad))  # The share counts for data that are prepared already, too.
+
+
+def test_interruption_while_bad_files_are_packed_loses_no_work(partly_bad, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dcgan_tf.data.prepare._checksums", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(folder_config(partly_bad, max_bad_share=0.2))
+    monkeypatch.setattr(FolderSource, "map_shards", nothing_left)
+    _, data = prepare(folder_config(partly_bad, max_bad_share=0.2))
+    assert first_pixels(data) == [5 * number for number in range(20) if number not in (2, 6, 19)]
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    for number in range(3000):
+        picture(tmp_path / "many" / f"{number}.png", number % 256, size=(200, 200))
+    script = (
+        "import sys; from dcgan_tf.config import make_config; from dcgan_tf.data.prepare import prepare\n"
+        "if __name__ == '__main__': prepare(make_config({'dataset': 'folder', 'data_dir': sys.argv[1], 'batch_size': 2,"
+        " 'cache_dir': sys.argv[1] + '-cache'}))"
+    )
+    (tmp_path / "script.py").write_text(script)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "script.py", tmp_path / "many"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not list(tmp_path.glob("many-cache/.preparing-*/images.npy")):
+        time.sleep(0.02)
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 10
+    while subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True).returncode == 0:
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.2)
 
 
 def test_cifar10_jpeg_prepares_with_its_classes(real_data, tmp_path):

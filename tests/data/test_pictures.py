@@ -148,3 +148,17 @@ def test_bad_files_say_what_is_wrong(tmp_path):
     ):
         with pytest.raises(BadPictureError, match=reason):
             read_row(tmp_path / name, Recipe(16, 16, 3))
+
+
+def test_damaged_exif_spoils_no_picture(tmp_path):
+    """Each byte of a small EXIF block replaced in turn: the pixels are fine, so the picture is used."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("L", (16, 16), 50).save(tmp_path / "good.jpg", exif=exif)
+    content = (tmp_path / "good.jpg").read_bytes()
+    start = content.index(b"Exif")
+    end = start - 2 + int.from_bytes(content[start - 2 : start], "big")
+    for place in range(start, end):
+        for value in (0, 0x7F, 0xFF):
+            (tmp_path / "bad.jpg").write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
+            assert np.all(read_row(tmp_path / "bad.jpg", Recipe(16, 16, 1)) == 50)

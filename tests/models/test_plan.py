@@ -15,6 +15,7 @@ from dcgan_tf.models import plan
         ((48, 96), (6, 12), 3),
         ((96, 48), (12, 6), 3),
         ((20, 20), (5, 5), 2),
+        ((32, 256), (4, 32), 3),
     ],
 )
 def test_known_plans(size, base, blocks):

@@ -1,0 +1,139 @@
+"""What an exported model answers: named signatures, batchable row by row, for TensorFlow Serving."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.gan import GAN, to_float, to_uint8
+from dcgan_tf.models.discriminator import build_discriminator, build_outputs
+from dcgan_tf.sampling import latents_from_seeds, slerp
+
+# More rows than this are refused: a single request shall not exhaust a server's memory.
+MAXIMUM_ROWS = 1024
+
+Outputs = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """One signature.
+
+    Attributes:
+        name: by which a client asks for it.
+        function: from the inputs, in the order of ``inputs``, to the named outputs.
+        inputs: specification of each input; all share their first dimension, the rows.
+        make_example: arrays of valid inputs, of as many rows as asked for.
+    """
+
+    name: str
+    function: Callable[..., Outputs]
+    inputs: tuple[tf.TensorSpec, ...]
+    make_example: Callable[[int], dict[str, np.ndarray]]
+
+
+def build_signatures(gan: GAN) -> list[Signature]:
+    """The signatures of a trained pair.
+
+    serving_default: z float32 [N, latent_dim] -> images uint8 [N, height, width, channels].
+    sample: seed int64 [N], psi float32 [N] -> images, z. The same seed gives the same image, whatever else is in the
+        batch. psi scales the latent: 1 as in training, towards 0 more typical and less varied.
+    sample_png: seed -> image_bytes string [N], PNG files.
+    interpolate: seed_from int64 [N], seed_to int64 [N], t float32 [N] -> images; t from 0 to 1, spherically.
+    discriminate: images uint8 -> logits float32 [N], probability [N] of being real, features [N, F].
+
+    The generator is the one with averaged weights; both networks are float32 and in inference mode.
+    """
+    config = gan.config
+    generator = gan.ema_generator
+    discriminator = build_discriminator(config, seed=0)
+    discriminator.set_weights(gan.discriminator.get_weights())
+    outputs = build_outputs(discriminator)
+    image_shape = generator.output.shape[1:]
+
+    def images_of(z: tf.Tensor) -> tf.Tensor:
+        return to_uint8(generator(z, training=False))
+
+    def serving_default(z: tf.Tensor) -> Outputs:
+        (z,) = _checked(z)
+        return {"images": images_of(z)}
+
+    def sample(seed: tf.Tensor, psi: tf.Tensor) -> Outputs:
+        seed, psi = _checked(seed, psi)
+        z = psi[:, None] * latents_from_seeds(seed, config.latent_dim)
+        return {"images": images_of(z), "z": z}
+
+    def sample_png(seed: tf.Tensor) -> Outputs:
+        (seed,) = _checked(seed)
+        images = images_of(latents_from_seeds(seed, config.latent_dim))
+        return {"image_bytes": tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)}
+
+    def interpolate(seed_from: tf.Tensor, seed_to: tf.Tensor, t: tf.Tensor) -> Outputs:
+        seed_from, seed_to, t = _checked(seed_from, seed_to, t)
+        first, last = (latents_from_seeds(seeds, config.latent_dim) for seeds in (seed_from, seed_to))
+        return {"images": images_of(slerp(first, last, t))}
+
+    def discriminate(images: tf.Tensor) -> Outputs:
+        (images,) = _checked(images)
+        return outputs(to_float(images), training=False)
+
+    def seeds(rows: int) -> np.ndarray:
+        return np.arange(rows, dtype=np.int64)
+
+    def numbers(rows: int) -> np.ndarray:
+        return np.linspace(0.2, 1, rows, dtype=np.float32)
+
+    def spec(name: str, dtype: tf.DType, *shape: int) -> tf.TensorSpec:
+        return tf.TensorSpec([None, *shape], dtype, name=name)
+
+    def some_images(rows: int) -> np.ndarray:
+        return np.random.default_rng(0).integers(0, 256, (rows, *image_shape), np.uint8)
+
+    def some_latents(rows: int) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=(rows, config.latent_dim)).astype(np.float32)
+
+    return [
+        Signature(
+            "serving_default",
+            serving_default,
+            (spec("z", tf.float32, config.latent_dim),),
+            lambda rows: {"z": some_latents(rows)},
+        ),
+        Signature(
+            "sample",
+            sample,
+            (spec("seed", tf.int64), spec("psi", tf.float32)),
+            lambda rows: {"seed": seeds(rows), "psi": numbers(rows)},
+        ),
+        Signature("sample_png", sample_png, (spec("seed", tf.int64),), lambda rows: {"seed": seeds(rows)}),
+        Signature(
+            "interpolate",
+            interpolate,
+            (spec("seed_from", tf.int64), spec("seed_to", tf.int64), spec("t", tf.float32)),
+            lambda rows: {"seed_from": seeds(rows), "seed_to": seeds(rows) + 1, "t": numbers(rows)},
+        ),
+        Signature(
+            "discriminate",
+            discriminate,
+            (spec("images", tf.uint8, *image_shape),),
+            lambda rows: {"images": some_images(rows)},
+        ),
+    ]
+
+
+def _checked(*inputs: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """The inputs, after a check in the graph that they have the same acceptable number of rows."""
+    rows = tf.shape(inputs[0])[0]
+    checks = [
+        tf.debugging.assert_positive(rows, message="expected at least one row"),
+        tf.debugging.assert_less_equal(
+            rows, MAXIMUM_ROWS, message=f"expected at most {MAXIMUM_ROWS} rows in one request: send several"
+        ),
+        *(
+            tf.debugging.assert_equal(tf.shape(other)[0], rows, message="expected as many rows in every input")
+            for other in inputs[1:]
+        ),
+    ]
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        return tuple(tf.identity(tensor) for tensor in inputs)
