@@ -26,7 +26,7 @@ class SessionError(Exception):
 
 
 class Session:
-    """One loaded SavedModel, with XLA disabled as in the server.
+    """One loaded SavedModel.
 
     Args:
         directory: of one version.
@@ -122,6 +122,11 @@ class Session:
             raise SessionError(self._library.TF_Message(status).decode(errors="replace"))
 
 
+def disable_xla() -> None:
+    """tensorflow::DisableXlaCompilation(), which TensorFlow Serving calls at its start. Lasts as long as the process."""
+    _load_library()._ZN10tensorflow21DisableXlaCompilationEv()
+
+
 class _Output(ctypes.Structure):
     _fields_ = (("operation", ctypes.c_void_p), ("index", ctypes.c_int))
 
@@ -162,6 +167,4 @@ def _load_library() -> ctypes.CDLL:
     ):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
-    # tensorflow::DisableXlaCompilation(), which TensorFlow Serving calls when it starts.
-    library._ZN10tensorflow21DisableXlaCompilationEv()
     return library

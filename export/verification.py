@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from export.c_api import Session, SessionError
+from export.c_api import Session, SessionError, disable_xla
 
 GRAY_LEVELS = 1
 TOLERANCE = 1e-3
@@ -70,6 +70,7 @@ def _arrays_below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np
 
 
 if __name__ == "__main__":
+    disable_xla()
     problems = check(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
     print("\n".join(problems))
     sys.exit(bool(problems))

@@ -71,10 +71,9 @@ def test_every_variant_trains_all_weights_and_stays_finite(small_config, changes
 
 
 def test_same_seed_same_weights_and_another_seed_others(small_config):
-    config = small_config(dropout=0.3)
-    assert_same(state(trained(config)), state(trained(config)))
-    other = state(trained(small_config(dropout=0.3, seed=1)))
-    assert not np.array_equal(other["generator0/project/kernel"], state(trained(config))["generator0/project/kernel"])
+    first, same, other = (state(trained(small_config(dropout=0.3, seed=seed), steps=2)) for seed in (0, 0, 1))
+    assert_same(first, same)
+    assert not np.array_equal(first["generator0/project/kernel"], other["generator0/project/kernel"])
 
 
 def test_steps_per_call_do_not_matter(small_config):
@@ -192,7 +191,7 @@ def test_loss_is_averaged_over_the_global_batch(small_config):
     assert float(gan._mean(tf.ones(8))) == 0.5
 
 
-@pytest.mark.parametrize("upsampling", ["transposed", "nearest", "bilinear"])
+@pytest.mark.parametrize("upsampling", ["transposed", "bilinear"])
 def test_xla_gives_the_same_step(small_config, upsampling):
     results = []
     for jit_compile in (False, True):

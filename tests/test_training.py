@@ -68,7 +68,7 @@ def wait_for(path, process):
         time.sleep(0.02)
 
 
-def test_run_leaves_everything_it_promises(command, small_flags, tmp_path):
+def test_run_leaves_everything_it_promises(command, small_flags, small_config, tmp_path, capsys):
     result = command("train.py", *small_flags(), f"--run_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     names = {path.name for path in tmp_path.iterdir()}
@@ -93,9 +93,8 @@ def test_run_leaves_everything_it_promises(command, small_flags, tmp_path):
         assert gif.n_frames == 3
     assert np.array_equal(Image.open(tmp_path / "final_grid.png"), Image.open(tmp_path / "samples/step-00000012.png"))
 
-    again = command("train.py", *small_flags(), f"--run_dir={tmp_path}")
-    assert again.returncode == 0
-    assert "This run is complete" in again.stdout
+    training.train(small_config(), str(tmp_path))
+    assert "This run is complete" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "saved_model").iterdir()) == ["1", "MODEL_CARD.md"]
 
     sampled = command("-m", "dcgan_tf.sample", f"--run_dir={tmp_path}", f"--out={tmp_path / 'grid.png'}")
@@ -374,23 +373,23 @@ def test_augmented_run_resumes_bit_for_bit(own_pictures, small_config, tmp_path)
     assert_same_checkpoint(tmp_path / "straight", tmp_path / "resumed", 12)
 
 
-def test_resuming_on_other_pictures_is_refused(own_pictures, small_flags, command, tmp_path):
+def test_resuming_on_other_pictures_is_refused(own_pictures, small_config, tmp_path):
     folder = own_pictures("photos", "PNG", "RGB", [(16, 16)])
-    flags = small_flags(dataset="folder", data_dir=folder, split="train", channels="3", steps=4)
-    assert command("train.py", *flags, f"--run_dir={tmp_path / 'run'}").returncode == 0
+    config = small_config(dataset="folder", data_dir=str(folder), split="train", channels="3", steps=4)
+    training.train(config, str(tmp_path / "run"))
     Image.new("RGB", (16, 16), "red").save(folder / "00.png")
-    message = one_line(command("train.py", f"--run_dir={tmp_path / 'run'}", "--steps=8"))
-    assert "the images of folder/photos have changed since this run began" in message
+    with pytest.raises(UserError, match="the images of folder/photos have changed since this run began"):
+        training.train(runs.configure(str(tmp_path / "run"), {"steps": 8}), str(tmp_path / "run"))
 
 
-def test_cifar10_photographs_train_to_an_export_from_one_command(command, real_data, tmp_path):
+def test_cifar10_photographs_train_to_an_export(real_data, tmp_path):
     with zipfile.ZipFile(real_data("cifar10_jpeg.zip")) as archive:
         names = [name for name in archive.namelist() if "/train/" in name and name.endswith("77.jpg")]
         archive.extractall(tmp_path, names)
-    flags = ["--preset=cifar10", "--dataset=folder", f"--data_dir={tmp_path / 'cifar10_jpeg'}", "--steps=2"]
-    small = ["--generator_filters=8", "--discriminator_filters=8", f"--run_dir={tmp_path / 'run'}"]
-    result = command("train.py", *flags, *small)
-    assert result.returncode == 0, result.stderr
+    typed = {"preset": "cifar10", "dataset": "folder", "data_dir": str(tmp_path / "cifar10_jpeg"), "steps": 2}
+    training.train(
+        make_config({**typed, "generator_filters": "8", "discriminator_filters": "8"}), str(tmp_path / "run")
+    )
     run = runs.load_run(tmp_path / "run")
     assert (run.config.image_size, run.config.channels, len(run.config.class_names)) == ("32", "3", 10)
     assert exported_step(run.saved_model) == 2
