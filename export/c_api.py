@@ -123,7 +123,7 @@ class Session:
 
 
 def disable_xla() -> None:
-    """tensorflow::DisableXlaCompilation(), which TensorFlow Serving calls at its start. Lasts as long as the process."""
+    """Calls tensorflow::DisableXlaCompilation(), as TensorFlow Serving does at its start, for the whole process."""
     _load_library()._ZN10tensorflow21DisableXlaCompilationEv()
 
 

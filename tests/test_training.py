@@ -387,9 +387,8 @@ def test_cifar10_photographs_train_to_an_export(real_data, tmp_path):
         names = [name for name in archive.namelist() if "/train/" in name and name.endswith("77.jpg")]
         archive.extractall(tmp_path, names)
     typed = {"preset": "cifar10", "dataset": "folder", "data_dir": str(tmp_path / "cifar10_jpeg"), "steps": 2}
-    training.train(
-        make_config({**typed, "generator_filters": "8", "discriminator_filters": "8"}), str(tmp_path / "run")
-    )
+    small = {"generator_filters": "8", "discriminator_filters": "8"}
+    training.train(make_config({**typed, **small}), str(tmp_path / "run"))
     run = runs.load_run(tmp_path / "run")
     assert (run.config.image_size, run.config.channels, len(run.config.class_names)) == ("32", "3", 10)
     assert exported_step(run.saved_model) == 2
