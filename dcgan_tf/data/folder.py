@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 from PIL import Image
@@ -113,6 +114,11 @@ class FolderSource:
                     jobs.append(pool.submit(_work_on_files, work, shard, self.root, names, labels, self.max_pixels))
                 for job in as_completed(jobs):
                     yield job.result()
+            except BrokenProcessPool:
+                raise UserError(
+                    "a process that decoded pictures was ended from outside, perhaps for want of memory. Repeat the "
+                    "command to continue; a script of your own must start its work below if __name__ == '__main__'"
+                ) from None
             finally:
                 pool.shutdown(cancel_futures=True)
 

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from PIL import Image
 from dcgan_tf.config import make_config
 from dcgan_tf.data.folder import FolderSource, find_folder, list_names
 from dcgan_tf.data.prepare import prepare
+from dcgan_tf.data.shards import Shard
 from dcgan_tf.errors import UserError
 from tests.conftest import ROOT
 from tests.data.test_pictures import bomb
@@ -208,6 +210,17 @@ def test_interruption_while_bad_files_are_packed_loses_no_work(partly_bad, monke
     monkeypatch.setattr(FolderSource, "map_shards", nothing_left)
     _, data = prepare(folder_config(partly_bad, max_bad_share=0.2))
     assert first_pixels(data) == [5 * number for number in range(20) if number not in (2, 6, 19)]
+
+
+def _die(shard, pictures):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_killed_worker_is_one_line(tmp_path):
+    picture(tmp_path / "one" / "1.png")
+    source = find_folder(folder_config(tmp_path / "one"))
+    with pytest.raises(UserError, match="was ended from outside"):
+        list(source.map_shards(_die, [Shard(0, 1)]))
 
 
 def test_workers_end_with_a_killed_parent(tmp_path):
