@@ -3,7 +3,6 @@
 import dataclasses
 
 from dcgan_tf.config import Config
-from dcgan_tf.data.batches import MAPPED_BYTES
 from dcgan_tf.data.prepare import resolve, settle_length
 from dcgan_tf.data.sources import find_source
 from dcgan_tf.gan import GAN
@@ -38,9 +37,7 @@ def describe(config: Config) -> None:
         f"train step: {costs.step_flops(gan.generator, gan.discriminator, config) / 1e9:.1f} GFLOP, "
         f"batch {config.batch_size}"
     )
-    memory = costs.estimate_memory(
-        gan.generator, gan.discriminator, config, min((count or 0) * image_bytes, MAPPED_BYTES)
-    )
+    memory = costs.estimate_memory(gan.generator, gan.discriminator, config)
     print(f"memory: about {memory / 2**20:,.0f} MiB")
     print("dry run: nothing was prepared, trained or written")
 

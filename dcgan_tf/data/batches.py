@@ -9,9 +9,6 @@ from dcgan_tf.config import Config
 from dcgan_tf.data.prepare import ImageData
 
 PREFETCHED_BATCHES = 8
-# What of the images may be mapped into memory at a time; Linux maps this much around each page that is touched.
-MAPPED_BYTES = 64 * 2**20
-FAULT_BYTES = 64 * 2**10
 
 
 class BatchOrder:
@@ -74,14 +71,9 @@ def make_batches(data: ImageData, config: Config, first: int, stop: int) -> tf.d
         A dataset of uint8 [batch_size, height, width, channels].
     """
     order = BatchOrder(len(data.images), config.batch_size, config.seed)
-    batch_bytes = config.batch_size * (data.images[0].nbytes + FAULT_BYTES)
-    batches_a_release = max(1, MAPPED_BYTES // batch_bytes)
 
     def read(number: np.ndarray) -> np.ndarray:
-        batch_number = int(number)
-        if batch_number % batches_a_release == 0:
-            data.release()
-        return augment(data.images[order.rows(batch_number)], config, batch_number)
+        return augment(data.read(order.rows(int(number))), config, int(number))
 
     def load(batch_number: tf.Tensor) -> tf.Tensor:
         images = tf.numpy_function(read, [batch_number], tf.uint8, stateful=False)

@@ -5,10 +5,10 @@ import dataclasses
 import fcntl
 import functools
 import hashlib
+import io
 import itertools
 import json
 import math
-import mmap
 import os
 import pathlib
 import re
@@ -21,6 +21,7 @@ from tqdm import tqdm
 from dcgan_tf.config import Config
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.shards import (
+    HEADER_BYTES,
     ROWS_PER_SHARD,
     Shard,
     ShardResult,
@@ -47,7 +48,7 @@ class ImageData:
     """A prepared data set.
 
     Attributes:
-        images: uint8 [count, height, width, channels], memory-mapped and read-only.
+        images: uint8 [count, height, width, channels], memory-mapped and read-only; for many rows, use `read`.
         labels: int64 [count], -1 where the source has none.
         class_names: names of the labels 0, 1, ...
         source: name and version of the data set, such as ``mnist/3.0.1``.
@@ -63,15 +64,19 @@ class ImageData:
     bad_files: int
     digest: str
     directory: pathlib.Path
-    _mapping: mmap.mmap
+    _file: io.FileIO
 
-    def release(self) -> None:
-        """Drops the pages of the images from this process's memory; the next access brings them back.
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The images of the given rows, uint8 [rows, height, width, channels], read from the file.
 
-        The kernel keeps them cached as long as it has room, but what a process has touched counts as its own: without
-        this, a run on a large data set would grow to the size of the data set.
+        Not through the memory map: what a process touches of a map counts as its own memory, and Linux maps up to
+        megabytes around each touched page, so a run on a large data set would grow with it.
         """
-        self._mapping.madvise(mmap.MADV_DONTNEED)
+        images = np.empty((len(rows), *self.images.shape[1:]), np.uint8)
+        for row, image in zip(rows.tolist(), images, strict=True):
+            if os.preadv(self._file.fileno(), [image], HEADER_BYTES + row * image.nbytes) != image.nbytes:
+                raise OSError(f"the prepared images in '{self.directory}' were cut off while in use")
+        return images
 
 
 def resolve(config: Config, source: Source) -> Config:
@@ -238,7 +243,8 @@ def _open(directory: pathlib.Path) -> ImageData | None:
         for name, expected in information["checksums"].items():
             if _checksums(directory / name) != expected:
                 raise ValueError(f"{name} does not have its checksum")
-        mapping, images = _map_rows(directory / "images.npy")
+        images = np.load(directory / "images.npy", mmap_mode="r", allow_pickle=False)
+        file = open(directory / "images.npy", "rb", buffering=0)
         labels = np.load(directory / "labels.npy", allow_pickle=False)
         class_names, source = tuple(information["class_names"]), information["source"]
         digest = hashlib.sha256(json.dumps(information["checksums"], sort_keys=True).encode()).hexdigest()[:16]
@@ -246,18 +252,7 @@ def _open(directory: pathlib.Path) -> ImageData | None:
         print(f"The prepared data in '{directory}' is damaged ({error}): preparing it again.")
         shutil.rmtree(directory)
         return None
-    return ImageData(images, labels, class_names, source, information["bad_files"], digest, directory, mapping)
-
-
-def _map_rows(path: pathlib.Path) -> tuple[mmap.mmap, np.ndarray]:
-    with open(path, "rb") as file:
-        version = np.lib.format.read_magic(file)
-        if version != (1, 0):
-            raise ValueError(f"{path.name} has the format version {version}")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        mapping.madvise(mmap.MADV_RANDOM)
-        return mapping, np.frombuffer(mapping, dtype, offset=file.tell()).reshape(shape)
+    return ImageData(images, labels, class_names, source, information["bad_files"], digest, directory, file)
 
 
 def _checksums(path: pathlib.Path) -> dict[str, int]:

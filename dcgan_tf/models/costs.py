@@ -36,15 +36,15 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, config: Confi
     return config.batch_size * each
 
 
-def estimate_memory(generator: keras.Model, discriminator: keras.Model, config: Config, data_bytes: int) -> int:
+def estimate_memory(generator: keras.Model, discriminator: keras.Model, config: Config) -> int:
     """Bytes of resident memory while training: an estimate to plan with, not a bound.
 
-    The framework; weights with gradients, Adam's two moments and the moving average; the activations that the
-    backward passes need, with as much again for gradients and work space; and what is mapped of the images.
+    The framework; weights with gradients, Adam's two moments and the moving average; and the activations that the
+    backward passes need, with as much again for gradients and work space. The data stay in their file.
     """
     weights = 5 * generator.count_params() + 4 * discriminator.count_params()
     activations = 2 * config.batch_size * (count_activations(generator) + 2 * count_activations(discriminator))
-    return FRAMEWORK_BYTES + BYTES_PER_FLOAT * (weights + activations) + data_bytes
+    return FRAMEWORK_BYTES + BYTES_PER_FLOAT * (weights + activations)
 
 
 def _layer_flops(layer: keras.Layer) -> int:

@@ -1,6 +1,6 @@
 import dataclasses
 import json
-import mmap
+import os
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_prepared_once_then_opened(prepared, monkeypatch):
     monkeypatch.setattr(preparation, "_build", fail)
     again_config, again = prepare(config)
     assert again_config == config
-    assert isinstance(again.images.base.base.obj, mmap.mmap)
+    assert isinstance(again.images, np.memmap)
     assert not again.images.flags.writeable
     np.testing.assert_array_equal(again.images, data.images)
     assert data.images.shape == (100, 28, 28, 1)
@@ -115,8 +115,14 @@ def test_data_that_changed_since_the_run_began_are_refused(prepared):
         prepare(dataclasses.replace(config, data_digest="0123"))
 
 
-def test_released_pages_come_back(prepared):
+def test_rows_are_read_as_the_map_shows_them(prepared):
     _, data = prepared
-    before = np.array(data.images)
-    data.release()
-    np.testing.assert_array_equal(data.images, before)
+    rows = np.array([99, 0, 7, 7])
+    np.testing.assert_array_equal(data.read(rows), data.images[rows])
+
+
+def test_file_cut_off_in_use_is_an_error(prepared):
+    _, data = prepared
+    os.truncate(data.directory / "images.npy", 5000)
+    with pytest.raises(OSError, match="were cut off while in use"):
+        data.read(np.array([99]))
