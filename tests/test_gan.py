@@ -173,6 +173,19 @@ def test_dropout_masks_follow_seed_and_step_alone(small_config):
     assert not np.array_equal(other, first)
 
 
+def test_training_does_not_depend_on_the_dropout_layers_own_state(small_config):
+    """Keras's state is in no checkpoint: a resumed process starts with another one."""
+    results = []
+    for used_before in (0, 5):
+        gan = GAN(small_config(dropout=0.5))
+        for _ in range(used_before):
+            gan.discriminator(tf.ones((2, 16, 16, 1)), training=True)
+        gan.discriminator.set_weights(GAN(gan.config).discriminator.get_weights())
+        gan.train_steps(batches(gan.config, 1), tf.constant(1))
+        results.append(gan.discriminator.get_layer("logits").kernel.numpy())
+    np.testing.assert_array_equal(*results)
+
+
 def test_stops_in_the_step_that_is_not_finite(small_config):
     gan = GAN(small_config())
     source = batches(gan.config, 10)
