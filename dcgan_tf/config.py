@@ -121,6 +121,10 @@ class Config:
         "dcgan: convolutional (arXiv 1511.06434). mlp: fully connected (arXiv 1406.2661).",
         choices=("dcgan", "mlp"),
     )
+    conditional: bool = _option(
+        False,
+        "Tell both networks the class of each image: an embedding into G, a projection head in D (arXiv 1802.05637).",
+    )
     latent_dim: int = _option(100, "Length of the normal noise vector z.", minimum=1, maximum=65_536)
     upsampling: str = _option(
         "transposed",
@@ -191,6 +195,11 @@ class Config:
     def height_and_width(self) -> tuple[int, int]:
         """Pixels of the image, once ``image_size`` is no longer ``auto``."""
         return plan.parse_size(self.image_size)
+
+    @property
+    def label_count(self) -> int:
+        """Classes that the networks are told of: 0 for an unconditional run."""
+        return len(self.class_names) if self.conditional else 0
 
     def validate(self) -> None:
         """Checks every field, and the fields against each other.

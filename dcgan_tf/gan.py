@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.config import Config
+from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_discriminator
 from dcgan_tf.models.generator import build_generator
 from dcgan_tf.objectives.losses import LOSSES
@@ -69,7 +70,7 @@ class GAN:
         """Runs ``count`` train steps without a return to Python; fewer where a loss or gradient is not finite.
 
         Args:
-            batches: of uint8 [batch, height, width, channels].
+            batches: of images uint8 [batch, height, width, channels] and labels int64 [batch].
             count: int32 scalar, at least 1.
 
         Returns:
@@ -83,30 +84,32 @@ class GAN:
         }
         taken = 0.0
         for _ in tf.range(count):
-            metrics, norms = step(next(batches))
+            metrics, norms = step(*next(batches))
             sums = {name: sums[name] + metrics[name] for name in sums}
             taken += 1.0
             if not tf.reduce_all(tf.math.is_finite(tf.stack(list(metrics.values())))):
                 break
         return {name: total / taken for name, total in sums.items()}, norms
 
-    def train_step(self, images: tf.Tensor) -> tuple[Metrics, dict[str, tf.Tensor]]:
+    def train_step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Metrics, dict[str, tf.Tensor]]:
         """One update of the discriminator, then one of the generator (Goodfellow et al. 2014, algorithm 1).
 
         Args:
             images: uint8 [batch, height, width, channels], the real ones.
+            labels: int64 [batch], their classes; a conditional run makes its fakes of the same ones.
 
         Returns:
             The scalars named in METRICS, and for each network the norms [variables] of its gradients.
         """
         real_images = to_float(images)
+        classes = labels if self.config.conditional else None
         self._key_dropouts()
         # Opened first, so that the fakes shown to the discriminator can serve the generator's update too.
         with tf.GradientTape() as generator_tape:
-            fake_images = self.generator(self._latents(LATENTS, len(images)), training=True)
+            fake_images = self.generator(with_labels(self._latents(LATENTS, len(images)), classes), training=True)
 
             with generator_tape.stop_recording(), tf.GradientTape() as discriminator_tape:
-                real_logits, fake_logits = self._discriminate(real_images, fake_images)
+                real_logits, fake_logits = self._discriminate(real_images, fake_images, classes)
                 real_loss = self._mean(self.loss.discriminator_real(real_logits))
                 fake_loss = self._mean(self.loss.discriminator_fake(fake_logits))
                 discriminator_loss = real_loss + fake_loss
@@ -116,8 +119,10 @@ class GAN:
                 self.discriminator_optimizer.apply(discriminator_gradients, variables)
 
             if self.config.fresh_noise:
-                fake_images = self.generator(self._latents(FRESH_LATENTS, len(images)), training=True)
-            generator_logits = self.discriminator(fake_images, training=True)[:, 0]
+                fake_images = self.generator(
+                    with_labels(self._latents(FRESH_LATENTS, len(images)), classes), training=True
+                )
+            generator_logits = self.discriminator(with_labels(fake_images, classes), training=True)[:, 0]
             generator_loss = self._mean(self.loss.generator(generator_logits))
         variables = self.generator.trainable_variables
         generator_gradients = generator_tape.gradient(generator_loss, variables)
@@ -141,13 +146,17 @@ class GAN:
         }
         return metrics, gradient_norms
 
-    def _discriminate(self, real_images: tf.Tensor, fake_images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _discriminate(
+        self, real_images: tf.Tensor, fake_images: tf.Tensor, classes: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         if self.config.joint_batch:
-            both = self.discriminator(tf.concat([real_images, fake_images], axis=0), training=True)[:, 0]
+            both_images = tf.concat([real_images, fake_images], axis=0)
+            both_classes = None if classes is None else tf.concat([classes, classes], axis=0)
+            both = self.discriminator(with_labels(both_images, both_classes), training=True)[:, 0]
             real_logits, fake_logits = tf.split(both, 2)
         else:
-            real_logits = self.discriminator(real_images, training=True)[:, 0]
-            fake_logits = self.discriminator(fake_images, training=True)[:, 0]
+            real_logits = self.discriminator(with_labels(real_images, classes), training=True)[:, 0]
+            fake_logits = self.discriminator(with_labels(fake_images, classes), training=True)[:, 0]
         return real_logits, fake_logits
 
     def _mean(self, terms: tf.Tensor) -> tf.Tensor:

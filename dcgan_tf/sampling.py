@@ -10,11 +10,14 @@ import tensorflow as tf
 from PIL import Image, ImageDraw
 
 from dcgan_tf.gan import to_uint8
+from dcgan_tf.models.conditioning import with_labels
 
 # Every call of the generator has this many rows: results can differ by rounding with the number of rows they are
 # computed in, and the same seed shall give the same image whatever else was asked for.
 ROWS_PER_CALL = 32
 GRID_SEEDS = range(64)
+GRID_COLUMNS = 8
+GRID_CLASSES = 16
 GRID_MARGIN = 2
 # Tiles smaller than this are enlarged by a whole factor, so that a person can see them.
 SMALLEST_TILE = 48
@@ -60,20 +63,49 @@ def slerp(first: tf.Tensor, last: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     return weight_first * first + weight_last * last
 
 
-def generate(generator: keras.Model, seeds: Sequence[int]) -> np.ndarray:
+def generate(
+    generator: keras.Model, seeds: Sequence[int] | np.ndarray, labels: Sequence[int] | np.ndarray | None = None
+) -> np.ndarray:
     """Images of the given seeds, by BatchNorm's inference statistics.
 
+    Args:
+        generator: as `build_generator` makes it.
+        seeds: one an image.
+        labels: one an image, for a conditional generator only.
+
     Returns:
-        uint8 [len(seeds), height, width, channels]. An image depends on its own seed alone.
+        uint8 [len(seeds), height, width, channels]. An image depends on its own seed and label alone.
     """
-    latent_dim = generator.input.shape[1]
+    latent_dim = generator.inputs[0].shape[1]
     parts = []
     for start in range(0, len(seeds), ROWS_PER_CALL):
-        part = np.asarray(seeds[start : start + ROWS_PER_CALL], np.int64)
-        padded = np.pad(part, (0, ROWS_PER_CALL - len(part)))
-        images = to_uint8(generator(latents_from_seeds(padded, latent_dim), training=False))
-        parts.append(images.numpy()[: len(part)])
+        part = slice(start, min(start + ROWS_PER_CALL, len(seeds)))
+        padded_seeds, padded_labels = (
+            None if values is None else np.resize(np.asarray(values[part], np.int64), ROWS_PER_CALL)
+            for values in (seeds, labels)
+        )
+        z = latents_from_seeds(padded_seeds, latent_dim)
+        images = to_uint8(generator(with_labels(z, padded_labels), training=False))
+        parts.append(images.numpy()[: part.stop - start])
     return np.concatenate(parts)
+
+
+def training_grid(generator: keras.Model, label_count: int) -> np.ndarray:
+    """The picture by which a training is watched: the same latents each time, and a row a class where there are some.
+
+    Args:
+        generator: to sample from.
+        label_count: classes of a conditional run, else 0.
+
+    Returns:
+        uint8 [grid height, grid width, 1 or 3].
+    """
+    if not label_count:
+        return make_grid(generate(generator, GRID_SEEDS))
+    rows = min(label_count, GRID_CLASSES)
+    # The same seeds in every row: what differs between two rows is the class.
+    seeds, labels = np.tile(np.arange(GRID_COLUMNS), rows), np.repeat(np.arange(rows), GRID_COLUMNS)
+    return make_grid(generate(generator, seeds, labels), columns=GRID_COLUMNS)
 
 
 def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:

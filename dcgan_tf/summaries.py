@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import api as hparams
 from dcgan_tf.config import Config
 from dcgan_tf.gan import GAN
 from dcgan_tf.runs import Run
-from dcgan_tf.sampling import GRID_SEEDS, generate, make_grid, save_gif, save_png
+from dcgan_tf.sampling import make_grid, save_gif, save_png, training_grid
 
 GIF_FRAMES = 40
 GIF_FRAME_MILLISECONDS = 150
@@ -56,8 +56,8 @@ class Summaries:
             # TensorBoard shows one graph a run, so each network gets a run of its own.
             graph_writer = tf.summary.create_file_writer(str(self._run.tensorboard / network.name))
             with graph_writer.as_default():
-                function = tf.function(lambda inputs, model=network: model(inputs, training=False))
-                tf.summary.graph(function.get_concrete_function(_batch_spec(network)).graph)
+                function = tf.function(lambda *inputs, model=network: model(_one_or_all(inputs), training=False))
+                tf.summary.graph(function.get_concrete_function(*_batch_specs(network)).graph)
             graph_writer.close()
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
@@ -70,7 +70,7 @@ class Summaries:
 
     def samples(self, step: int, gan: GAN) -> None:
         """Writes a grid of the same latents each time, and histograms of all weights."""
-        grid = make_grid(generate(gan.ema_generator, GRID_SEEDS))
+        grid = training_grid(gan.ema_generator, gan.config.label_count)
         save_png(grid, self._run.samples / f"step-{step:08d}.png")
         with self._writer.as_default(step):
             tf.summary.image("samples/fixed_z", grid[None])
@@ -146,5 +146,9 @@ def _keep_until(metrics_file: pathlib.Path, step: int) -> None:
     os.replace(temporary, metrics_file)
 
 
-def _batch_spec(network: Any) -> tf.TensorSpec:
-    return tf.TensorSpec((None, *network.input.shape[1:]), tf.float32, name=network.input.name)
+def _batch_specs(network: Any) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec((None, *each.shape[1:]), each.dtype, name=each.name) for each in network.inputs]
+
+
+def _one_or_all(inputs: tuple[Any, ...]) -> Any:
+    return inputs[0] if len(inputs) == 1 else list(inputs)

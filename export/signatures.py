@@ -1,12 +1,14 @@
 """What an exported model answers: named signatures, batchable row by row, for TensorFlow Serving."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.gan import GAN, to_float, to_uint8
+from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_discriminator, build_outputs
 from dcgan_tf.sampling import latents_from_seeds, slerp
 
@@ -43,6 +45,8 @@ def build_signatures(gan: GAN) -> list[Signature]:
     interpolate: seed_from int64 [N], seed_to int64 [N], t float32 [N] -> images; t from 0 to 1, spherically.
     discriminate: images uint8 -> logits float32 [N], probability [N] of being real, features [N, F].
 
+    A conditional pair takes one more input with each, label int64 [N], and refuses one out of range.
+
     The generator is the one with averaged weights; both networks are float32 and in inference mode.
     """
     config = gan.config
@@ -52,31 +56,34 @@ def build_signatures(gan: GAN) -> list[Signature]:
     outputs = build_outputs(discriminator)
     image_shape = generator.output.shape[1:]
 
-    def images_of(z: tf.Tensor) -> tf.Tensor:
-        return to_uint8(generator(z, training=False))
+    def images_of(z: tf.Tensor, label: tf.Tensor | None) -> tf.Tensor:
+        return to_uint8(generator(with_labels(z, label), training=False))
 
-    def serving_default(z: tf.Tensor) -> Outputs:
-        (z,) = _checked(z)
-        return {"images": images_of(z)}
+    def serving_default(z: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
+        z, label = checked(z, label)
+        return {"images": images_of(z, label)}
 
-    def sample(seed: tf.Tensor, psi: tf.Tensor) -> Outputs:
-        seed, psi = _checked(seed, psi)
+    def sample(seed: tf.Tensor, psi: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
+        seed, psi, label = checked(seed, psi, label)
         z = psi[:, None] * latents_from_seeds(seed, config.latent_dim)
-        return {"images": images_of(z), "z": z}
+        return {"images": images_of(z, label), "z": z}
 
-    def sample_png(seed: tf.Tensor) -> Outputs:
-        (seed,) = _checked(seed)
-        images = images_of(latents_from_seeds(seed, config.latent_dim))
+    def sample_png(seed: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
+        seed, label = checked(seed, label)
+        images = images_of(latents_from_seeds(seed, config.latent_dim), label)
         return {"image_bytes": tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)}
 
-    def interpolate(seed_from: tf.Tensor, seed_to: tf.Tensor, t: tf.Tensor) -> Outputs:
-        seed_from, seed_to, t = _checked(seed_from, seed_to, t)
+    def interpolate(seed_from: tf.Tensor, seed_to: tf.Tensor, t: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
+        seed_from, seed_to, t, label = checked(seed_from, seed_to, t, label)
         first, last = (latents_from_seeds(seeds, config.latent_dim) for seeds in (seed_from, seed_to))
-        return {"images": images_of(slerp(first, last, t))}
+        return {"images": images_of(slerp(first, last, t), label)}
 
-    def discriminate(images: tf.Tensor) -> Outputs:
-        (images,) = _checked(images)
-        return outputs(to_float(images), training=False)
+    def discriminate(images: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
+        images, label = checked(images, label)
+        return outputs(with_labels(to_float(images), label), training=False)
+
+    def checked(*inputs: tf.Tensor | None) -> list[Any]:
+        return _checked(inputs, config.label_count)
 
     def seeds(rows: int) -> np.ndarray:
         return np.arange(rows, dtype=np.int64)
@@ -93,7 +100,7 @@ def build_signatures(gan: GAN) -> list[Signature]:
     def some_latents(rows: int) -> np.ndarray:
         return np.random.default_rng(0).normal(size=(rows, config.latent_dim)).astype(np.float32)
 
-    return [
+    signatures = [
         Signature(
             "serving_default",
             serving_default,
@@ -120,11 +127,25 @@ def build_signatures(gan: GAN) -> list[Signature]:
             lambda rows: {"images": some_images(rows)},
         ),
     ]
+    return (
+        [_with_label(signature, config.label_count) for signature in signatures] if config.conditional else signatures
+    )
 
 
-def _checked(*inputs: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """The inputs, after a check in the graph that they have the same acceptable number of rows."""
-    rows = tf.shape(inputs[0])[0]
+def _with_label(signature: Signature, label_count: int) -> Signature:
+    return dataclasses.replace(
+        signature,
+        inputs=(*signature.inputs, tf.TensorSpec([None], tf.int64, name="label")),
+        make_example=lambda rows: (
+            signature.make_example(rows) | {"label": np.arange(rows, dtype=np.int64) % label_count}
+        ),
+    )
+
+
+def _checked(inputs: Sequence[tf.Tensor | None], label_count: int) -> list[Any]:
+    """The inputs, the label last, after a check in the graph: as many rows in each, not too many, labels in range."""
+    first, *others = (tensor for tensor in inputs if tensor is not None)
+    rows = tf.shape(first)[0]
     checks = [
         tf.debugging.assert_positive(rows, message="expected at least one row"),
         tf.debugging.assert_less_equal(
@@ -132,8 +153,12 @@ def _checked(*inputs: tf.Tensor) -> tuple[tf.Tensor, ...]:
         ),
         *(
             tf.debugging.assert_equal(tf.shape(other)[0], rows, message="expected as many rows in every input")
-            for other in inputs[1:]
+            for other in others
         ),
     ]
+    label = inputs[-1]
+    if label is not None:
+        in_range = tf.logical_and(label >= 0, label < label_count)
+        checks.append(tf.debugging.Assert(tf.reduce_all(in_range), [f"expected a label from 0 to {label_count - 1}"]))
     with tf.control_dependencies([check for check in checks if check is not None]):
-        return tuple(tf.identity(tensor) for tensor in inputs)
+        return [None if tensor is None else tf.identity(tensor) for tensor in inputs]

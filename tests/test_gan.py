@@ -5,12 +5,15 @@ import tensorflow as tf
 
 from dcgan_tf.gan import GAN, METRICS, to_float, to_uint8
 
+CONDITIONAL = {"conditional": True, "class_names": ("a", "b", "c")}
+
 
 def batches(config, count):
     """An iterator over `count` batches of noise pictures, always the same ones."""
     shape = (count, config.batch_size, *config.height_and_width, int(config.channels))
     pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    return iter(tf.data.Dataset.from_tensor_slices(pictures))
+    labels = np.arange(count * config.batch_size).reshape(count, config.batch_size) % 3
+    return iter(tf.data.Dataset.from_tensor_slices((pictures, labels)))
 
 
 def state(gan):
@@ -52,6 +55,8 @@ def trained(config, steps=4, calls=1):
         {"upsampling": "bicubic", "image_size": "16x32"},
         {"mixed_precision": True},
         {"architecture": "mlp", "generator_filters": "16,16", "discriminator_filters": "16"},
+        CONDITIONAL,
+        {**CONDITIONAL, "joint_batch": True, "discriminator_head": "average_pool", "fresh_noise": True},
     ],
     ids=str,
 )
@@ -85,7 +90,7 @@ def test_step_by_hand(small_config):
     """The order and the losses of one step, written out with plain Keras calls on the same weights and noise."""
     config = small_config(ema_decay=0.0)
     gan, hand = GAN(config), GAN(config)
-    images = next(batches(config, 1))
+    images, _ = next(batches(config, 1))
     metrics, _ = gan.train_steps(batches(config, 1), tf.constant(1))
 
     z = tf.random.stateless_normal((config.batch_size, config.latent_dim), [0, 0], alg="philox")
@@ -150,9 +155,9 @@ def test_joint_batch_shares_batchnorm_statistics(small_config):
     config = small_config()
     gan = GAN(config)
     bright = tf.ones((16, 16, 16, 1))
-    real, fake = gan._discriminate(bright, -bright)
+    real, fake = gan._discriminate(bright, -bright, None)
     joint_gan = GAN(small_config(joint_batch=True))
-    joint_real, joint_fake = joint_gan._discriminate(bright, -bright)
+    joint_real, joint_fake = joint_gan._discriminate(bright, -bright, None)
     both = joint_gan.discriminator(tf.concat([bright, -bright], 0), training=True)[:, 0]
     np.testing.assert_allclose(tf.concat([joint_real, joint_fake], 0), both, atol=1e-6)
     assert not np.allclose(real, joint_real, atol=1e-3)

@@ -68,15 +68,17 @@ def make_batches(data: ImageData, config: Config, first: int, stop: int) -> tf.d
     """The batches ``first`` to ``stop - 1``, one a train step.
 
     Returns:
-        A dataset of uint8 [batch_size, height, width, channels].
+        A dataset of images uint8 [batch_size, height, width, channels] and labels int64 [batch_size].
     """
     order = BatchOrder(len(data.images), config.batch_size, config.seed)
 
-    def read(number: np.ndarray) -> np.ndarray:
-        return augment(data.read(order.rows(int(number))), config, int(number))
+    def read(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = order.rows(int(number))
+        return augment(data.read(rows), config, int(number)), data.labels[rows]
 
-    def load(batch_number: tf.Tensor) -> tf.Tensor:
-        images = tf.numpy_function(read, [batch_number], tf.uint8, stateful=False)
-        return tf.ensure_shape(images, (config.batch_size, *config.height_and_width, data.images.shape[-1]))
+    def load(batch_number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = tf.numpy_function(read, [batch_number], (tf.uint8, tf.int64), stateful=False)
+        image_shape = (*config.height_and_width, data.images.shape[-1])
+        return tf.ensure_shape(images, (config.batch_size, *image_shape)), tf.ensure_shape(labels, config.batch_size)
 
     return tf.data.Dataset.range(first, stop).map(load).prefetch(PREFETCHED_BATCHES)

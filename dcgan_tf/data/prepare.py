@@ -80,7 +80,10 @@ class ImageData:
 
 
 def resolve(config: Config, source: Source) -> Config:
-    """Replaces ``auto``: by the data's own channels, and its own size where a network can be built for it, else 64."""
+    """Replaces ``auto``: by the data's own channels, and its own size where a network can be built for it, else 64.
+
+    Settles the names of the classes, too; raises UserError where a conditional run would have none.
+    """
     size, channels = config.image_size, config.channels
     if size == "auto":
         size = FALLBACK_SIZE
@@ -90,7 +93,12 @@ def resolve(config: Config, source: Source) -> Config:
                 size = plan.format_size(source.height, source.width)
     if channels == "auto":
         channels = str(source.channels)
-    return dataclasses.replace(config, image_size=size, channels=channels)
+    if config.conditional and len(source.class_names) < 2:
+        raise UserError(
+            f"--conditional: {config.dataset} has no classes to condition on. Leave it out, or sort the pictures into "
+            "one folder a class and use --dataset=folder"
+        )
+    return dataclasses.replace(config, image_size=size, channels=channels, class_names=source.class_names)
 
 
 def settle_length(config: Config, count: int) -> Config:
@@ -138,7 +146,11 @@ def prepare(config: Config) -> tuple[Config, ImageData]:
             f"--dataset={config.dataset}: the images of {data.source} have changed since this run began. Bring the "
             "old ones back to resume it, or start a new run"
         )
-    return dataclasses.replace(config, class_names=data.class_names, data_digest=data.digest), data
+    if config.conditional and data.labels.min() < 0:
+        raise UserError(
+            f"--conditional: some images of {config.dataset} ({config.split}) have no label. Use another --split"
+        )
+    return dataclasses.replace(config, data_digest=data.digest), data
 
 
 def _cache_root(config: Config) -> pathlib.Path:

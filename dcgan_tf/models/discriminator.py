@@ -4,6 +4,7 @@ import keras
 
 from dcgan_tf.config import Config, parse_filters
 from dcgan_tf.models import plan
+from dcgan_tf.models.conditioning import add_projection, label_input
 from dcgan_tf.models.layers import LayerFactory, block_filters
 
 
@@ -18,7 +19,8 @@ def build_discriminator(config: Config, *, seed: int, dtype: str = "float32") ->
         dtype: Keras dtype policy of the hidden layers.
 
     Returns:
-        A functional model: float32 [N, height, width, channels] in [-1, 1] -> logits float32 [N, 1].
+        A functional model: float32 [N, height, width, channels] in [-1, 1] -> logits float32 [N, 1]; of a
+        conditional run, [images, labels int64 [N]] -> logits.
 
     Raises:
         UserError: the list of filters does not fit the image size.
@@ -28,7 +30,11 @@ def build_discriminator(config: Config, *, seed: int, dtype: str = "float32") ->
     build = _build_convolutional if config.architecture == "dcgan" else _build_fully_connected
     features = build(config, layers, image)
     logits = layers.dense(1, dtype="float32", name="logits")(features)
-    return keras.Model(image, logits, name="discriminator")
+    if not config.label_count:
+        return keras.Model(image, logits, name="discriminator")
+    label = label_input()
+    logits = add_projection(logits, features, label, config.label_count, layers)
+    return keras.Model([image, label], logits, name="discriminator")
 
 
 def build_outputs(discriminator: keras.Model) -> keras.Model:

@@ -4,6 +4,7 @@ import keras
 
 from dcgan_tf.config import Config, parse_filters
 from dcgan_tf.models import plan
+from dcgan_tf.models.conditioning import append_embedding, label_input
 from dcgan_tf.models.layers import LayerFactory, block_filters
 
 
@@ -19,7 +20,8 @@ def build_generator(config: Config, *, seed: int, dtype: str = "float32") -> ker
         dtype: Keras dtype policy of the hidden layers.
 
     Returns:
-        A functional model: float32 [N, latent_dim] -> float32 [N, height, width, channels] in [-1, 1].
+        A functional model: float32 [N, latent_dim] -> float32 [N, height, width, channels] in [-1, 1]; of a
+        conditional run, [z, labels int64 [N]] -> images.
 
     Raises:
         UserError: the list of filters does not fit the image size.
@@ -27,7 +29,11 @@ def build_generator(config: Config, *, seed: int, dtype: str = "float32") -> ker
     layers = LayerFactory(config, seed, dtype)
     z = keras.Input((config.latent_dim,), name="z")
     build = _build_convolutional if config.architecture == "dcgan" else _build_fully_connected
-    return keras.Model(z, build(config, layers, z), name="generator")
+    if not config.label_count:
+        return keras.Model(z, build(config, layers, z), name="generator")
+    label = label_input()
+    code = append_embedding(z, label, config.label_count)
+    return keras.Model([z, label], build(config, layers, code), name="generator")
 
 
 def _build_convolutional(config: Config, layers: LayerFactory, z: keras.KerasTensor) -> keras.KerasTensor:

@@ -50,16 +50,18 @@ def test_first_order_is_shuffled():
 
 
 def test_batches_resume_at_any_step(data):
-    straight = [batch.numpy() for batch in make_batches(data, CONFIG, first=0, stop=20)]
-    resumed = [batch.numpy() for batch in make_batches(data, CONFIG, first=13, stop=20)]
+    straight = [images.numpy() for images, _ in make_batches(data, CONFIG, first=0, stop=20)]
+    resumed = [images.numpy() for images, _ in make_batches(data, CONFIG, first=13, stop=20)]
     assert len(straight) == 20
     np.testing.assert_array_equal(straight[13:], resumed)
 
 
 def test_batches_hold_the_images_of_their_rows(data):
-    batch = next(iter(make_batches(data, CONFIG, first=4, stop=5)))
-    np.testing.assert_array_equal(batch, data.images[BatchOrder(100, 16, 1).rows(4)])
-    assert batch.dtype == "uint8"
+    images, labels = next(iter(make_batches(data, CONFIG, first=4, stop=5)))
+    rows = BatchOrder(100, 16, 1).rows(4)
+    np.testing.assert_array_equal(images, data.images[rows])
+    np.testing.assert_array_equal(labels, data.labels[rows])
+    assert images.dtype == "uint8"
 
 
 def test_memory_does_not_follow_the_data(tmp_path):
@@ -68,7 +70,9 @@ def test_memory_does_not_follow_the_data(tmp_path):
     write_header(tmp_path / "images.npy", (count, 28, 28, 1))
     os.truncate(tmp_path / "images.npy", HEADER_BYTES + 784 * count)
     images = np.load(tmp_path / "images.npy", mmap_mode="r")
-    data = ImageData(images, np.zeros(0), (), "s", 0, "", tmp_path, open(tmp_path / "images.npy", "rb", buffering=0))
+    data = ImageData(
+        images, np.zeros(count, np.int64), (), "s", 0, "", tmp_path, open(tmp_path / "images.npy", "rb", buffering=0)
+    )
     config = dataclasses.replace(CONFIG, batch_size=1000)
 
     def mapped_megabytes():

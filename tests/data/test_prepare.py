@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dcgan_tf.config import make_config
 from dcgan_tf.data import prepare as preparation
@@ -126,3 +127,11 @@ def test_file_cut_off_in_use_is_an_error(prepared):
     os.truncate(data.directory / "images.npy", 5000)
     with pytest.raises(OSError, match="were cut off while in use"):
         data.read(np.array([99]))
+
+
+def test_conditional_needs_classes(tmp_path):
+    for number in range(4):
+        Image.fromarray(np.full((16, 16), number, np.uint8)).save(tmp_path / f"{number}.png")
+    config = make_config({"dataset": "folder", "data_dir": str(tmp_path), "conditional": True, "batch_size": 2})
+    with pytest.raises(UserError, match="--conditional: folder has no classes"):
+        prepare(config)

@@ -1,0 +1,49 @@
+"""How a network is told the class of an image."""
+
+from typing import Any
+
+import keras
+
+from dcgan_tf.models.layers import LayerFactory
+
+EMBEDDING_LENGTH = 50
+
+
+def label_input() -> keras.KerasTensor:
+    """The second input of a conditional network: int64 [N], from 0 on."""
+    return keras.Input((), dtype="int64", name="label")
+
+
+def append_embedding(z: keras.KerasTensor, label: keras.KerasTensor, label_count: int) -> keras.KerasTensor:
+    """z with a learned vector for each class behind it, on the scale of z's own normal numbers."""
+    # A matrix product with one-hot rows in place of a look-up: its gradient is dense, so every optimizer, norm and
+    # reduction over devices treats it as any other weight's.
+    embedding = keras.layers.Dense(
+        EMBEDDING_LENGTH,
+        use_bias=False,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=1.0, seed=label_count),
+        dtype="float32",
+        name="label_embedding",
+    )
+    return keras.layers.Concatenate(name="z_and_label")([z, embedding(keras.ops.one_hot(label, label_count))])
+
+
+def add_projection(
+    logits: keras.KerasTensor,
+    features: keras.KerasTensor,
+    label: keras.KerasTensor,
+    label_count: int,
+    layers: LayerFactory,
+) -> keras.KerasTensor:
+    """Adds <embedding of the class, features> to the logits (Miyato and Koyama 2018, arXiv 1802.05637, equation 4)."""
+    embedding = layers.dense(features.shape[-1], use_bias=False, dtype="float32", name="label_projection")
+    features = keras.layers.Activation("linear", dtype="float32", name="features_float32")(features)
+    projection = keras.layers.Dot(axes=1, dtype="float32", name="projection")(
+        [embedding(keras.ops.one_hot(label, label_count)), features]
+    )
+    return keras.layers.Add(dtype="float32", name="conditional_logits")([logits, projection])
+
+
+def with_labels(x: Any, labels: Any) -> Any:
+    """What a network is called with: ``[x, labels]`` for a conditional one, else x alone (labels None)."""
+    return x if labels is None else [x, keras.ops.convert_to_tensor(labels)]
