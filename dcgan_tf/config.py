@@ -8,10 +8,17 @@ from typing import Any
 
 from PIL import ImageColor
 
+from dcgan_tf.combinations import refuse_bad_combinations
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import plan
+from dcgan_tf.presets import DATA_SET_NEEDS, PRESETS
 
-LOSS_NAMES = ("non_saturating", "minimax")
+# The keys of dictionaries that need TensorFlow, without which this file does.
+LOSS_NAMES = ("non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic_average")
+PENALTY_NAMES = ("wgan_gp", "r1", "dragan")
+DECAY_NAMES = ("constant", "linear", "exponential", "cosine")
+AUGMENTATION_NAMES = ("translation", "color", "cutout")
+POINT_DATA_SETS = ("ring", "grid")
 MAXIMUM_FILTERS = 16_384
 UPSAMPLING_NAMES = ("transposed", "nearest", "bilinear", "bicubic")
 
@@ -45,7 +52,8 @@ def _option(
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The settings of one run. Precedence: the defaults here, then the preset, then the flags that the user typed."""
+    """The settings of one run. Precedence: the defaults here, then the preset, then what the
+    data set needs (points need no convolutions), then the flags that the user typed."""
 
     preset: str = _option("default", "Named combination of settings; any flag typed beside it wins.")
 
@@ -53,7 +61,8 @@ class Config:
     dataset: str = _option(
         "mnist",
         "Image data set: folder, for your own pictures in --data_dir; or a name in TensorFlow Datasets, such as the "
-        "bundled mnist.",
+        "bundled mnist; or stacked_mnist, three random digits as RGB; or ring or grid, points of a mixture of "
+        "Gaussians in the plane.",
     )
     split: str = _option(
         "train",
@@ -132,6 +141,20 @@ class Config:
         "method named and a convolution of stride 1.",
         choices=UPSAMPLING_NAMES,
     )
+    blocks: int = _option(
+        0,
+        "How often the image's size is halved to the generator's first feature map, rounded up. 0: as often as exact "
+        "halves of at least 4 pixels allow.",
+        minimum=0,
+        maximum=7,
+    )
+    generator_extra_layer: str = _option(
+        "none",
+        "One more hidden layer of stride 1 in the generator: base, after its first feature map, or image, before its "
+        "last layer. Needs one more number in --generator_filters, or doubles once more.",
+        choices=("none", "base", "image"),
+    )
+    generator_activation: str = _option("relu", "After the generator's hidden layers.", choices=("relu", "leaky_relu"))
     kernel_size: int = _option(5, "Side of the convolution kernels, in pixels.", minimum=3, maximum=7)
     generator_filters: str = _option(
         "64",
@@ -144,7 +167,22 @@ class Config:
         "image on, such as 128,128. For mlp: the widths of the hidden layers.",
     )
     dropout: float = _option(0.0, "Share of the discriminator's activations dropped in training.", minimum=0, below=1)
-    leaky_slope: float = _option(0.2, "Slope of the discriminator's LeakyReLU below zero.", minimum=0, below=1)
+    leaky_slope: float = _option(0.2, "Slope of LeakyReLU below zero.", minimum=0, below=1)
+    discriminator_norm: str = _option(
+        "batch",
+        "After the discriminator's hidden convolutions but the first: BatchNorm; layer normalisation, which leaves "
+        "each image to itself; or none.",
+        choices=("batch", "layer", "none"),
+    )
+    spectral_norm: bool = _option(
+        False, "Divide each kernel of the discriminator by its largest singular value (arXiv 1802.05957)."
+    )
+    minibatch_stddev: bool = _option(
+        False, "Show the discriminator how varied its batch is, against collapse (arXiv 1710.10196)."
+    )
+    pack: int = _option(
+        1, "Images that the discriminator judges together, against collapse (PacGAN, arXiv 1712.04086).", minimum=1
+    )
     batchnorm_momentum: float = _option(
         0.9, "Momentum of the moving statistics that BatchNorm uses after training.", minimum=0, below=1
     )
@@ -158,13 +196,67 @@ class Config:
     # Objective and optimization
     loss: str = _option(
         "non_saturating",
-        "non_saturating: G maximizes log D(G(z)). minimax: G minimizes log(1 - D(G(z))), the game's value itself.",
+        "non_saturating: G maximizes log D(G(z)). minimax: G minimizes log(1 - D(G(z))), the game's value itself. "
+        "least_squares (arXiv 1611.04076), hinge (1705.02894), wasserstein (1701.07875), relativistic_average "
+        "(1807.00734).",
         choices=LOSS_NAMES,
     )
-    learning_rate_generator: float = _option(5e-4, "Adam's learning rate for the generator.", above=0)
-    learning_rate_discriminator: float = _option(5e-4, "Adam's learning rate for the discriminator.", above=0)
+    penalty: str = _option(
+        "none",
+        "On D's gradient at its input. wgan_gp (arXiv 1704.00028): length 1 between real and fake. r1 (1801.04406): "
+        "length 0 at real images. dragan (1705.07215): length 1 around real images.",
+        choices=("none", *PENALTY_NAMES),
+    )
+    penalty_weight: float = _option(10.0, "Factor of the penalty: lambda, or gamma for r1.", above=0)
+    penalty_every: int = _option(
+        1, "Train steps from one penalty to the next, which then counts that many times (arXiv 1912.04958).", minimum=1
+    )
+    weight_clip: float = _option(
+        0.0, "Keep the discriminator's weights between minus and plus this number (arXiv 1701.07875); 0: no.", minimum=0
+    )
+    unroll_steps: int = _option(
+        0, "Virtual D updates through which G's loss looks ahead (arXiv 1611.02163).", minimum=0, maximum=100
+    )
+    discriminator_steps: int = _option(
+        1, "Updates of the discriminator, each with a batch of its own, before one of G.", minimum=1, maximum=100
+    )
+    instance_noise: float = _option(
+        0.0,
+        "Deviation of the normal noise added to real and fake images at first, where 1 is half of the range from "
+        "black to white (arXiv 1610.04490).",
+        minimum=0,
+    )
+    instance_noise_decay: str = _option(
+        "linear",
+        "How that noise fades: to 0 (linear, cosine) or to 1 % (exponential) in --instance_noise_steps.",
+        choices=DECAY_NAMES,
+    )
+    instance_noise_steps: int = _option(2000, "Train steps until the instance noise has faded.", minimum=1)
+    label_smoothing: float = _option(
+        0.0, "D's target for real images is 1 less this; the one for fakes stays 0 (arXiv 1606.03498).", minimum=0
+    )
+    label_noise: float = _option(
+        0.0, "D's targets are moved by up to this much towards each other, by chance an image.", minimum=0
+    )
+    label_flip: float = _option(
+        0.0, "Probability that D is told the opposite of an image's kind.", minimum=0, below=0.5
+    )
+    diff_augment: str = _option(
+        "",
+        "Differentiable augmentations of all that D sees, any of translation,color,cutout (arXiv 2006.10738): for "
+        "small data sets.",
+    )
+    optimizer: str = _option("adam", "adam, or rmsprop as in arXiv 1701.07875.", choices=("adam", "rmsprop"))
+    learning_rate_decay: str = _option(
+        "constant",
+        "How both learning rates change: to 0 (linear, cosine) or 1 % (exponential) in --learning_rate_decay_steps.",
+        choices=DECAY_NAMES,
+    )
+    learning_rate_decay_steps: int = _option(0, "Train steps until the learning rates have decayed.", minimum=0)
+    learning_rate_generator: float = _option(5e-4, "The generator's learning rate.", above=0)
+    learning_rate_discriminator: float = _option(5e-4, "The discriminator's learning rate.", above=0)
     beta_1: float = _option(0.5, "Adam's decay rate of the first moment.", minimum=0, below=1)
-    beta_2: float = _option(0.999, "Adam's decay rate of the second moment.", minimum=0, below=1)
+    beta_2: float = _option(0.999, "Decay rate of the second moment, of Adam or RMSProp.", minimum=0, below=1)
     ema_decay: float = _option(
         0.999,
         "Decay of the moving average of the generator's weights, with which images are sampled and exported. "
@@ -197,6 +289,21 @@ class Config:
         return plan.parse_size(self.image_size)
 
     @property
+    def draws_points(self) -> bool:
+        """Whether the data are points in the plane in place of images."""
+        return self.dataset in POINT_DATA_SETS
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """(height, width, channels) of an image, or (2,) of a point, once nothing is ``auto``."""
+        return (2,) if self.draws_points else (*self.height_and_width, int(self.channels))
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        """The names in ``diff_augment``."""
+        return tuple(self.diff_augment.split(",")) if self.diff_augment else ()
+
+    @property
     def label_count(self) -> int:
         """Classes that the networks are told of: 0 for an unconditional run."""
         return len(self.class_names) if self.conditional else 0
@@ -211,7 +318,7 @@ class Config:
             _check_field(field, getattr(self, field.name))
         if self.image_size != "auto":
             try:
-                plan.plan_blocks(*plan.parse_size(self.image_size))
+                plan.plan_blocks(*plan.parse_size(self.image_size), self.blocks)
             except ValueError as error:
                 raise UserError(f"--image_size: {error}. Received: {self.image_size!r}") from None
         try:
@@ -222,79 +329,12 @@ class Config:
             ) from None
         for name in ("generator_filters", "discriminator_filters"):
             parse_filters(name, getattr(self, name))
-        if self.architecture == "mlp":
-            for name in ("upsampling", "kernel_size", "discriminator_head", "batchnorm_momentum"):
-                default = Config.__dataclass_fields__[name].default
-                if getattr(self, name) != default:
-                    raise UserError(
-                        f"--{name} means nothing to --architecture=mlp, which has no convolutions or BatchNorm. "
-                        f"Received: {getattr(self, name)!r}; leave it out"
-                    )
-        folder_only = ("max_pixels", "max_bad_share", "background")
-        for name in ("manual_dir",) if self.dataset == "folder" else folder_only:
-            if getattr(self, name) != Config.__dataclass_fields__[name].default:
+        for name in self.augmentations:
+            if name not in AUGMENTATION_NAMES:
                 raise UserError(
-                    f"--{name} means nothing to --dataset={self.dataset}. Received: {getattr(self, name)!r}; "
-                    "leave it out"
+                    f"--diff_augment: expected any of {','.join(AUGMENTATION_NAMES)}. Received: {self.diff_augment!r}"
                 )
-        if self.jit_compile and self.upsampling == "bicubic":
-            raise UserError("--jit_compile: XLA has no bicubic resizing. Use --upsampling=bilinear, or leave XLA out")
-
-
-# Radford, Metz and Chintala 2015 (arXiv 1511.06434): kernels, widths, batch and Adam. The paper samples with the
-# weights as they are, so there is no moving average.
-_DCGAN_PAPER: dict[str, Any] = {
-    "kernel_size": 5,
-    "generator_filters": "128",
-    "discriminator_filters": "64",
-    "batch_size": 128,
-    "learning_rate_generator": 2e-4,
-    "learning_rate_discriminator": 2e-4,
-    "ema_decay": 0.0,
-}
-
-PRESETS: dict[str, dict[str, Any]] = {
-    # Chosen for two CPU cores: digits that a person reads within a few minutes. The README shows its result.
-    "default": {},
-    # The paper's networks and hyper-parameters, on any data set.
-    # python train.py --dataset=mnist --preset=dcgan
-    "dcgan": _DCGAN_PAPER,
-    # Goodfellow et al. 2014 (arXiv 1406.2661): the fully connected pair that DCGAN replaced. LeakyReLU and dropout
-    # stand where the paper has maxout and dropout.
-    # python train.py --dataset=mnist --preset=gan
-    "gan": {
-        "architecture": "mlp",
-        "generator_filters": "256,512,1024",
-        "discriminator_filters": "512,256",
-        "dropout": 0.3,
-        "learning_rate_generator": 2e-4,
-        "learning_rate_discriminator": 2e-4,
-    },
-    # The data sets of the papers, with the paper's networks and hyper-parameters (it publishes one set for all).
-    # python train.py --preset=fashion_mnist --manual_dir=FOLDER_WITH_THE_FOUR_FILES
-    # Checked on the original files, without a network.
-    "fashion_mnist": {**_DCGAN_PAPER, "dataset": "fashion_mnist", "image_size": "28", "epochs": 20.0},
-    # python train.py --preset=cifar10
-    # Checked on the same pictures as JPEG files: --preset=cifar10 --dataset=folder --data_dir=cifar10_jpeg
-    "cifar10": {**_DCGAN_PAPER, "dataset": "cifar10", "image_size": "32", "epochs": 100.0},
-    # python train.py --preset=svhn_cropped --split=train+extra
-    # Checked with --dry_run only, for want of the data.
-    "svhn_cropped": {**_DCGAN_PAPER, "dataset": "svhn_cropped", "image_size": "32", "epochs": 20.0},
-    # The 108 pixels in the middle of the aligned pictures are the face.
-    # python train.py --preset=celeb_a
-    # Checked with --dry_run only, for want of the data.
-    "celeb_a": {
-        **_DCGAN_PAPER,
-        "dataset": "celeb_a",
-        "image_size": "64",
-        "crop_size": 108,
-        "epochs": 25.0,
-    },
-    # The paper shows samples after one epoch and after five.
-    # python train.py --preset=lsun_bedroom
-    # Checked with --dry_run only, for want of the data.
-    "lsun_bedroom": {**_DCGAN_PAPER, "dataset": "lsun/bedroom", "image_size": "64", "epochs": 5.0},
-}
+        refuse_bad_combinations(self)
 
 
 def make_config(typed: dict[str, Any], base: Config | None = None) -> Config:
@@ -314,8 +354,9 @@ def make_config(typed: dict[str, Any], base: Config | None = None) -> Config:
     if "steps" in typed and typed.get("epochs"):
         raise UserError("--steps and --epochs both set the length of the run. Give one of them")
     preset_values = PRESETS[preset] if "preset" in typed else {}
+    needs = DATA_SET_NEEDS.get(typed.get("dataset", ""), {})
     length = {"epochs": 0.0} if "steps" in typed else {}  # Of the preset, or of the run that is resumed
-    config = dataclasses.replace(base, **{**preset_values, **typed, **length})
+    config = dataclasses.replace(base, **{**preset_values, **needs, **typed, **length})
     config.validate()
     return config
 

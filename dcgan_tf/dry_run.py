@@ -17,8 +17,6 @@ def describe(config: Config) -> None:
     if count is not None:
         config = settle_length(config, count)
     gan = GAN(config)
-    height, width = config.height_and_width
-    image_bytes = height * width * int(config.channels)
 
     print_config(config)
     for network in (gan.generator, gan.discriminator):
@@ -27,12 +25,11 @@ def describe(config: Config) -> None:
         flops = costs.count_flops(network)
         print(f"{network.name}: {network.count_params():,} parameters, {flops / 1e6:.1f} MFLOP an image forward")
     print()
-    print(
-        f"data: {source.full_name} [{config.split}], {count or 'unknown (not prepared yet)'} images, "
-        f"uint8 {height}x{width}x{config.channels}, {image_bytes} bytes an image"
-    )
+    shape = "x".join(map(str, config.sample_shape))
+    kind = "points, float32" if config.draws_points else "images, uint8"
+    print(f"data: {source.full_name} [{config.split}], {count or 'unknown (not prepared yet)'} {kind} {shape}")
     if config.architecture == "dcgan":
-        print(f"blocks: {plan.plan_blocks(height, width)} pixels")
+        print(f"blocks: {plan.plan_blocks(*config.height_and_width, config.blocks)} pixels")
     print(
         f"train step: {costs.step_flops(gan.generator, gan.discriminator, config) / 1e9:.1f} GFLOP, "
         f"batch {config.batch_size}"

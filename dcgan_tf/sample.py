@@ -27,6 +27,8 @@ def main() -> None:
     run = runs.load_run(RUN_DIR.value)
     if NUM.value < 1:
         raise UserError(f"--num: expected at least 1. Received: {NUM.value}")
+    if SEPARATE.value and run.config.draws_points:
+        raise UserError(f"--separate: the samples of {run.config.dataset} are points. Leave it out for a scatter plot")
     if not 0 <= SEED.value <= LARGEST_SEED - NUM.value:
         raise UserError(f"--seed: expected from 0 to {LARGEST_SEED - NUM.value}. Received: {SEED.value}")
     label = _parse_label(run)
@@ -38,6 +40,7 @@ def main() -> None:
 
     from dcgan_tf.checkpoints import load_gan
     from dcgan_tf.sampling import generate, make_grid, save_png
+    from dcgan_tf.scatter import draw_scatter
 
     gan, step = load_gan(run)
     seeds = range(SEED.value, SEED.value + NUM.value)
@@ -53,7 +56,8 @@ def main() -> None:
             save_png(image, out / f"{seed:08d}.png")
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
-        save_png(make_grid(images, columns), out)
+        draws_points = run.config.draws_points
+        save_png(draw_scatter(images, run.config.dataset) if draws_points else make_grid(images, columns), out)
     print(f"Wrote {NUM.value} images of step {step}, seeds {seeds[0]} to {seeds[-1]}, to {out}")
 
 

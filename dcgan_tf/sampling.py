@@ -9,8 +9,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from dcgan_tf.gan import to_uint8
+from dcgan_tf.config import Config
+from dcgan_tf.gan import to_samples
 from dcgan_tf.models.conditioning import with_labels
+from dcgan_tf.scatter import draw_scatter
 
 # Every call of the generator has this many rows: results can differ by rounding with the number of rows they are
 # computed in, and the same seed shall give the same image whatever else was asked for.
@@ -18,6 +20,7 @@ ROWS_PER_CALL = 32
 GRID_SEEDS = range(64)
 GRID_COLUMNS = 8
 GRID_CLASSES = 16
+SCATTER_POINTS = 1024
 GRID_MARGIN = 2
 # Tiles smaller than this are enlarged by a whole factor, so that a person can see them.
 SMALLEST_TILE = 48
@@ -74,7 +77,8 @@ def generate(
         labels: one an image, for a conditional generator only.
 
     Returns:
-        uint8 [len(seeds), height, width, channels]. An image depends on its own seed and label alone.
+        uint8 [len(seeds), height, width, channels], or points float32 [len(seeds), 2]. An image depends
+        on its own seed and label alone.
     """
     latent_dim = generator.inputs[0].shape[1]
     parts = []
@@ -85,24 +89,28 @@ def generate(
             for values in (seeds, labels)
         )
         z = latents_from_seeds(padded_seeds, latent_dim)
-        images = to_uint8(generator(with_labels(z, padded_labels), training=False))
+        images = to_samples(generator(with_labels(z, padded_labels), training=False))
         parts.append(images.numpy()[: part.stop - start])
     return np.concatenate(parts)
 
 
-def training_grid(generator: keras.Model, label_count: int) -> np.ndarray:
+def training_picture(generator: keras.Model, config: Config) -> np.ndarray:
     """The picture by which a training is watched: the same latents each time, and a row a class where there are some.
 
     Args:
         generator: to sample from.
-        label_count: classes of a conditional run, else 0.
+        config: complete, of the run.
 
     Returns:
-        uint8 [grid height, grid width, 1 or 3].
+        uint8 [height, width, 1 or 3].
     """
-    if not label_count:
+    if config.draws_points:
+        seeds = np.arange(SCATTER_POINTS)
+        labels = seeds % config.label_count if config.conditional else None
+        return draw_scatter(generate(generator, seeds, labels), config.dataset)
+    if not config.conditional:
         return make_grid(generate(generator, GRID_SEEDS))
-    rows = min(label_count, GRID_CLASSES)
+    rows = min(config.label_count, GRID_CLASSES)
     # The same seeds in every row: what differs between two rows is the class.
     seeds, labels = np.tile(np.arange(GRID_COLUMNS), rows), np.repeat(np.arange(rows), GRID_COLUMNS)
     return make_grid(generate(generator, seeds, labels), columns=GRID_COLUMNS)

@@ -13,7 +13,8 @@ from tensorboard.plugins.hparams import api as hparams
 from dcgan_tf.config import Config
 from dcgan_tf.gan import GAN
 from dcgan_tf.runs import Run
-from dcgan_tf.sampling import make_grid, save_gif, save_png, training_grid
+from dcgan_tf.sampling import make_grid, save_gif, save_png, training_picture
+from dcgan_tf.scatter import draw_scatter
 
 GIF_FRAMES = 40
 GIF_FRAME_MILLISECONDS = 150
@@ -51,7 +52,9 @@ class Summaries:
         with self._writer.as_default():
             hparams.hparams({f.name: settings[f.name] for f in dataclasses.fields(Config) if _is_hyperparameter(f)})
             tf.summary.text("configuration", table, step=0)
-            tf.summary.image("samples/real", make_grid(real_images)[None], step=0)
+            dataset = self._run.config.dataset
+            real = draw_scatter(real_images, dataset) if self._run.config.draws_points else make_grid(real_images)
+            tf.summary.image("samples/real", real[None], step=0)
         for network in (gan.generator, gan.discriminator):
             # TensorBoard shows one graph a run, so each network gets a run of its own.
             graph_writer = tf.summary.create_file_writer(str(self._run.tensorboard / network.name))
@@ -70,7 +73,7 @@ class Summaries:
 
     def samples(self, step: int, gan: GAN) -> None:
         """Writes a grid of the same latents each time, and histograms of all weights."""
-        grid = training_grid(gan.ema_generator, gan.config.label_count)
+        grid = training_picture(gan.ema_generator, gan.config)
         save_png(grid, self._run.samples / f"step-{step:08d}.png")
         with self._writer.as_default(step):
             tf.summary.image("samples/fixed_z", grid[None])

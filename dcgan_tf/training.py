@@ -20,7 +20,7 @@ from dcgan_tf.data.prepare import prepare
 from dcgan_tf.dry_run import print_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.gan import GAN
-from dcgan_tf.sampling import GRID_SEEDS, save_png, training_grid
+from dcgan_tf.sampling import GRID_SEEDS, save_png, training_picture
 from dcgan_tf.summaries import Summaries, save_curves, save_training_gif
 from export.saved_model import export_gan, exported_step
 
@@ -115,7 +115,7 @@ def train(config: Config, run_dir: str) -> None:
         print("Writing the curves, the GIF, the final grid and the export ...")
         save_curves(run)
         save_training_gif(run)
-        save_png(training_grid(gan.ema_generator, config.label_count), run.directory / "final_grid.png")
+        save_png(training_picture(gan.ema_generator, config), run.directory / "final_grid.png")
         saved_model = export_gan(gan, step, run.saved_model, config.keep_versions)
         print(
             f"Done: {config.steps} steps.\n"

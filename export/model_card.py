@@ -16,12 +16,14 @@ def write_model_card(metadata: dict[str, Any], signatures: list[Signature], path
         path: of the card, written whole or not at all.
     """
     config = metadata["config"]
-    height, width, channels = metadata["image_shape"]
+    shape = metadata["image_shape"]
+    makes = "points in the plane"
+    if len(shape) == 3:
+        makes = f"{shape[0]}x{shape[1]} images in {'gray' if shape[2] == 1 else 'RGB'}"
     lines = [
         f"# Generator of {config['dataset']} images, version {metadata['version']}",
         "",
-        f"A generative adversarial network that makes {height}x{width} images in "
-        f"{'gray' if channels == 1 else 'RGB'}, trained for {metadata['step']:,} steps on the split "
+        f"A generative adversarial network that makes {makes}, trained for {metadata['step']:,} steps on the split "
         f"`{config['split']}` of `{config['dataset']}` (digest `{config['data_digest']}`).",
         "",
         "## Signatures",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.gan import GAN, to_float, to_uint8
+from dcgan_tf.gan import GAN, to_float, to_samples
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_discriminator, build_outputs
 from dcgan_tf.sampling import latents_from_seeds, slerp
@@ -45,7 +45,9 @@ def build_signatures(gan: GAN) -> list[Signature]:
     interpolate: seed_from int64 [N], seed_to int64 [N], t float32 [N] -> images; t from 0 to 1, spherically.
     discriminate: images uint8 -> logits float32 [N], probability [N] of being real, features [N, F].
 
-    A conditional pair takes one more input with each, label int64 [N], and refuses one out of range.
+    Of a run on points, images are ``points`` float32 [N, 2], and there is no sample_png. A discriminator that judges
+    several images at once (``pack``) is left out. A conditional pair takes one more input with each, label int64 [N],
+    and refuses one out of range.
 
     The generator is the one with averaged weights; both networks are float32 and in inference mode.
     """
@@ -54,19 +56,21 @@ def build_signatures(gan: GAN) -> list[Signature]:
     discriminator = build_discriminator(config, seed=0)
     discriminator.set_weights(gan.discriminator.get_weights())
     outputs = build_outputs(discriminator)
-    image_shape = generator.output.shape[1:]
+    # Of points, whose name in the signatures is points, too.
+    images_key = "points" if config.draws_points else "images"
+    images_type = tf.float32 if config.draws_points else tf.uint8
 
     def images_of(z: tf.Tensor, label: tf.Tensor | None) -> tf.Tensor:
-        return to_uint8(generator(with_labels(z, label), training=False))
+        return to_samples(generator(with_labels(z, label), training=False))
 
     def serving_default(z: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
         z, label = checked(z, label)
-        return {"images": images_of(z, label)}
+        return {images_key: images_of(z, label)}
 
     def sample(seed: tf.Tensor, psi: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
         seed, psi, label = checked(seed, psi, label)
         z = psi[:, None] * latents_from_seeds(seed, config.latent_dim)
-        return {"images": images_of(z, label), "z": z}
+        return {images_key: images_of(z, label), "z": z}
 
     def sample_png(seed: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
         seed, label = checked(seed, label)
@@ -76,7 +80,7 @@ def build_signatures(gan: GAN) -> list[Signature]:
     def interpolate(seed_from: tf.Tensor, seed_to: tf.Tensor, t: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
         seed_from, seed_to, t, label = checked(seed_from, seed_to, t, label)
         first, last = (latents_from_seeds(seeds, config.latent_dim) for seeds in (seed_from, seed_to))
-        return {"images": images_of(slerp(first, last, t), label)}
+        return {images_key: images_of(slerp(first, last, t), label)}
 
     def discriminate(images: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
         images, label = checked(images, label)
@@ -95,7 +99,9 @@ def build_signatures(gan: GAN) -> list[Signature]:
         return tf.TensorSpec([None, *shape], dtype, name=name)
 
     def some_images(rows: int) -> np.ndarray:
-        return np.random.default_rng(0).integers(0, 256, (rows, *image_shape), np.uint8)
+        return (
+            np.random.default_rng(0).integers(0, 256, (rows, *config.sample_shape)).astype(images_type.as_numpy_dtype)
+        )
 
     def some_latents(rows: int) -> np.ndarray:
         return np.random.default_rng(0).normal(size=(rows, config.latent_dim)).astype(np.float32)
@@ -123,13 +129,16 @@ def build_signatures(gan: GAN) -> list[Signature]:
         Signature(
             "discriminate",
             discriminate,
-            (spec("images", tf.uint8, *image_shape),),
-            lambda rows: {"images": some_images(rows)},
+            (spec(images_key, images_type, *config.sample_shape),),
+            lambda rows: {images_key: some_images(rows)},
         ),
     ]
-    return (
-        [_with_label(signature, config.label_count) for signature in signatures] if config.conditional else signatures
-    )
+    # Points make no PNG, and a packed discriminator does not judge one image.
+    left_out = {"sample_png": config.draws_points, "discriminate": config.pack > 1}
+    signatures = [signature for signature in signatures if not left_out.get(signature.name)]
+    if not config.conditional:
+        return signatures
+    return [_with_label(signature, config.label_count) for signature in signatures]
 
 
 def _with_label(signature: Signature, label_count: int) -> Signature:

@@ -11,7 +11,10 @@ from tests.conftest import one_line
     [
         ("--steps=0", "--steps: expected at least 1. Received: 0"),
         ("--steps=many", "many"),
-        ("--loss=hinje", "--loss: expected one of: non_saturating, minimax. Received: 'hinje'"),
+        (
+            "--loss=hinje",
+            "wasserstein, relativistic_average. Received: 'hinje'",
+        ),
         ("--preset=quick", "unknown preset 'quick'"),
         ("--stepz=5", "Unknown command line flag 'stepz'"),
         ("--image_size=30", "near it are 28 or 32"),

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.config import Config
+from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
 
 PREFETCHED_BATCHES = 8
@@ -64,21 +65,23 @@ def augment(images: np.ndarray, config: Config, batch_number: int) -> np.ndarray
     return np.stack([crop[:, ::-1] if mirror else crop for crop, mirror in zip(crops, mirrored, strict=True)])
 
 
-def make_batches(data: ImageData, config: Config, first: int, stop: int) -> tf.data.Dataset:
+def make_batches(data: ImageData | PointData, config: Config, first: int, stop: int) -> tf.data.Dataset:
     """The batches ``first`` to ``stop - 1``, one a train step.
 
     Returns:
-        A dataset of images uint8 [batch_size, height, width, channels] and labels int64 [batch_size].
+        A dataset of images uint8 [count, height, width, channels], or points float32 [count, 2], and labels int64
+        [count], where count is ``batch_size`` for each of the step's updates of the discriminator.
     """
-    order = BatchOrder(len(data.images), config.batch_size, config.seed)
+    count = config.batch_size * config.discriminator_steps
+    order = BatchOrder(len(data.images), count, config.seed)
+    dtype = tf.as_dtype(data.images.dtype)
 
     def read(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rows = order.rows(int(number))
         return augment(data.read(rows), config, int(number)), data.labels[rows]
 
     def load(batch_number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, labels = tf.numpy_function(read, [batch_number], (tf.uint8, tf.int64), stateful=False)
-        image_shape = (*config.height_and_width, data.images.shape[-1])
-        return tf.ensure_shape(images, (config.batch_size, *image_shape)), tf.ensure_shape(labels, config.batch_size)
+        images, labels = tf.numpy_function(read, [batch_number], (dtype, tf.int64), stateful=False)
+        return tf.ensure_shape(images, (count, *config.sample_shape)), tf.ensure_shape(labels, count)
 
     return tf.data.Dataset.range(first, stop).map(load).prefetch(PREFETCHED_BATCHES)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from dcgan_tf.config import Config
 from dcgan_tf.data.pictures import Recipe
+from dcgan_tf.data.points import PointData, PointSource
 from dcgan_tf.data.shards import (
     HEADER_BYTES,
     ROWS_PER_SHARD,
@@ -84,6 +85,9 @@ def resolve(config: Config, source: Source) -> Config:
 
     Settles the names of the classes, too; raises UserError where a conditional run would have none.
     """
+    config = dataclasses.replace(config, class_names=source.class_names)
+    if config.draws_points:
+        return config
     size, channels = config.image_size, config.channels
     if size == "auto":
         size = FALLBACK_SIZE
@@ -98,7 +102,7 @@ def resolve(config: Config, source: Source) -> Config:
             f"--conditional: {config.dataset} has no classes to condition on. Leave it out, or sort the pictures into "
             "one folder a class and use --dataset=folder"
         )
-    return dataclasses.replace(config, image_size=size, channels=channels, class_names=source.class_names)
+    return dataclasses.replace(config, image_size=size, channels=channels)
 
 
 def settle_length(config: Config, count: int) -> Config:
@@ -112,10 +116,11 @@ def settle_length(config: Config, count: int) -> Config:
         )
     if not config.epochs:
         return config
-    return dataclasses.replace(config, steps=max(1, math.ceil(config.epochs * count / config.batch_size)))
+    images_a_step = config.batch_size * config.discriminator_steps
+    return dataclasses.replace(config, steps=max(1, math.ceil(config.epochs * count / images_a_step)))
 
 
-def prepare(config: Config) -> tuple[Config, ImageData]:
+def prepare(config: Config) -> tuple[Config, ImageData | PointData]:
     """Opens the prepared data of a configuration, preparing it first where that was not done yet.
 
     Args:
@@ -129,6 +134,8 @@ def prepare(config: Config) -> tuple[Config, ImageData]:
     """
     source = find_source(config)
     config = resolve(config, source)
+    if isinstance(source, PointSource):
+        return settle_length(config, source.count()), source.draw()
     directory = _cache_root(config) / _cache_key(config, source)
     data = _open(directory)
     if data is not None and (directory / BAD_FILES_REPORT).exists():

@@ -17,7 +17,9 @@ from PIL import Image
 from dcgan_tf.config import Config
 from dcgan_tf.data.folder import find_folder
 from dcgan_tf.data.pictures import NamedPicture
+from dcgan_tf.data.points import find_points
 from dcgan_tf.data.shards import Result, Shard, ShardWork
+from dcgan_tf.data.stacked import find_stacked_mnist
 from dcgan_tf.errors import UserError
 
 BUNDLED_MNIST = pathlib.Path(__file__).parent / "mnist"
@@ -183,6 +185,10 @@ def find_source(config: Config) -> Source:
     """
     if config.dataset == "folder":
         return find_folder(config)
+    if config.draws_points:
+        return find_points(config)
+    if config.dataset == "stacked_mnist":
+        return find_stacked_mnist(config, find_source)
     import tensorflow_datasets as tfds
 
     name = config.dataset

@@ -6,12 +6,14 @@ from dcgan_tf.config import Config, parse_filters
 from dcgan_tf.models import plan
 from dcgan_tf.models.conditioning import add_projection, label_input
 from dcgan_tf.models.layers import LayerFactory, block_filters
+from dcgan_tf.models.minibatch import MinibatchStddev
 
 
 def build_discriminator(config: Config, *, seed: int, dtype: str = "float32") -> keras.Model:
     """Builds the discriminator of Radford et al. 2015 (arXiv 1511.06434), or the fully connected one it replaced.
 
     Convolutions of stride 2 with LeakyReLU, BatchNorm after all but the first, and no hidden fully connected layer.
+    With ``pack``, it judges several images at once, one behind the other in the channels (PacGAN, arXiv 1712.04086).
 
     Args:
         config: image size, channels, widths and choices.
@@ -25,8 +27,9 @@ def build_discriminator(config: Config, *, seed: int, dtype: str = "float32") ->
     Raises:
         UserError: the list of filters does not fit the image size.
     """
-    layers = LayerFactory(config, seed, dtype)
-    image = keras.Input((*config.height_and_width, int(config.channels)), name="image")
+    layers = LayerFactory(config, seed, dtype, spectral=config.spectral_norm)
+    *sides, channels = config.sample_shape
+    image = keras.Input((*sides, config.pack * channels), name="image")
     build = _build_convolutional if config.architecture == "dcgan" else _build_fully_connected
     features = build(config, layers, image)
     logits = layers.dense(1, dtype="float32", name="logits")(features)
@@ -54,17 +57,20 @@ def build_outputs(discriminator: keras.Model) -> keras.Model:
 
 
 def _build_convolutional(config: Config, layers: LayerFactory, image: keras.KerasTensor) -> keras.KerasTensor:
-    blocks = plan.plan_blocks(*config.height_and_width)
+    blocks = plan.plan_blocks(*config.height_and_width, config.blocks)
     x = image
     for number, filters in enumerate(
         block_filters("discriminator_filters", config.discriminator_filters, blocks.blocks), start=1
     ):
         is_first = number == 1
-        x = layers.downsample(filters, use_bias=is_first, name=f"block_{number}")(x)
-        if not is_first:  # The first must see the images' own mean and contrast: fakes may differ in just that.
-            x = layers.batch_norm(f"block_{number}_norm")(x)
+        is_normalized = not is_first and config.discriminator_norm != "none"
+        x = layers.downsample(filters, use_bias=not is_normalized, name=f"block_{number}")(x)
+        if is_normalized:  # The first must see the images' own mean and contrast: fakes may differ in just that.
+            x = layers.normalize(x, f"block_{number}_norm")
         x = layers.leaky_relu(f"block_{number}_leaky_relu")(x)
         x = layers.dropout(x, f"block_{number}_dropout")
+    if config.minibatch_stddev:
+        x = MinibatchStddev(config.batchnorm_momentum, dtype="float32", name="minibatch_stddev")(x)
     if config.discriminator_head == "average_pool":
         return keras.layers.GlobalAveragePooling2D(name="average_pool")(x)
     return keras.layers.Flatten(name="flatten")(x)

@@ -1,5 +1,7 @@
 """z -> image in [-1, 1]."""
 
+import math
+
 import keras
 
 from dcgan_tf.config import Config, parse_filters
@@ -37,28 +39,34 @@ def build_generator(config: Config, *, seed: int, dtype: str = "float32") -> ker
 
 
 def _build_convolutional(config: Config, layers: LayerFactory, z: keras.KerasTensor) -> keras.KerasTensor:
-    blocks = plan.plan_blocks(*config.height_and_width)
-    first, *hidden = block_filters("generator_filters", config.generator_filters, blocks.blocks)
+    blocks = plan.plan_blocks(*config.height_and_width, config.blocks)
+    extra = config.generator_extra_layer
+    filters = block_filters("generator_filters", config.generator_filters, blocks.blocks + (extra != "none"))
     # BatchNorm has a bias of its own, so the layer before it needs none.
-    x = layers.dense(blocks.base_height * blocks.base_width * first, use_bias=False, name="project")(z)
-    x = keras.layers.Reshape((blocks.base_height, blocks.base_width, first), name="reshape")(x)
-    x = layers.batch_norm("project_norm")(x)
-    x = keras.layers.ReLU(name="project_relu")(x)
-    for number, filters in enumerate(hidden, start=1):
-        x = layers.upsample(x, filters, use_bias=False, name=f"block_{number}")
-        x = layers.batch_norm(f"block_{number}_norm")(x)
-        x = keras.layers.ReLU(name=f"block_{number}_relu")(x)
+    x = layers.dense(math.prod(blocks.base) * filters[0], use_bias=False, name="project")(z)
+    x = keras.layers.Reshape((*blocks.base, filters[0]), name="reshape")(x)
+    x = layers.activate_generator(layers.batch_norm("project_norm")(x), "project")
+    doublings = [True] * blocks.blocks
+    if extra != "none":
+        doublings.insert(0 if extra == "base" else blocks.blocks, False)
+    sizes = iter(blocks.sizes[1:])
+    for number, (width, doubles) in enumerate(zip(filters[1:], doublings, strict=False), start=1):
+        name = f"block_{number}"
+        x = layers.upsample(x, width, next(sizes) if doubles else None, use_bias=False, name=name)
+        x = layers.activate_generator(layers.batch_norm(f"{name}_norm")(x), name)
     # No BatchNorm here: it would force the same mean and deviation on every batch of images.
-    x = layers.upsample(x, int(config.channels), use_bias=True, dtype="float32", name="to_image")
+    size = next(sizes) if doublings[-1] else None
+    x = layers.upsample(x, int(config.channels), size, use_bias=True, dtype="float32", name="to_image")
     return keras.layers.Activation("tanh", dtype="float32", name="image")(x)
 
 
 def _build_fully_connected(config: Config, layers: LayerFactory, z: keras.KerasTensor) -> keras.KerasTensor:
-    height, width, channels = *config.height_and_width, int(config.channels)
     x = z
     for number, units in enumerate(parse_filters("generator_filters", config.generator_filters), start=1):
         x = layers.dense(units, name=f"hidden_{number}")(x)
-        x = keras.layers.ReLU(name=f"hidden_{number}_relu")(x)
-    x = layers.dense(height * width * channels, dtype="float32", name="to_image")(x)
+        x = layers.activate_generator(x, f"hidden_{number}")
+    x = layers.dense(math.prod(config.sample_shape), dtype="float32", name="to_image")(x)
+    if config.draws_points:  # Points may lie anywhere.
+        return x
     x = keras.layers.Activation("tanh", dtype="float32", name="tanh")(x)
-    return keras.layers.Reshape((height, width, channels), dtype="float32", name="image")(x)
+    return keras.layers.Reshape(config.sample_shape, dtype="float32", name="image")(x)

@@ -4,6 +4,7 @@ import keras
 
 from dcgan_tf.config import Config, parse_filters
 from dcgan_tf.errors import UserError
+from dcgan_tf.models.spectral import SpectralConv2D, SpectralDense
 
 DCGAN_INITIAL_DEVIATION = 0.02
 
@@ -18,21 +19,25 @@ class LayerFactory:
         config: sizes and choices.
         seed: of the initial weights of this network.
         dtype: Keras dtype policy of the hidden layers. The layers that make images or logits use float32.
+        spectral: normalise the kernels of dense layers and downsampling convolutions by their largest singular value.
     """
 
-    def __init__(self, config: Config, seed: int, dtype: str) -> None:
+    def __init__(self, config: Config, seed: int, dtype: str, spectral: bool = False) -> None:
         self._config = config
         self._dtype = dtype
         self._seed = keras.random.SeedGenerator(seed)
+        self._spectral = spectral
 
     def dense(self, units: int, *, use_bias: bool = True, dtype: str | None = None, name: str) -> keras.Layer:
-        return keras.layers.Dense(
+        kind = SpectralDense if self._spectral else keras.layers.Dense
+        return kind(
             units, use_bias=use_bias, kernel_initializer=self._initializer(), dtype=dtype or self._dtype, name=name
         )
 
     def downsample(self, filters: int, *, use_bias: bool, name: str) -> keras.Layer:
         """A convolution of stride 2: the network learns its own downsampling, there is no pooling."""
-        return keras.layers.Conv2D(
+        kind = SpectralConv2D if self._spectral else keras.layers.Conv2D
+        return kind(
             filters,
             self._config.kernel_size,
             strides=2,
@@ -44,9 +49,18 @@ class LayerFactory:
         )
 
     def upsample(
-        self, x: keras.KerasTensor, filters: int, *, use_bias: bool, dtype: str | None = None, name: str
+        self,
+        x: keras.KerasTensor,
+        filters: int,
+        size: tuple[int, int] | None,
+        *,
+        use_bias: bool,
+        dtype: str | None = None,
+        name: str,
     ) -> keras.KerasTensor:
         """Doubles height and width, by a transposed convolution or by resizing and a convolution of stride 1.
+
+        Ends at ``size``, cutting one row or column where that is odd; with None, at the size that x has.
 
         A transposed convolution whose kernel is no multiple of its stride covers some pixels more often than their
         neighbours and draws checkerboards (Odena et al. 2016, distill.pub/2016/deconv-checkerboard).
@@ -61,15 +75,40 @@ class LayerFactory:
             "dtype": dtype or self._dtype,
             "name": name,
         }
+        if size is None:
+            return (
+                keras.layers.Conv2DTranspose(**options)(x)
+                if method == "transposed"
+                else keras.layers.Conv2D(**options)(x)
+            )
         if method == "transposed":
-            return keras.layers.Conv2DTranspose(strides=2, **options)(x)
-        resized = keras.layers.UpSampling2D(2, interpolation=method, dtype=self._dtype, name=f"{name}_resize")(x)
-        return keras.layers.Conv2D(**options)(resized)
+            x = keras.layers.Conv2DTranspose(strides=2, **options)(x)
+        else:
+            x = keras.layers.UpSampling2D(2, interpolation=method, dtype=self._dtype, name=f"{name}_resize")(x)
+            x = keras.layers.Conv2D(**options)(x)
+        excess = tuple((0, has - wanted) for has, wanted in zip(x.shape[1:3], size, strict=True))
+        if excess == ((0, 0), (0, 0)):
+            return x
+        return keras.layers.Cropping2D(excess, dtype=dtype or self._dtype, name=f"{name}_crop")(x)
 
     def batch_norm(self, name: str) -> keras.Layer:
         return keras.layers.BatchNormalization(
             momentum=self._config.batchnorm_momentum, epsilon=1e-5, dtype=self._dtype, name=name
         )
+
+    def normalize(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        """The discriminator's normalisation of feature maps."""
+        match self._config.discriminator_norm:
+            case "batch":
+                return self.batch_norm(name)(x)
+            case "layer":  # One group of all channels: an image is normalised by itself, whatever the batch.
+                return keras.layers.GroupNormalization(groups=1, epsilon=1e-5, dtype=self._dtype, name=name)(x)
+        return x
+
+    def activate_generator(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        if self._config.generator_activation == "leaky_relu":
+            return self.leaky_relu(f"{name}_leaky_relu")(x)
+        return keras.layers.ReLU(dtype=self._dtype, name=f"{name}_relu")(x)
 
     def leaky_relu(self, name: str) -> keras.Layer:
         return keras.layers.LeakyReLU(self._config.leaky_slope, dtype=self._dtype, name=name)

@@ -9,17 +9,20 @@ Term = Callable[[tf.Tensor], tf.Tensor]
 
 
 class Loss(NamedTuple):
-    """The three terms of an adversarial game, each float32 [N] of logits [N], each to be minimized.
+    """The terms of an adversarial game, each float32 [N] of logits [N], each to be minimized.
 
     Attributes:
         discriminator_real: of D's logits for real images.
         discriminator_fake: of D's logits for generated images.
         generator: of D's logits for generated images.
+        generator_real: of D's logits for real images, where G's loss has such a term. Then the logits are relative:
+            how much more real an image looks than the average image of the other kind (see `relative_logits`).
     """
 
     discriminator_real: Term
     discriminator_fake: Term
     generator: Term
+    generator_real: Term | None = None
 
 
 # With D(x) = sigmoid(logit): -log D = softplus(-logit) and -log(1 - D) = softplus(logit), which neither overflows
@@ -36,10 +39,57 @@ def _log_fake(logits: tf.Tensor) -> tf.Tensor:
     return -tf.nn.softplus(logits)
 
 
+def _square_to_one(logits: tf.Tensor) -> tf.Tensor:
+    return tf.square(logits - 1) / 2
+
+
+def _square_to_zero(logits: tf.Tensor) -> tf.Tensor:
+    return tf.square(logits) / 2
+
+
+def _hinge_real(logits: tf.Tensor) -> tf.Tensor:
+    return tf.nn.relu(1 - logits)
+
+
+def _hinge_fake(logits: tf.Tensor) -> tf.Tensor:
+    return tf.nn.relu(1 + logits)
+
+
+def _raise(logits: tf.Tensor) -> tf.Tensor:
+    return -logits
+
+
+def _lower(logits: tf.Tensor) -> tf.Tensor:
+    return tf.identity(logits)
+
+
 LOSSES: dict[str, Loss] = {
     # Goodfellow et al. 2014 (arXiv 1406.2661), section 3: G maximizes log D(G(z)), whose gradient is strong just
     # where D rejects the images.
     "non_saturating": Loss(_minus_log_real, _minus_log_fake, _minus_log_real),
     # The same paper, equation 1: G minimizes log(1 - D(G(z))). Its gradient vanishes where D is sure.
     "minimax": Loss(_minus_log_real, _minus_log_fake, _log_fake),
+    # Mao et al. 2017 (arXiv 1611.04076), equation 9: D's output is drawn to 1 for real and 0 for fake, G's to 1.
+    "least_squares": Loss(_square_to_one, _square_to_zero, _square_to_one),
+    # Lim and Ye 2017 (arXiv 1705.02894); with spectral normalisation, Miyato et al. 2018 (arXiv 1802.05957),
+    # equations 16 and 17: D stops pushing what is on its side of the margin, G's loss is linear.
+    "hinge": Loss(_hinge_real, _hinge_fake, _raise),
+    # Arjovsky et al. 2017 (arXiv 1701.07875), equation 2: the difference of D's means estimates a distance, so D
+    # must be kept Lipschitz by clipping, a penalty or spectral normalisation.
+    "wasserstein": Loss(_raise, _lower, _raise),
+    # Jolicoeur-Martineau 2018 (arXiv 1807.00734), equations 9 and 10: an image counts as real by how much more real
+    # it looks than the average of the other kind; G's loss is D's with real and fake exchanged.
+    "relativistic_average": Loss(_minus_log_real, _minus_log_fake, _minus_log_real, generator_real=_minus_log_fake),
 }
+
+
+def relative_logits(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each logit minus the mean of the other kind's (arXiv 1807.00734, equation 8).
+
+    Args:
+        real_logits, fake_logits: float32 [N].
+
+    Returns:
+        The two, each float32 [N].
+    """
+    return real_logits - tf.reduce_mean(fake_logits), fake_logits - tf.reduce_mean(real_logits)

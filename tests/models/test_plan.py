@@ -19,7 +19,8 @@ from dcgan_tf.models import plan
     ],
 )
 def test_known_plans(size, base, blocks):
-    assert plan.plan_blocks(*size) == plan.BlockPlan(*base, blocks)
+    found = plan.plan_blocks(*size)
+    assert (found.base, found.blocks, found.sizes[-1]) == (base, blocks, size)
 
 
 def test_every_plan_reaches_its_size():
@@ -27,8 +28,18 @@ def test_every_plan_reaches_its_size():
         for width in range(16, 257, 4):
             found = plan._find_plan(height, width)
             if found:
-                assert (found.base_height << found.blocks, found.base_width << found.blocks) == (height, width)
-                assert min(found.base_height, found.base_width) in range(4, 8)
+                assert tuple(side << found.blocks for side in found.base) == (height, width)
+                assert min(found.base) in range(4, 8)
+
+
+def test_a_given_number_of_blocks_rounds_up():
+    assert plan.plan_blocks(28, 28, 3).sizes == ((4, 4), (7, 7), (14, 14), (28, 28))
+    assert plan.plan_blocks(50, 30, 2).sizes == ((13, 8), (25, 15), (50, 30))
+    assert plan.plan_blocks(28, 28, 4).base == (2, 2)
+    with pytest.raises(ValueError, match="28 pixels can be halved at most 4 times, not 5"):
+        plan.plan_blocks(28, 28, 5)
+    with pytest.raises(ValueError, match="from 16 to 256"):
+        plan.plan_blocks(300, 28, 2)
 
 
 @pytest.mark.parametrize(

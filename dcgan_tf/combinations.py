@@ -1,0 +1,126 @@
+"""Settings that make no sense together: each pair is refused by name, before anything is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from dcgan_tf.errors import UserError
+
+if TYPE_CHECKING:
+    from dcgan_tf.config import Config
+
+LOSSES_WITH_TARGETS = ("non_saturating", "minimax", "least_squares", "relativistic_average")
+TARGET_FLAGS = ("label_smoothing", "label_noise", "label_flip")
+
+# A flag, and those that mean nothing while it has its default.
+DEPENDENT_FLAGS = {
+    "penalty": ("penalty_weight", "penalty_every"),
+    "instance_noise": ("instance_noise_decay", "instance_noise_steps"),
+    "learning_rate_decay": ("learning_rate_decay_steps",),
+}
+CONVOLUTIONAL_FLAGS = (
+    "upsampling",
+    "kernel_size",
+    "discriminator_head",
+    "batchnorm_momentum",
+    "blocks",
+    "generator_extra_layer",
+    "discriminator_norm",
+    "minibatch_stddev",
+)
+FOLDER_FLAGS = ("max_pixels", "max_bad_share", "background")
+IMAGE_FLAGS = ("image_size", "channels", "crop", "crop_size", "flip", "diff_augment", "manual_dir", "data_dir")
+
+
+def refuse_bad_combinations(config: Config) -> None:
+    """Raises UserError for the first combination that makes no sense, naming both flags and the way out."""
+    _refuse_flags_without_effect(config)
+    _refuse_contradictions(config)
+
+
+def _refuse_flags_without_effect(config: Config) -> None:
+    if config.architecture == "mlp":
+        _refuse(config, CONVOLUTIONAL_FLAGS, "--architecture=mlp, which has no convolutions or BatchNorm")
+    if config.dataset == "folder":
+        _refuse(config, ("manual_dir",), "--dataset=folder")
+    else:
+        _refuse(config, FOLDER_FLAGS, f"--dataset={config.dataset}")
+    if config.draws_points:
+        _refuse(config, IMAGE_FLAGS, f"--dataset={config.dataset}, which is of points in place of images")
+    for parent, children in DEPENDENT_FLAGS.items():
+        if getattr(config, parent) == _default(config, parent):
+            _refuse(config, children, f"--{parent}={getattr(config, parent)}")
+
+
+def _refuse_contradictions(config: Config) -> None:
+    penalized = config.penalty != "none"
+    if config.draws_points and config.architecture != "mlp":
+        raise UserError(f"--dataset={config.dataset} has no images to convolve: use --architecture=mlp")
+    if penalized and config.weight_clip:
+        raise UserError(
+            f"--weight_clip and --penalty={config.penalty} are two ways to bound the discriminator: leave one out"
+        )
+    if penalized and config.architecture == "dcgan" and config.discriminator_norm == "batch":
+        raise UserError(
+            f"--penalty={config.penalty} needs the gradient of each image alone, and --discriminator_norm=batch mixes "
+            "the images of a batch: use --discriminator_norm=layer or none"
+        )
+    if penalized and config.minibatch_stddev:
+        raise UserError(
+            f"--penalty={config.penalty} needs the gradient of each image alone, and --minibatch_stddev mixes the "
+            "images of a batch: leave one out"
+        )
+    if config.loss == "wasserstein" and not (penalized or config.weight_clip or config.spectral_norm):
+        raise UserError(
+            "--loss=wasserstein grows without bound unless the discriminator is bounded: add --weight_clip=0.01, "
+            "--penalty=wgan_gp or --spectral_norm"
+        )
+    for name in TARGET_FLAGS:
+        if getattr(config, name) and config.loss not in LOSSES_WITH_TARGETS:
+            raise UserError(
+                f"--{name} moves the targets of D's answer, and --loss={config.loss} has none: leave it out, or use "
+                f"--loss={', '.join(LOSSES_WITH_TARGETS)}"
+            )
+    if config.label_smoothing + config.label_noise >= 0.5:
+        raise UserError(
+            "--label_smoothing and --label_noise: expected a sum below 0.5, so that real stays nearer to 1. Received: "
+            f"{config.label_smoothing} and {config.label_noise}"
+        )
+    if config.batch_size % config.pack:
+        raise UserError(
+            f"--pack must divide --batch_size. Received: {config.pack} and {config.batch_size}; use --batch_size="
+            f"{max(config.pack, config.batch_size // config.pack * config.pack)}"
+        )
+    if config.pack > 1 and config.conditional:
+        raise UserError("--pack joins images of different classes, and --conditional judges one class: leave one out")
+    if config.unroll_steps:
+        for name, clashes in (
+            (f"penalty={config.penalty}", penalized),
+            (f"weight_clip={config.weight_clip}", config.weight_clip),
+            (f"optimizer={config.optimizer}", config.optimizer != "adam"),
+        ):
+            if clashes:
+                raise UserError(
+                    f"--unroll_steps follows plain updates of the discriminator by Adam, and cannot be used with "
+                    f"--{name}: leave one out"
+                )
+    if config.optimizer == "rmsprop":
+        _refuse(config, ("beta_1",), "--optimizer=rmsprop, which has no first moment")
+    if config.learning_rate_decay != "constant" and not config.learning_rate_decay_steps:
+        raise UserError(
+            f"--learning_rate_decay={config.learning_rate_decay} needs its length: add --learning_rate_decay_steps="
+            f"{config.steps}"
+        )
+    if config.jit_compile and config.upsampling == "bicubic":
+        raise UserError("--jit_compile: XLA has no bicubic resizing. Use --upsampling=bilinear, or leave XLA out")
+
+
+def _refuse(config: Config, names: tuple[str, ...], reason: str) -> None:
+    for name in names:
+        if getattr(config, name) != _default(config, name):
+            raise UserError(f"--{name} means nothing to {reason}. Received: {getattr(config, name)!r}; leave it out")
+
+
+def _default(config: Config, name: str) -> Any:
+    return next(field.default for field in dataclasses.fields(config) if field.name == name)

@@ -1,0 +1,107 @@
+"""Points of a mixture of Gaussians in the plane: the smallest data on which modes can be counted."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from dcgan_tf.config import Config
+from dcgan_tf.data.shards import Result, Shard, ShardWork
+from dcgan_tf.errors import UserError
+
+POINTS = 100_000
+DATA_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixture:
+    """Equally likely round Gaussians.
+
+    Attributes:
+        centers: float64 [modes, 2].
+        deviation: of each coordinate around its center.
+    """
+
+    centers: np.ndarray
+    deviation: float
+
+
+_ANGLES = np.arange(8) * np.pi / 4
+# As in PacGAN (Lin et al. 2018, arXiv 1712.04086), section 4.1.
+MIXTURES = {
+    "ring": Mixture(np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1), 0.01),
+    "grid": Mixture(np.array([[x, y] for x in range(-4, 5, 2) for y in range(-4, 5, 2)], float), 0.05),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PointData:
+    """Points in memory, with the attributes of `ImageData`.
+
+    Attributes:
+        images: the points, float32 [count, 2].
+        labels: int64 [count], the Gaussian that each was drawn from.
+        class_names: names of the Gaussians.
+        source: name of the data set.
+        digest: of the contents.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    source: str
+    digest: str
+    bad_files: int = 0
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The points of the given rows, float32 [rows, 2]."""
+        return self.images[rows]
+
+
+@dataclasses.dataclass(frozen=True)
+class PointSource:
+    """A `Source` whose data are drawn in no time, and never written to disk."""
+
+    full_name: str
+    class_names: tuple[str, ...]
+    _mixture: Mixture
+    height: int | None = None
+    width: int | None = None
+    channels: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        return self.full_name
+
+    def count_if_known(self) -> int:
+        """Always known."""
+        return POINTS
+
+    def prepare(self) -> None:
+        """Nothing has to be fetched."""
+
+    def count(self) -> int:
+        """Points in the data set."""
+        return POINTS
+
+    def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
+        """Raises UserError: there are no pictures to work on."""
+        raise UserError(f"--dataset={self.full_name}: it holds points, not pictures, so there is nothing to inspect")
+
+    def draw(self) -> PointData:
+        """The points, always the same ones."""
+        chance = np.random.Generator(np.random.Philox(DATA_SEED))
+        labels = chance.integers(0, len(self.class_names), POINTS)
+        noise = self._mixture.deviation * chance.normal(size=(POINTS, 2))
+        points = (self._mixture.centers[labels] + noise).astype(np.float32)
+        digest = hashlib.sha256(points.tobytes()).hexdigest()[:16]
+        return PointData(points, labels, self.class_names, self.full_name, digest)
+
+
+def find_points(config: Config) -> PointSource:
+    """The data set ``ring`` or ``grid``; raises UserError for a split that it does not have."""
+    if config.split != "train":
+        raise UserError(f"--split: {config.dataset} has the split train alone. Received: {config.split!r}")
+    mixture = MIXTURES[config.dataset]
+    return PointSource(config.dataset, tuple(str(mode) for mode in range(len(mixture.centers))), mixture)

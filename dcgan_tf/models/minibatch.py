@@ -1,0 +1,36 @@
+"""Minibatch standard deviation (Karras et al. 2018, arXiv 1710.10196, section 3): D sees how varied a batch is."""
+
+from typing import Any
+
+import keras
+
+
+class MinibatchStddev(keras.layers.Layer):
+    """Appends one feature map of a single number: the standard deviation over the batch, averaged over all features.
+
+    A collapsed batch gives itself away by it. After training an image must be judged by itself, so a moving average
+    of the number takes its place, as in BatchNorm.
+
+    Args:
+        momentum: of the moving average.
+    """
+
+    def __init__(self, momentum: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.momentum = momentum
+
+    def build(self, input_shape: Any) -> None:
+        self.moving_stddev = self.add_weight(shape=(), initializer="zeros", trainable=False, name="moving_stddev")
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        ops = keras.ops
+        inputs = ops.cast(inputs, "float32")
+        value = ops.convert_to_tensor(self.moving_stddev)
+        if training:
+            # The root has no derivative at 0, where all images of the batch agree.
+            value = ops.mean(ops.sqrt(ops.var(inputs, axis=0) + 1e-8))
+            self.moving_stddev.assign(
+                self.momentum * self.moving_stddev + (1 - self.momentum) * ops.stop_gradient(value)
+            )
+        extra = ops.broadcast_to(value, (*ops.shape(inputs)[:-1], 1))
+        return ops.concatenate([inputs, extra], axis=-1)

@@ -1,0 +1,58 @@
+"""Spectral normalisation (Miyato et al. 2018, arXiv 1802.05957): a kernel divided by its largest singular value."""
+
+from typing import Any
+
+import keras
+
+EPSILON = 1e-12
+
+
+class _SpectralKernel:
+    """Shared by the layers below: one step of the power iteration a training call, its vector a saved weight.
+
+    Keras's own SpectralNormalization overwrites the kernel in every call and passes no gradient through the singular
+    value; here the kernel stays as it is, and the gradient is that of the quotient (equation 9).
+    """
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)  # type: ignore[misc]
+        self.singular_vector = self.add_weight(  # type: ignore[attr-defined]
+            shape=(self.kernel.shape[-1],),  # type: ignore[attr-defined]
+            initializer=keras.initializers.RandomNormal(seed=1),
+            trainable=False,
+            autocast=False,
+            name="singular_vector",
+        )
+
+    def normalized_kernel(self, training: bool) -> Any:
+        """The kernel by its spectral norm, in the layer's compute dtype."""
+        ops = keras.ops
+        kernel = ops.cast(self.kernel, "float32")  # type: ignore[attr-defined]
+        matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
+        constant = ops.stop_gradient(matrix)
+        left = _unit(ops.matmul(constant, ops.convert_to_tensor(self.singular_vector)))
+        right = _unit(ops.matmul(left, constant))
+        if training:
+            self.singular_vector.assign(right)
+        norm = ops.sum(left * ops.matmul(matrix, right))
+        return ops.cast(kernel / norm, self.compute_dtype)  # type: ignore[attr-defined]
+
+
+class SpectralConv2D(_SpectralKernel, keras.layers.Conv2D):
+    """A convolution whose kernel, seen as a matrix [height * width * inputs, outputs], has the spectral norm 1."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        outputs = self.convolution_op(inputs, self.normalized_kernel(training))
+        return outputs + self.bias if self.use_bias else outputs
+
+
+class SpectralDense(_SpectralKernel, keras.layers.Dense):
+    """A linear layer whose kernel has the spectral norm 1."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        outputs = keras.ops.matmul(inputs, self.normalized_kernel(training))
+        return outputs + self.bias if self.use_bias else outputs
+
+
+def _unit(vector: Any) -> Any:
+    return vector / (keras.ops.sqrt(keras.ops.sum(keras.ops.square(vector))) + EPSILON)

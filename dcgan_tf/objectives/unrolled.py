@@ -1,0 +1,54 @@
+"""Unrolled GAN (Metz et al. 2017, arXiv 1611.02163): the discriminator some updates ahead, as a function of G."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+Weights = list[tf.Tensor]
+
+
+def unroll(
+    weights: Sequence[tf.Tensor],
+    optimizer: keras.optimizers.Adam,
+    loss: Callable[[Weights], tf.Tensor],
+    steps: int,
+) -> Weights:
+    """The weights after virtual updates by Adam, starting from its moments as they are. No variable is changed.
+
+    Called under a gradient tape, the result is differentiable: through each update, and so through the second
+    derivatives of the loss (equations 7 to 9 of the paper).
+
+    Args:
+        weights: where the unrolling starts.
+        optimizer: Adam, built for these weights.
+        loss: of the weights, to be minimized.
+        steps: virtual updates.
+
+    Returns:
+        The weights after them.
+    """
+    # After the iteration and the learning rate come the first and the second moment of each weight in turn.
+    moments = optimizer.variables[2:]
+    firsts = [tf.convert_to_tensor(moment) for moment in moments[0::2]]
+    seconds = [tf.convert_to_tensor(moment) for moment in moments[1::2]]
+    done = tf.cast(optimizer.iterations, tf.float32)
+    current = list(weights)
+    for step in range(1, steps + 1):
+        with tf.GradientTape() as tape:
+            tape.watch(current)
+            value = loss(current)
+        gradients = tape.gradient(value, current)
+        firsts = [optimizer.beta_1 * m + (1 - optimizer.beta_1) * g for m, g in zip(firsts, gradients, strict=True)]
+        seconds = [
+            optimizer.beta_2 * v + (1 - optimizer.beta_2) * tf.square(g)
+            for v, g in zip(seconds, gradients, strict=True)
+        ]
+        correction = tf.sqrt(1 - optimizer.beta_2 ** (done + step)) / (1 - optimizer.beta_1 ** (done + step))
+        rate = optimizer.learning_rate * correction
+        # The root has no derivative at 0, where a weight has never had a gradient.
+        current = [
+            w - rate * m / (tf.sqrt(tf.maximum(v, 1e-30)) + optimizer.epsilon)
+            for w, m, v in zip(current, firsts, seconds, strict=True)
+        ]
+    return current

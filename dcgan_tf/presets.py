@@ -1,0 +1,127 @@
+"""Named combinations of settings: published recipes, and the data sets of the papers."""
+
+from typing import Any
+
+# Radford, Metz and Chintala 2015 (arXiv 1511.06434): kernels, widths, batch and Adam. The paper samples with the
+# weights as they are, so there is no moving average.
+_DCGAN_PAPER: dict[str, Any] = {
+    "kernel_size": 5,
+    "generator_filters": "128",
+    "discriminator_filters": "64",
+    "batch_size": 128,
+    "learning_rate_generator": 2e-4,
+    "learning_rate_discriminator": 2e-4,
+    "ema_decay": 0.0,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Chosen for two CPU cores: digits that a person reads within a few minutes. The README shows its result.
+    "default": {},
+    # The paper's networks and hyper-parameters, on any data set.
+    # python train.py --dataset=mnist --preset=dcgan
+    "dcgan": _DCGAN_PAPER,
+    # Goodfellow et al. 2014 (arXiv 1406.2661): the fully connected pair that DCGAN replaced. LeakyReLU and dropout
+    # stand where the paper has maxout and dropout.
+    # python train.py --dataset=mnist --preset=gan
+    "gan": {
+        "architecture": "mlp",
+        "generator_filters": "256,512,1024",
+        "discriminator_filters": "512,256",
+        "dropout": 0.3,
+        "learning_rate_generator": 2e-4,
+        "learning_rate_discriminator": 2e-4,
+    },
+    # Mao et al. 2017 (arXiv 1611.04076): DCGAN's networks with squares in place of cross-entropy.
+    # python train.py --dataset=mnist --preset=lsgan
+    "lsgan": {**_DCGAN_PAPER, "loss": "least_squares"},
+    # Arjovsky et al. 2017 (arXiv 1701.07875), algorithm 1: RMSProp without momentum, clipping, five critic updates.
+    # python train.py --dataset=mnist --preset=wgan
+    "wgan": {
+        **_DCGAN_PAPER,
+        "batch_size": 64,
+        "loss": "wasserstein",
+        "weight_clip": 0.01,
+        "discriminator_steps": 5,
+        "optimizer": "rmsprop",
+        "learning_rate_generator": 5e-5,
+        "learning_rate_discriminator": 5e-5,
+        "beta_2": 0.99,
+    },
+    # Gulrajani et al. 2017 (arXiv 1704.00028), algorithm 1: the penalty in place of clipping, no BatchNorm in D.
+    # python train.py --dataset=mnist --preset=wgan_gp
+    "wgan_gp": {
+        **_DCGAN_PAPER,
+        "batch_size": 64,
+        "loss": "wasserstein",
+        "penalty": "wgan_gp",
+        "discriminator_norm": "layer",
+        "discriminator_steps": 5,
+        "learning_rate_generator": 1e-4,
+        "learning_rate_discriminator": 1e-4,
+        "beta_1": 0.0,
+        "beta_2": 0.9,
+    },
+    # Miyato et al. 2018 (arXiv 1802.05957), table 1, setting C: spectral normalisation and the hinge loss.
+    # python train.py --dataset=mnist --preset=sngan
+    "sngan": {
+        **_DCGAN_PAPER,
+        "batch_size": 64,
+        "loss": "hinge",
+        "spectral_norm": True,
+        "discriminator_norm": "none",
+    },
+    # Metz et al. 2017 (arXiv 1611.02163), the Stacked MNIST experiment: G looks five updates of D ahead, and D learns
+    # twice as fast as G. The paper's networks for it are far smaller: see docs/objectives.md.
+    # python train.py --dataset=mnist --preset=unrolled
+    "unrolled": {
+        **_DCGAN_PAPER,
+        "unroll_steps": 5,
+        "latent_dim": 256,
+        "learning_rate_generator": 1e-4,
+        "learning_rate_discriminator": 2e-4,
+        "beta_2": 0.99,
+    },
+    # Lin et al. 2018 (arXiv 1712.04086): DCGAN whose discriminator judges two images at once.
+    # python train.py --dataset=mnist --preset=pacgan
+    "pacgan": {**_DCGAN_PAPER, "batch_size": 64, "pack": 2},
+    # Lim and Ye 2017 (arXiv 1705.02894): the hinge loss on DCGAN's networks.
+    # python train.py --dataset=mnist --preset=hinge
+    "hinge": {**_DCGAN_PAPER, "batch_size": 64, "loss": "hinge"},
+    # The data sets of the papers, with the paper's networks and hyper-parameters (it publishes one set for all).
+    # python train.py --preset=fashion_mnist --manual_dir=FOLDER_WITH_THE_FOUR_FILES
+    # Checked on the original files, without a network.
+    "fashion_mnist": {**_DCGAN_PAPER, "dataset": "fashion_mnist", "image_size": "28", "epochs": 20.0},
+    # python train.py --preset=cifar10
+    # Checked on the same pictures as JPEG files: --preset=cifar10 --dataset=folder --data_dir=cifar10_jpeg
+    "cifar10": {**_DCGAN_PAPER, "dataset": "cifar10", "image_size": "32", "epochs": 100.0},
+    # python train.py --preset=svhn_cropped --split=train+extra
+    # Checked with --dry_run only, for want of the data.
+    "svhn_cropped": {**_DCGAN_PAPER, "dataset": "svhn_cropped", "image_size": "32", "epochs": 20.0},
+    # The 108 pixels in the middle of the aligned pictures are the face.
+    # python train.py --preset=celeb_a
+    # Checked with --dry_run only, for want of the data.
+    "celeb_a": {
+        **_DCGAN_PAPER,
+        "dataset": "celeb_a",
+        "image_size": "64",
+        "crop_size": 108,
+        "epochs": 25.0,
+    },
+    # The paper shows samples after one epoch and after five.
+    # python train.py --preset=lsun_bedroom
+    # Checked with --dry_run only, for want of the data.
+    "lsun_bedroom": {**_DCGAN_PAPER, "dataset": "lsun/bedroom", "image_size": "64", "epochs": 5.0},
+}
+
+_POINTS: dict[str, Any] = {
+    "architecture": "mlp",
+    "generator_filters": "128,128",
+    "discriminator_filters": "128,128",
+    "kernel_size": 5,
+    "discriminator_norm": "batch",
+    "dropout": 0.0,
+    "batch_size": 512,
+}
+
+# Data set -> what only suits it: stands above a preset and below typed flags.
+DATA_SET_NEEDS: dict[str, dict[str, Any]] = {"ring": _POINTS, "grid": _POINTS}

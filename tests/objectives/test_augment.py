@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dcgan_tf.config import AUGMENTATION_NAMES
+from dcgan_tf.objectives.augment import AUGMENTATIONS, augment, color, cutout, translation
+
+KEY = tf.constant([1, 2], tf.int64)
+IMAGES = tf.constant(np.random.default_rng(0).uniform(-1, 1, (64, 16, 24, 3)), tf.float32)
+
+
+def test_names_are_those_of_the_configuration():
+    assert tuple(AUGMENTATIONS) == AUGMENTATION_NAMES
+
+
+def test_translation_shifts_each_image_by_up_to_an_eighth():
+    shifts = set()
+    for before, after in zip(IMAGES.numpy(), translation(IMAGES, KEY).numpy(), strict=True):
+        padded = np.pad(before, ((2, 2), (3, 3), (0, 0)))
+        found = [(y, x) for y in range(5) for x in range(7) if np.array_equal(padded[y : y + 16, x : x + 24], after)]
+        assert len(found) == 1
+        shifts |= set(found)
+    assert len(shifts) > 15  # Of 35
+
+
+def test_color_by_its_invariants():
+    after = color(IMAGES, KEY).numpy()
+    shift = after.mean(axis=(1, 2, 3)) - IMAGES.numpy().mean(axis=(1, 2, 3))
+    assert np.abs(shift).max() <= 0.5
+    assert shift.std() > 0.2
+    contrast = after.mean(3).std(axis=(1, 2)) / IMAGES.numpy().mean(3).std(axis=(1, 2))
+    assert contrast.min() >= 0.5
+    assert contrast.max() <= 1.5
+    saturation = after.std(3).mean(axis=(1, 2)) / IMAGES.numpy().std(3).mean(axis=(1, 2)) / contrast
+    assert saturation.min() >= 0
+    assert saturation.max() <= 2 + 1e-4
+    assert saturation.std() > 0.3
+
+
+def test_cutout_covers_one_rectangle_of_half_the_side():
+    holes = (cutout(tf.ones_like(IMAGES), KEY).numpy() == 0).all(axis=3)
+    heights, widths = holes.any(2).sum(1), holes.any(1).sum(1)
+    np.testing.assert_array_equal(holes.sum((1, 2)), heights * widths)
+    assert heights.max() == 8
+    assert widths.max() == 12
+    assert heights.min() < 8  # Over the border
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_gradients_reach_the_images(name):
+    images = tf.constant(np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 3)))
+    theoretical, numerical = tf.test.compute_gradient(lambda x: augment(x, [name], KEY), [images], delta=1e-4)
+    np.testing.assert_allclose(theoretical[0], numerical[0], atol=1e-7)
+
+
+def test_chance_follows_the_key_and_each_augmentation_has_its_own():
+    names = tuple(AUGMENTATIONS)
+    np.testing.assert_array_equal(augment(IMAGES, names, KEY), augment(IMAGES, names, KEY))
+    assert not np.array_equal(augment(IMAGES, names, KEY), augment(IMAGES, names, KEY + 1))
+    np.testing.assert_array_equal(augment(IMAGES, [], KEY), IMAGES)
