@@ -1,0 +1,95 @@
+"""Frechet distance between two sets of features, each taken as a Gaussian."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dcgan_tf.metrics.arrays import check_features
+
+JACKKNIFE_BLOCKS = 10
+
+
+class Moments(NamedTuple):
+    """Mean float64 [features] and covariance float64 [features, features] of a set of features."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def moments(features: np.ndarray) -> Moments:
+    """Mean and covariance of float [samples, features]."""
+    return _Sums.of(features).moments()
+
+
+def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
+    """|m_a - m_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)) (Dowson and Landau 1982; Heusel et al. 2017).
+
+    Only on the features of the 2015 Inception network is it what papers call FID. It shrinks with the number of
+    samples, so compare only figures of the same numbers.
+
+    Args:
+        features_a, features_b: float [samples, features], of one network.
+
+    Returns:
+        The distance, 0 or more.
+
+    Raises:
+        UserError: no more samples than features, which leaves the covariances undetermined; or features not finite.
+    """
+    _check(features_a, features_b)
+    return frechet_distance_of_moments(moments(features_a), moments(features_b))
+
+
+def frechet_distance_of_moments(a: Moments, b: Moments) -> float:
+    """`frechet_distance` of two Gaussians."""
+    # The eigenvalues of C_a C_b are those of the symmetric A C_b A with A A = C_a, whose roots are real.
+    values, vectors = np.linalg.eigh(a.covariance)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    eigenvalues = np.linalg.eigvalsh(root @ b.covariance @ root)
+    trace_of_root = np.sqrt(np.maximum(eigenvalues, 0)).sum()
+    difference = a.mean - b.mean
+    distance = difference @ difference + np.trace(a.covariance) + np.trace(b.covariance) - 2 * trace_of_root
+    return max(0.0, float(distance))  # Rounding can take identical sets just below zero.
+
+
+def frechet_standard_error(features_a: np.ndarray, features_b: np.ndarray) -> float:
+    """Standard error of `frechet_distance`, from leaving out a tenth of either set in turn (block jackknife)."""
+    _check(features_a, features_b)
+    variances = []
+    sums_a, sums_b = (
+        [_Sums.of(block) for block in np.array_split(f, JACKKNIFE_BLOCKS)] for f in (features_a, features_b)
+    )
+    for blocks, other in ((sums_a, sums_b), (sums_b, sums_a)):
+        everything, fixed = _Sums.total(blocks), _Sums.total(other).moments()
+        distances = [frechet_distance_of_moments(everything.without(block).moments(), fixed) for block in blocks]
+        variances.append((JACKKNIFE_BLOCKS - 1) * np.var(distances))
+    return float(np.sqrt(sum(variances)))
+
+
+def _check(features_a: np.ndarray, features_b: np.ndarray) -> None:
+    check_features("frechet_distance", features_a, features_b, minimum=features_a.shape[-1] + 1)
+
+
+class _Sums(NamedTuple):
+    """From which moments follow, and which add up over blocks of samples."""
+
+    samples: int
+    first: np.ndarray
+    second: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> "_Sums":
+        features = features.astype(np.float64)
+        return cls(len(features), features.sum(0), features.T @ features)
+
+    @classmethod
+    def total(cls, blocks: list["_Sums"]) -> "_Sums":
+        samples, firsts, seconds = zip(*blocks, strict=True)
+        return cls(sum(samples), np.sum(firsts, axis=0), np.sum(seconds, axis=0))
+
+    def without(self, block: "_Sums") -> "_Sums":
+        return _Sums(self.samples - block.samples, self.first - block.first, self.second - block.second)
+
+    def moments(self) -> Moments:
+        mean = self.first / self.samples
+        return Moments(mean, (self.second - self.samples * np.outer(mean, mean)) / (self.samples - 1))

@@ -1,0 +1,34 @@
+"""Inception-style score: are samples recognised with confidence, and are all classes among them?"""
+
+import numpy as np
+
+from dcgan_tf.metrics.arrays import Estimate, check_features, standard_error
+
+SPLITS = 10
+MINIMUM_SAMPLES = 10 * SPLITS
+
+
+def inception_score(probabilities: np.ndarray) -> Estimate:
+    """exp of the mean KL(p(class | sample) || p(class)), over ten splits (Salimans et al. 2016).
+
+    Only with the Inception network of ImageNet is it what papers call IS. It compares with nothing real.
+
+    Args:
+        probabilities: float [samples, classes], rows that sum to 1.
+
+    Returns:
+        From 1 to the number of classes.
+
+    Raises:
+        UserError: fewer than 100 samples, or values not finite.
+    """
+    check_features("inception_score", probabilities, minimum=MINIMUM_SAMPLES)
+    scores = []
+    for split in np.array_split(probabilities.astype(np.float64), SPLITS):
+        marginal = split.mean(0, keepdims=True)
+        # 0 log 0 is 0.
+        terms = np.where(
+            split > 0, split * (np.log(np.maximum(split, 1e-300)) - np.log(np.maximum(marginal, 1e-300))), 0
+        )
+        scores.append(np.exp(terms.sum(1).mean()))
+    return Estimate(float(np.mean(scores)), standard_error(np.array(scores)))

@@ -1,0 +1,54 @@
+"""Mode count: how many of a known set of modes are among the samples, and how evenly."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dcgan_tf.errors import UserError
+from dcgan_tf.metrics.arrays import Estimate
+
+
+class Modes(NamedTuple):
+    """What is known of the modes of samples.
+
+    Attributes:
+        found: modes with at least one sample.
+        total: modes that there are.
+        kl: KL divergence in nats of the samples' modes from the uniform distribution; 0 is even, log(total) is one
+            mode only.
+    """
+
+    found: int
+    total: int
+    kl: Estimate
+
+
+def count_modes(modes: np.ndarray, total: int) -> Modes:
+    """Counts the modes that appear (Srivastava et al. 2017; Metz et al. 2017).
+
+    Args:
+        modes: int [samples], the mode of each sample, from 0 to total - 1.
+        total: number of modes.
+
+    Raises:
+        UserError: no samples, or a number that is no mode.
+    """
+    if not len(modes) or modes.min() < 0 or modes.max() >= total:
+        raise UserError(f"count_modes: expected modes from 0 to {total - 1}, at least one. Received: {modes[:10]}")
+    shares = np.bincount(modes, minlength=total) / len(modes)
+    entropy = entropy_of_shares(shares, len(modes))
+    return Modes(int((shares > 0).sum()), total, Estimate(float(np.log(total)) - entropy.value, entropy.standard_error))
+
+
+def entropy_of_shares(shares: np.ndarray, samples: int) -> Estimate:
+    """Entropy in nats of shares [classes] that sum to 1, with the standard error of as many independent samples."""
+    seen = shares[shares > 0]
+    surprise = -np.log(seen)
+    entropy = float(seen @ surprise)
+    variance = max(0.0, float(seen @ surprise**2) - entropy**2)
+    return Estimate(entropy, float(np.sqrt(variance / samples)))
+
+
+def stacked_modes(digits: np.ndarray) -> np.ndarray:
+    """The mode of Stacked MNIST, 0 to 999, of the digits int [samples, 3] in the red, green and blue channel."""
+    return digits @ np.array([100, 10, 1])

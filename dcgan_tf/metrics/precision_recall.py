@@ -1,0 +1,37 @@
+"""Improved precision (are samples realistic?) and recall (is the data's variety covered?)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dcgan_tf.metrics.arrays import Estimate, check_features, standard_error
+from dcgan_tf.metrics.neighbors import count_ball_hits, neighbor_radii
+
+NEIGHBOR = 3
+MINIMUM_SAMPLES = 50
+
+
+class PrecisionRecall(NamedTuple):
+    precision: Estimate
+    recall: Estimate
+
+
+def precision_recall(real: np.ndarray, fake: np.ndarray) -> PrecisionRecall:
+    """Shares of samples that lie on the other set's manifold, balls to the third neighbour (Kynkaanniemi et al. 2019).
+
+    Args:
+        real, fake: float [samples, features], of one network. Both figures depend on the numbers of samples.
+
+    Returns:
+        Two shares from 0 to 1. The standard errors are those of a share, for manifolds taken as given.
+
+    Raises:
+        UserError: fewer than 50 samples, or features not finite.
+    """
+    check_features("precision_recall", real, fake, minimum=MINIMUM_SAMPLES)
+
+    def share(samples: np.ndarray, manifold: np.ndarray) -> Estimate:
+        inside = count_ball_hits(samples, manifold, neighbor_radii(manifold, NEIGHBOR)).of_sample > 0
+        return Estimate(float(inside.mean()), standard_error(inside))
+
+    return PrecisionRecall(share(fake, real), share(real, fake))
