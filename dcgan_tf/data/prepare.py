@@ -136,7 +136,7 @@ def prepare(config: Config) -> tuple[Config, ImageData | PointData]:
     config = resolve(config, source)
     if isinstance(source, PointSource):
         return settle_length(config, source.count()), source.draw()
-    directory = _cache_root(config) / _cache_key(config, source)
+    directory = cache_root(config) / _cache_key(config, source)
     data = _open(directory)
     if data is not None and (directory / BAD_FILES_REPORT).exists():
         _check_bad_files(config, directory, data.bad_files, len(data.images))
@@ -160,7 +160,7 @@ def prepare(config: Config) -> tuple[Config, ImageData | PointData]:
     return dataclasses.replace(config, data_digest=data.digest), data
 
 
-def _cache_root(config: Config) -> pathlib.Path:
+def cache_root(config: Config) -> pathlib.Path:
     if config.cache_dir:
         return pathlib.Path(config.cache_dir).expanduser()
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dcgan_tf"

@@ -1,0 +1,1 @@
+"""From a run to figures: feature networks, splits of the data, uses of the trained networks, and the report."""

@@ -1,0 +1,211 @@
+"""Images become features: by a classifier of the data, by random convolutions, by the run's own discriminator."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation.classifier import Classifier, digest_of_weights
+from dcgan_tf.gan import to_float
+
+IMAGES_PER_CALL = 250
+RANDOM_FEATURES = 128
+RANDOM_SEED = 20151119
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What a network makes of a set of images.
+
+    Attributes:
+        values: float32 [images, features].
+        probabilities: float32 [images, classes], None where the network has no classes.
+    """
+
+    values: np.ndarray
+    probabilities: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureNetwork:
+    """A frozen network whose features are compared.
+
+    Attributes:
+        name: part of the name of every figure that rests on it.
+        digest: of its weights.
+        resizer: how images reach the network's input size.
+        description: one sentence for the protocol.
+        function: uint8 [N, height, width, channels] -> features float32 [N, F], and probabilities or None.
+    """
+
+    name: str
+    digest: str
+    resizer: str
+    description: str
+    function: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor | None]]
+
+
+def classifier_network(classifier: Classifier, image_shape: tuple[int, ...]) -> FeatureNetwork:
+    """The hidden layer and the class probabilities of a classifier of the data set's own images."""
+    specification = tf.TensorSpec((None, *image_shape), tf.uint8)
+
+    @tf.function(input_signature=[specification])
+    def function(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = classifier.network(images, training=False)
+        return outputs["features"], tf.nn.softmax(outputs["logits"])
+
+    return FeatureNetwork(
+        classifier.name,
+        classifier.digest,
+        "none",
+        f"classifier trained on the split train, {classifier.accuracy:.2%} right on {classifier.accuracy_split}",
+        function,
+    )
+
+
+def random_network(image_shape: tuple[int, ...]) -> FeatureNetwork:
+    """Convolutions with fixed random weights: cheap, the same for ever, and in need of no labels.
+
+    Such features tell apart what is visibly different (Naeem et al. 2020 use them for images far from ImageNet's),
+    but know nothing of meaning. Good enough to compare checkpoints of one run; not to compare with papers.
+    """
+    seeds = keras.random.SeedGenerator(RANDOM_SEED)
+    image = keras.Input(image_shape, name="image")
+    x, filters = image, 32
+    while max(x.shape[1:3]) > 4:
+        x = keras.layers.Conv2D(
+            filters,
+            5,
+            strides=2,
+            padding="same",
+            kernel_initializer=keras.initializers.HeNormal(seed=seeds),
+            bias_initializer=keras.initializers.RandomNormal(stddev=0.1, seed=seeds),
+            activation="relu",
+        )(x)
+        filters = min(2 * filters, 128)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(RANDOM_FEATURES, kernel_initializer=keras.initializers.HeNormal(seed=seeds))(x)
+    network = keras.Model(image, x, name="random_convolutions")
+    function = _float_function(network, image_shape)
+    return FeatureNetwork(
+        "random-convolutions", digest_of_weights(network), "none", "convolutions with fixed random weights", function
+    )
+
+
+def discriminator_network(discriminator: keras.Model) -> FeatureNetwork:
+    """The discriminator's last hidden layer, its feature map averaged over positions: of this run alone."""
+    image = discriminator.inputs[0]
+    hidden = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)][-1].output
+    if len(hidden.shape) == 4:
+        hidden = keras.layers.GlobalAveragePooling2D(dtype="float32")(hidden)
+    network = keras.Model(image, hidden, name="discriminator_features")
+    return FeatureNetwork(
+        "discriminator",
+        digest_of_weights(discriminator),
+        "none",
+        "last hidden layer of the run's own discriminator: not comparable between runs",
+        _float_function(network, image.shape[1:]),
+    )
+
+
+def compute_features(
+    networks: list[FeatureNetwork], batches: Iterator[np.ndarray], count: int, description: str
+) -> dict[str, Features]:
+    """Runs images through several networks at once, so that they need not be kept.
+
+    Args:
+        networks: each with a name of its own.
+        batches: of uint8 [N, height, width, channels].
+        count: images in all.
+        description: of the progress bar.
+
+    Returns:
+        The features by the network's name.
+
+    Raises:
+        UserError: features that are not finite.
+    """
+    parts: dict[str, list[tuple[np.ndarray, np.ndarray | None]]] = {network.name: [] for network in networks}
+    with tqdm(total=count, desc=description, unit=" images", mininterval=0.5) as progress:
+        for images in batches:
+            for network in networks:
+                values, probabilities = network.function(tf.constant(images))
+                parts[network.name].append((values.numpy(), None if probabilities is None else probabilities.numpy()))
+            progress.update(len(images))
+    features = {}
+    for network in networks:
+        values = np.concatenate([part[0] for part in parts[network.name]])
+        if not np.isfinite(values).all():
+            raise UserError(
+                f"the features of {network.name} for {description} are not finite. The weights of the run or of the "
+                "feature network are broken; try an earlier --checkpoint"
+            )
+        has_probabilities = parts[network.name][0][1] is not None
+        probabilities = np.concatenate([part[1] for part in parts[network.name]]) if has_probabilities else None
+        features[network.name] = Features(values, probabilities)
+    return features
+
+
+def read_batches(read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields images of the given rows int64 [N], some at a time."""
+    for start in range(0, len(rows), IMAGES_PER_CALL):
+        yield read(rows[start : start + IMAGES_PER_CALL])
+
+
+def cached_features(
+    network: FeatureNetwork,
+    read: Callable[[np.ndarray], np.ndarray],
+    rows: np.ndarray,
+    data_digest: str,
+    folder: pathlib.Path,
+    description: str,
+) -> Features:
+    """The features of prepared images, computed once for each network and choice of rows.
+
+    Args:
+        network: frozen, not the discriminator of a run.
+        read: from rows to images.
+        rows: int64, of the images.
+        data_digest: of the data set.
+        folder: of the cache.
+        description: of the progress bar.
+    """
+    key = hashlib.sha256(f"{FORMAT_VERSION} {data_digest} {network.digest}".encode())
+    key.update(np.ascontiguousarray(rows, np.int64).tobytes())
+    path = folder / f"{network.name}-{key.hexdigest()[:16]}.npz"
+    if path.exists():
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                values, probabilities = file["values"], file.get("probabilities")
+            if len(values) == len(rows) and np.isfinite(values).all():
+                return Features(values, probabilities)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            pass
+        print(f"The cached features '{path}' are damaged: computing them again.")
+    features = compute_features([network], read_batches(read, rows), len(rows), description)[network.name]
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    arrays: dict[str, Any] = {"values": features.values}
+    if features.probabilities is not None:
+        arrays["probabilities"] = features.probabilities
+    np.savez(temporary, **arrays)
+    os.replace(temporary, path)
+    return features
+
+
+def _float_function(network: keras.Model, image_shape: tuple[int, ...]) -> Callable:
+    @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8)])
+    def function(images: tf.Tensor) -> tuple[tf.Tensor, None]:
+        return network(to_float(images), training=False), None
+
+    return function
