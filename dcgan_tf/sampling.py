@@ -94,26 +94,35 @@ def generate(
     return np.concatenate(parts)
 
 
-def training_picture(generator: keras.Model, config: Config) -> np.ndarray:
-    """The picture by which a training is watched: the same latents each time, and a row a class where there are some.
+def training_samples(generator: keras.Model, config: Config) -> np.ndarray:
+    """The samples by which a training is watched: of the same latents each time, and of each class if there are some.
 
     Args:
         generator: to sample from.
         config: complete, of the run.
 
     Returns:
-        uint8 [height, width, 1 or 3].
+        uint8 [N, height, width, channels], or points float32 [N, 2].
     """
     if config.draws_points:
         seeds = np.arange(SCATTER_POINTS)
-        labels = seeds % config.label_count if config.conditional else None
-        return draw_scatter(generate(generator, seeds, labels), config.dataset)
+        return generate(generator, seeds, seeds % config.label_count if config.conditional else None)
     if not config.conditional:
-        return make_grid(generate(generator, GRID_SEEDS))
+        return generate(generator, GRID_SEEDS)
     rows = min(config.label_count, GRID_CLASSES)
     # The same seeds in every row: what differs between two rows is the class.
-    seeds, labels = np.tile(np.arange(GRID_COLUMNS), rows), np.repeat(np.arange(rows), GRID_COLUMNS)
-    return make_grid(generate(generator, seeds, labels), columns=GRID_COLUMNS)
+    return generate(generator, np.tile(np.arange(GRID_COLUMNS), rows), np.repeat(np.arange(rows), GRID_COLUMNS))
+
+
+def draw_samples(samples: np.ndarray, config: Config) -> np.ndarray:
+    """The picture of samples, generated or real: a grid, with a row a class of a conditional run; of points, a plot.
+
+    Returns:
+        uint8 [height, width, 1 or 3].
+    """
+    if config.draws_points:
+        return draw_scatter(samples, config.dataset)
+    return make_grid(samples, columns=GRID_COLUMNS if config.conditional else None)
 
 
 def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:

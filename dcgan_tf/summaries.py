@@ -13,8 +13,7 @@ from tensorboard.plugins.hparams import api as hparams
 from dcgan_tf.config import Config
 from dcgan_tf.gan import GAN
 from dcgan_tf.runs import Run
-from dcgan_tf.sampling import make_grid, save_gif, save_png, training_picture
-from dcgan_tf.scatter import draw_scatter
+from dcgan_tf.sampling import draw_samples, save_gif, save_png
 
 GIF_FRAMES = 40
 GIF_FRAME_MILLISECONDS = 150
@@ -52,9 +51,7 @@ class Summaries:
         with self._writer.as_default():
             hparams.hparams({f.name: settings[f.name] for f in dataclasses.fields(Config) if _is_hyperparameter(f)})
             tf.summary.text("configuration", table, step=0)
-            dataset = self._run.config.dataset
-            real = draw_scatter(real_images, dataset) if self._run.config.draws_points else make_grid(real_images)
-            tf.summary.image("samples/real", real[None], step=0)
+            tf.summary.image("samples/real", draw_samples(real_images, self._run.config)[None], step=0)
         for network in (gan.generator, gan.discriminator):
             # TensorBoard shows one graph a run, so each network gets a run of its own.
             graph_writer = tf.summary.create_file_writer(str(self._run.tensorboard / network.name))
@@ -71,9 +68,9 @@ class Summaries:
         self._metrics_file.write(json.dumps({"step": step, **values}) + "\n")
         self._metrics_file.flush()
 
-    def samples(self, step: int, gan: GAN) -> None:
-        """Writes a grid of the same latents each time, and histograms of all weights."""
-        grid = training_picture(gan.ema_generator, gan.config)
+    def samples(self, step: int, gan: GAN, samples: np.ndarray) -> None:
+        """Writes the picture of samples of the same latents each time, and histograms of all weights."""
+        grid = draw_samples(samples, gan.config)
         save_png(grid, self._run.samples / f"step-{step:08d}.png")
         with self._writer.as_default(step):
             tf.summary.image("samples/fixed_z", grid[None])

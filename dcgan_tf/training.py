@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import sys
 import time
 from types import FrameType
 from typing import Any
@@ -15,12 +16,13 @@ from tqdm import tqdm
 from dcgan_tf import runs
 from dcgan_tf.checkpoints import Checkpoints
 from dcgan_tf.config import Config
-from dcgan_tf.data.batches import make_batches
+from dcgan_tf.data.batches import fixed_images, make_batches
 from dcgan_tf.data.prepare import prepare
+from dcgan_tf.diagnosis import Monitor
 from dcgan_tf.dry_run import print_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.gan import GAN
-from dcgan_tf.sampling import GRID_SEEDS, save_png, training_picture
+from dcgan_tf.sampling import GRID_SEEDS, draw_samples, save_png, training_samples
 from dcgan_tf.summaries import Summaries, save_curves, save_training_gif
 from export.saved_model import export_gan, exported_step
 
@@ -67,10 +69,12 @@ def train(config: Config, run_dir: str) -> None:
         step, timed_steps, timed_seconds = first, 0, 0.0
         print("Compiling the train step ...")
         with Summaries(run, first) as summaries, _progress_bar(first, config.steps) as progress:
+            real_images = fixed_images(data, config, len(GRID_SEEDS))
+            monitor = Monitor(config, real_images)
+            samples = training_samples(gan.ema_generator, config)
             if not first:
-                first_images, _ = next(iter(make_batches(data, config, 0, 1)))
-                summaries.start(gan, first_images[: len(GRID_SEEDS)].numpy())
-                summaries.samples(0, gan)
+                summaries.start(gan, real_images)
+                summaries.samples(0, gan, samples)
             while step < config.steps:
                 call_start = time.perf_counter()
                 try:
@@ -95,15 +99,21 @@ def train(config: Config, run_dir: str) -> None:
                     | ({"images/s": f"{timed_steps * config.batch_size / timed_seconds:.0f}"} if timed_steps else {}),
                     refresh=False,
                 )
+                if _is_due(step, config.sample_every, config):
+                    samples = training_samples(gan.ema_generator, config)
+                    summaries.samples(step, gan, samples)
+                    monitor.see_samples(samples)
                 if _is_due(step, config.log_every, config):
+                    diagnosis, sentences = monitor.observe(step, values)
+                    for sentence in sentences:
+                        progress.write(sentence, file=sys.stderr)
+                    values |= diagnosis
                     values |= _weight_norms(gan)
                     if timed_steps:
                         values["perf/steps_per_sec"] = timed_steps / timed_seconds
                         values["perf/images_per_sec"] = timed_steps * config.batch_size / timed_seconds
                         timed_steps, timed_seconds = 0, 0.0
                     summaries.scalars(step, values)
-                if _is_due(step, config.sample_every, config):
-                    summaries.samples(step, gan)
                 if _is_due(step, config.checkpoint_every, config) or interruption.requested:
                     checkpoints.save(step)
                 if interruption.requested and step < config.steps:
@@ -115,7 +125,7 @@ def train(config: Config, run_dir: str) -> None:
         print("Writing the curves, the GIF, the final grid and the export ...")
         save_curves(run)
         save_training_gif(run)
-        save_png(training_picture(gan.ema_generator, config), run.directory / "final_grid.png")
+        save_png(draw_samples(samples, config), run.directory / "final_grid.png")
         saved_model = export_gan(gan, step, run.saved_model, config.keep_versions)
         print(
             f"Done: {config.steps} steps.\n"

@@ -20,7 +20,7 @@ def test_tensorboard_holds_scalars_images_histograms_graphs_and_settings(run):
     gan = GAN(run.config)
     with Summaries(run, first_step=0) as summaries:
         summaries.start(gan, np.zeros((4, 16, 16, 1), np.uint8))
-        summaries.samples(0, gan)
+        summaries.samples(0, gan, np.zeros((4, 16, 16, 1), np.uint8))
         summaries.scalars(5, {"loss/generator": 1.5, "prob/real": 0.25})
     events = EventAccumulator(str(run.tensorboard), size_guidance={"tensors": 0}).Reload()
     tags = events.Tags()["tensors"]

@@ -65,6 +65,11 @@ def augment(images: np.ndarray, config: Config, batch_number: int) -> np.ndarray
     return np.stack([crop[:, ::-1] if mirror else crop for crop, mirror in zip(crops, mirrored, strict=True)])
 
 
+def fixed_images(data: ImageData | PointData, config: Config, count: int) -> np.ndarray:
+    """The same few images for the whole of a run, from all over the data; uint8 [count, ...], or points float32."""
+    return augment(data.read(BatchOrder(len(data.images), count, config.seed).rows(0)), config, batch_number=0)
+
+
 def make_batches(data: ImageData | PointData, config: Config, first: int, stop: int) -> tf.data.Dataset:
     """The batches ``first`` to ``stop - 1``, one a train step.
 

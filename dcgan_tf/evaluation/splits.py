@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from dcgan_tf.config import Config
+from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData, prepare
 from dcgan_tf.errors import UserError
 
@@ -38,7 +39,10 @@ def open_split(config: Config, name: str) -> ImageData:
     crop = "center" if config.crop == "random" else config.crop
     # A batch size and a length mean nothing here; the digest of the training images would not fit.
     config = dataclasses.replace(config, split=name, crop=crop, batch_size=2, epochs=0.0, data_digest="")
-    return prepare(config)[1]
+    data = prepare(config)[1]
+    if isinstance(data, PointData):
+        raise UserError(f"--dataset={config.dataset}: expected images. It holds points, which no feature network takes")
+    return data
 
 
 def open_test_split(config: Config) -> Split:

@@ -1,0 +1,233 @@
+"""What the remedies against mode collapse do: python -m tests.benchmarks.objectives points|stacked|mnist --results=FILE
+
+points: ring and grid of Gaussians, PacGAN's protocol. stacked: Stacked MNIST with the tiny networks of the unrolled
+GAN paper. mnist: every preset's objective on the default's networks for the same time. Each finished run is a line of
+the results file, so an interrupted command goes on where it was; at the end a table of all lines is printed.
+"""
+
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from dcgan_tf.config import Config, make_config
+from dcgan_tf.data.batches import make_batches
+from dcgan_tf.data.points import MIXTURES
+from dcgan_tf.data.prepare import prepare
+from dcgan_tf.evaluation.classifier import load_or_train_classifier
+from dcgan_tf.evaluation.features import classifier_network, compute_features, read_batches
+from dcgan_tf.evaluation.splits import open_test_split
+from dcgan_tf.gan import GAN
+from dcgan_tf.metrics.frechet import frechet_distance
+from dcgan_tf.metrics.modes import count_modes, stacked_modes
+from dcgan_tf.presets import PRESETS
+from dcgan_tf.sampling import draw_samples, generate, make_grid, save_png, training_samples
+
+RESULTS = flags.DEFINE_string("results", "", "File of the finished runs, a JSON object a line.")
+PICTURES = flags.DEFINE_string("pictures", "", "Folder for a picture of each run's samples.")
+SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each setting.")
+STEPS = flags.DEFINE_integer("steps", 0, "Train steps; 0: as in the documentation.")
+SECONDS = flags.DEFINE_float("seconds", 180.0, "Training time of each run of mnist, without compiling.")
+ONLY = flags.DEFINE_list("only", [], "Names of the methods to run; all where empty.")
+SET = flags.DEFINE_list("set", [], "Further settings as name=value, for trials.")
+
+POINT_SAMPLES, POINT_STEPS = 2_500, 10_000
+STACKED_SAMPLES, STACKED_STEPS = 25_600, 3_000
+MNIST_SAMPLES = 10_000
+
+POINTS_BASE = {"batch_size": 256, "latent_dim": 32, "ema_decay": 0.0, "steps_per_call": 1000}
+POINT_METHODS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "unrolled 5": {"unroll_steps": 5},
+    "wgan_gp": {
+        "loss": "wasserstein",
+        "penalty": "wgan_gp",
+        "penalty_weight": 0.1,
+        "discriminator_steps": 5,
+        "beta_2": 0.9,
+    },
+    "pac 2": {"pack": 2},
+}
+# Metz et al. 2017, appendix: G from a 4x4x64 map over 32 and 16 to 8 filters of the full size, and one more layer.
+STACKED_BASE = {
+    "dataset": "stacked_mnist",
+    "batch_size": 128,
+    "latent_dim": 256,
+    "kernel_size": 3,
+    "blocks": 3,
+    "generator_extra_layer": "image",
+    "generator_filters": "64,32,16,8",
+    "leaky_slope": 0.3,
+    "learning_rate_generator": 1e-4,
+    "learning_rate_discriminator": 2e-4,
+    "beta_2": 0.99,
+    "ema_decay": 0.0,
+    "steps_per_call": 100,
+}
+STACKED_SIZES = {"1/4": "2,4,8", "1/2": "4,8,16"}
+STACKED_METHODS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "unroll 1": {"unroll_steps": 1},
+    "unroll 5": {"unroll_steps": 5},
+    "pac 2": {"pack": 2},
+}
+# What a preset sets for its own networks; here all objectives have the default's.
+NETWORK_FLAGS = ("kernel_size", "generator_filters", "discriminator_filters", "latent_dim", "batch_size", "ema_decay")
+MNIST_PRESETS = ("default", "dcgan", "lsgan", "wgan", "wgan_gp", "sngan", "unrolled", "pacgan", "hinge", "gan")
+
+
+def train(config: Config, *, seconds: float = float("inf")) -> tuple[GAN, float]:
+    """Trains for ``config.steps``, or until the time is up; returns the seconds without those of compiling."""
+    config, data = prepare(config)
+    gan = GAN(config)
+    batches = iter(make_batches(data, config, 0, config.steps))
+    gan.train_steps(batches, tf.constant(1))
+    start = time.perf_counter()
+    while int(gan.step) < config.steps and time.perf_counter() - start < seconds:
+        count = min(config.steps_per_call, config.steps - int(gan.step))
+        metrics, _ = gan.train_steps(batches, tf.constant(count))
+        if not np.isfinite(list(map(float, metrics.values()))).all():
+            break
+    return gan, time.perf_counter() - start
+
+
+def points_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
+    for seed in range(SEEDS.value):
+        for dataset in MIXTURES:
+            for method, changes in POINT_METHODS.items():
+                typed = {
+                    **POINTS_BASE,
+                    **changes,
+                    "dataset": dataset,
+                    "seed": seed,
+                    "steps": STEPS.value or POINT_STEPS,
+                }
+                yield {"data": dataset, "method": method, "seed": seed}, lambda typed=typed: run_points(typed)
+
+
+def run_points(typed: dict[str, Any]) -> dict[str, Any]:
+    gan, seconds = train(make_config({**typed, **overrides()}))
+    points = generate(gan.ema_generator, range(POINT_SAMPLES))
+    mixture = MIXTURES[gan.config.dataset]
+    distances = np.linalg.norm(points[:, None] - mixture.centers[None], axis=2)
+    good = distances.min(axis=1) <= 3 * mixture.deviation
+    found = len(set(distances.argmin(axis=1)[good]))
+    picture(gan, draw_samples(training_samples(gan.ema_generator, gan.config), gan.config))
+    return {"modes": found, "high_quality": float(good.mean()), "steps": int(gan.step), "seconds": seconds}
+
+
+def stacked_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
+    for seed in range(SEEDS.value):
+        for size, filters in STACKED_SIZES.items():
+            for method, changes in STACKED_METHODS.items():
+                typed = {**STACKED_BASE, **changes, "discriminator_filters": filters, "seed": seed}
+                typed["steps"] = STEPS.value or STACKED_STEPS
+                yield {"data": f"D = {size} G", "method": method, "seed": seed}, lambda typed=typed: run_stacked(typed)
+
+
+def run_stacked(typed: dict[str, Any]) -> dict[str, Any]:
+    gan, seconds = train(make_config({**typed, **overrides()}))
+    digits_config, _ = prepare(make_config({"dataset": "mnist"}))
+    classifier = load_or_train_classifier(digits_config)
+    images = generate(gan.ema_generator, range(STACKED_SAMPLES))
+    digits = np.stack(
+        [classify(classifier.network, images[..., channel : channel + 1]) for channel in range(3)], axis=1
+    )
+    modes = count_modes(stacked_modes(digits), 1000)
+    picture(gan, make_grid(images[:64]))
+    result = {"modes": modes.found, "kl": modes.kl.value, "steps": int(gan.step), "seconds": seconds}
+    return result | {"classifier_accuracy": classifier.accuracy}
+
+
+def classify(network: Any, images: np.ndarray) -> np.ndarray:
+    parts = [images[start : start + 500] for start in range(0, len(images), 500)]
+    return np.concatenate([np.argmax(network(part, training=False)["logits"], axis=1) for part in parts])
+
+
+def mnist_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
+    for seed in range(SEEDS.value):
+        for preset in MNIST_PRESETS:
+            values = {name: value for name, value in PRESETS[preset].items() if name not in NETWORK_FLAGS}
+            if preset == "gan":  # Its networks are what it is.
+                values = PRESETS[preset]
+            typed = {**values, "seed": seed, "steps": 10**6}
+            yield {"data": "mnist", "method": preset, "seed": seed}, lambda typed=typed: run_mnist(typed)
+
+
+def run_mnist(typed: dict[str, Any]) -> dict[str, Any]:
+    gan, seconds = train(make_config({**typed, **overrides()}), seconds=SECONDS.value)
+    classifier = load_or_train_classifier(gan.config)
+    network = classifier_network(classifier, gan.config.sample_shape)
+    test = open_test_split(gan.config)
+    rows = np.arange(MNIST_SAMPLES)
+    real = compute_features([network], read_batches(test.data.read, rows), len(rows), "real")[network.name].values
+    images = read_batches(lambda seeds: generate(gan.ema_generator, seeds), rows)
+    fake = compute_features([network], images, len(rows), "generated")[network.name].values
+    picture(gan, draw_samples(training_samples(gan.ema_generator, gan.config), gan.config))
+    return {
+        f"frechet_distance[{network.name}]": frechet_distance(real, fake),
+        "steps": int(gan.step),
+        "seconds": seconds,
+    }
+
+
+def overrides() -> dict[str, Any]:
+    """The settings typed with --set, in the types of their fields."""
+    types = {field.name: field.type for field in dataclasses.fields(Config)}
+    pairs = (item.split("=", 1) for item in SET.value)
+    return {name: types[name](value) for name, value in pairs}
+
+
+def picture(gan: GAN, image: np.ndarray) -> None:
+    if PICTURES.value:
+        folder = pathlib.Path(PICTURES.value)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_png(image, folder / f"{current['name']}.png")
+
+
+current: dict[str, str] = {}
+EXPERIMENTS = {"points": points_settings, "stacked": stacked_settings, "mnist": mnist_settings}
+
+
+def print_table(records: list[dict[str, Any]]) -> None:
+    """Means and deviations over the seeds."""
+    names = [name for name in records[0] if name not in ("experiment", "data", "method", "seed")]
+    print("| data | method | seeds | " + " | ".join(names) + " |")
+    print("|---" * (3 + len(names)) + "|")
+    groups = dict.fromkeys((record["data"], record["method"]) for record in records)
+    for data, method in groups:
+        group = [record for record in records if (record["data"], record["method"]) == (data, method)]
+        cells = []
+        for name in names:
+            values = np.array([record[name] for record in group], float)
+            cells.append(f"{values.mean():.4g} ± {values.std(ddof=1):.2g}" if len(group) > 1 else f"{values[0]:.4g}")
+        print(f"| {data} | {method} | {len(group)} | " + " | ".join(cells) + " |")
+
+
+def main(arguments: list[str]) -> None:
+    (experiment,) = arguments[1:]
+    tf.config.experimental.enable_op_determinism()
+    file = pathlib.Path(RESULTS.value)
+    records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    done = {(record["experiment"], record["data"], record["method"], record["seed"]) for record in records}
+    for setting, run in EXPERIMENTS[experiment]():
+        key = (experiment, *setting.values())
+        if key in done or (ONLY.value and setting["method"] not in ONLY.value):
+            continue
+        current["name"] = "-".join(map(str, key)).replace(" ", "_").replace("/", "")
+        record = {"experiment": experiment, **setting, **run()}
+        print(json.dumps(record), flush=True)
+        records.append(record)
+        with open(file, "a") as lines:
+            lines.write(json.dumps(record) + "\n")
+    print_table([record for record in records if record["experiment"] == experiment])
+
+
+if __name__ == "__main__":
+    app.run(main)

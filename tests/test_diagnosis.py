@@ -1,0 +1,132 @@
+"""Runs that are broken on purpose must be named, and a healthy one must stay quiet."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dcgan_tf.config import LOSS_NAMES
+from dcgan_tf.data.batches import fixed_images, make_batches
+from dcgan_tf.data.prepare import prepare
+from dcgan_tf.diagnosis import ADVICE, CHANCE_LOSSES, WINDOW, Monitor
+from dcgan_tf.gan import GAN
+from dcgan_tf.objectives.losses import LOSSES
+from dcgan_tf.sampling import training_samples
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 1), np.uint8)
+HEALTHY = {"prob/real": 0.6, "prob/fake": 0.4, "loss/discriminator": 1.2}
+
+
+def observe(monitor, records, first=1000):
+    """The names of the failures that a series of records announces, in order."""
+    sentences = []
+    for number, record in enumerate(records):
+        sentences += monitor.observe(first + 50 * number, {**HEALTHY, **record})[1]
+    return [sentence.split(": ")[1] for sentence in sentences]
+
+
+@pytest.mark.parametrize("name", CHANCE_LOSSES)
+def test_chance_losses_by_the_losses_themselves(name):
+    """At the logit where real and fake cost the same, D cannot do better by guessing."""
+    loss = LOSSES[name]
+    undecided = tf.constant([0.5 if name == "least_squares" else 0.0])
+    value = loss.discriminator_real(undecided) + loss.discriminator_fake(undecided)
+    np.testing.assert_allclose(value, CHANCE_LOSSES[name], rtol=1e-6)
+    assert {*CHANCE_LOSSES, "wasserstein"} == set(LOSS_NAMES)
+
+
+def test_each_failure_by_its_record(small_config):
+    won = {"prob/real": 0.99, "prob/fake": 0.01, "loss/discriminator": 0.02}
+    lost = {"prob/real": 0.3, "prob/fake": 0.8, "loss/discriminator": 3.0}
+    exchanged = {"prob/real": 0.05, "prob/fake": 0.95, "loss/discriminator": 0.1}
+    for record, expected in ((won, "discriminator wins"), (lost, "generator wins"), (exchanged, "exchanged labels")):
+        assert observe(Monitor(small_config(), IMAGES), [record] * WINDOW) == [expected]
+        assert observe(Monitor(small_config(), IMAGES), [record] * (WINDOW - 1)) == []
+    swings = [{"loss/discriminator": value} for value in (0.1, 4, 0.2, 5, 0.1, 4)]
+    assert observe(Monitor(small_config(), IMAGES), swings) == ["oscillation"]
+    slow = [{"loss/discriminator": value} for value in (0.5, 1.5, 2.5, 3.5, 2.5, 1.5)]
+    assert observe(Monitor(small_config(), IMAGES), slow) == []
+
+
+def test_an_episode_is_announced_once_and_its_return_again(small_config):
+    won = [{"prob/real": 0.99, "prob/fake": 0.01, "loss/discriminator": 0.02}] * WINDOW
+    monitor = Monitor(small_config(), IMAGES)
+    healthy = [{}] * WINDOW
+    assert observe(monitor, [*won, *won, *healthy, *won]) == ["discriminator wins"] * 2
+
+
+def test_nothing_is_said_at_the_very_start(small_config):
+    won = {"prob/real": 0.99, "prob/fake": 0.01, "loss/discriminator": 0.02}
+    assert observe(Monitor(small_config(), IMAGES), [won] * WINDOW, first=-1000) == []
+
+
+def test_diversity_by_hand(small_config):
+    monitor = Monitor(small_config(), IMAGES)
+    monitor.see_samples(IMAGES)
+    scalars, _ = monitor.observe(1000, HEALTHY)
+    assert scalars["diagnosis/diversity"] == pytest.approx(1)
+    middle = IMAGES.mean(0, keepdims=True)
+    for _ in range(2):
+        monitor.see_samples(middle + 0.25 * (IMAGES - middle))
+    scalars, sentences = monitor.observe(1050, HEALTHY)
+    assert scalars["diagnosis/diversity"] == pytest.approx(0.25, rel=1e-3)
+    assert scalars["diagnosis/collapse"] == 1
+    assert "collapse" in sentences[0]
+    assert "--pack=2" in sentences[0]
+
+
+def test_advice_names_flags_that_exist():
+    from dcgan_tf.config import Config
+
+    for sentence in ADVICE.values():
+        for word in sentence.split():
+            if word.startswith("--"):
+                assert hasattr(Config(), word[2:].split("=")[0].rstrip(".,")), word
+
+
+def run(config, sabotage=lambda gan: None, steps=400, every=20):
+    """Trains on MNIST and returns the failures that were announced."""
+    config, data = prepare(config)
+    gan = GAN(config)
+    sabotage(gan)
+    monitor = Monitor(config, fixed_images(data, config, 64))
+    batches = iter(make_batches(data, config, 0, steps))
+    names = []
+    for step in range(every, steps + 1, every):
+        metrics, _ = gan.train_steps(batches, tf.constant(every))
+        monitor.see_samples(training_samples(gan.ema_generator, config))
+        _, sentences = monitor.observe(step, {name: float(value) for name, value in metrics.items()})
+        names += [sentence.split(": ")[1] for sentence in sentences]
+    return names
+
+
+@pytest.fixture
+def mnist(small_config):
+    return lambda **changes: small_config(split="train[:2048]", batch_size=32, **changes)
+
+
+def test_healthy_run_stays_quiet(mnist):
+    assert run(mnist()) == []
+
+
+def test_discriminator_that_learns_100_times_too_fast_is_named(mnist):
+    names = run(mnist(learning_rate_discriminator=5e-2))
+    assert names
+    assert set(names) <= {"discriminator wins", "oscillation"}
+
+
+def test_constant_generator_is_named(mnist):
+    def make_constant(gan):
+        for network in (gan.generator, gan.ema_generator):
+            network.get_layer("project").kernel.assign(tf.zeros_like(network.get_layer("project").kernel))
+        gan.generator_optimizer.learning_rate = 0.0
+
+    names = run(mnist(), make_constant)
+    assert names[0] == "collapse"
+
+
+def test_exchanged_labels_are_named(mnist):
+    def exchange(gan):
+        loss = gan.loss
+        gan.loss = loss._replace(discriminator_real=loss.discriminator_fake, discriminator_fake=loss.discriminator_real)
+
+    assert "exchanged labels" in run(mnist(), exchange)
