@@ -12,8 +12,9 @@ from tensorboard.plugins.hparams import api as hparams
 
 from dcgan_tf.config import Config
 from dcgan_tf.gan import GAN
+from dcgan_tf.grids import make_grid, save_gif, save_png
 from dcgan_tf.runs import Run
-from dcgan_tf.sampling import make_grid, save_gif, save_png, training_picture
+from dcgan_tf.sampling import training_picture
 from dcgan_tf.scatter import draw_scatter
 
 GIF_FRAMES = 40
