@@ -154,10 +154,11 @@ class Client:
     def _inputs(self, signature: str) -> dict[str, list[int]]:
         if not self._input_shapes:
             self._input_shapes = self._ask(self._transport.input_shapes)
-        if signature not in self._input_shapes:
+        if not {signature, "sample_png"} <= self._input_shapes.keys():  # A model of points makes no PNG.
+            names = ", ".join(name for name in sorted(self._input_shapes) if not name.startswith("__"))
             raise UserError(
-                f"--model: expected a model exported by dcgan_tf. '{self._model}' has no signature '{signature}', "
-                f"only: {', '.join(name for name in sorted(self._input_shapes) if not name.startswith('__'))}"
+                f"--model: expected a model of images with the signature '{signature}', exported by dcgan_tf. "
+                f"'{self._model}' has only: {names}"
             )
         return self._input_shapes[signature]
 

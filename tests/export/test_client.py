@@ -211,13 +211,20 @@ def test_a_server_that_never_answers_is_left():
         (lambda make: make("canary").sample([1], labels=3), "refused the request: .*label"),
         (lambda make: make().discriminate(np.zeros((1, 8, 8, 1), np.uint8)), r"expected uint8 \[N, 16, 16, 1\]"),
         (lambda make: make().discriminate(np.zeros((1, 16, 16, 1))), "Received: float64"),
-        (lambda make: make()._predict("paint", {}, None), "no signature 'paint', only: discriminate, interpolate"),
+        (lambda make: make()._predict("paint", {}, None), "the signature 'paint'.* only: discriminate, interpolate"),
     ],
 )
 def test_mistakes_are_one_clear_line(make_client, call, expected):
     with pytest.raises(UserError, match=expected) as caught:
         call(make_client)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_points_is_refused(make_client):
+    client = make_client()
+    client._input_shapes = {name: {} for name in ("serving_default", "sample", "interpolate", "discriminate")}
+    with pytest.raises(UserError, match="expected a model of images with the signature 'sample'"):
+        client.sample([0])
 
 
 def test_each_protocol_knows_a_strangers_port(server):
