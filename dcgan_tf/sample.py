@@ -39,7 +39,8 @@ def main() -> None:
         raise UserError(f"--out: expected a file that ends in .png, or --separate and a folder. Received: '{out}'")
 
     from dcgan_tf.checkpoints import load_gan
-    from dcgan_tf.sampling import generate, make_grid, save_png
+    from dcgan_tf.grids import make_grid, save_png
+    from dcgan_tf.sampling import generate
     from dcgan_tf.scatter import draw_scatter
 
     gan, step = load_gan(run)

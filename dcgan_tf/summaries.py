@@ -12,8 +12,9 @@ from tensorboard.plugins.hparams import api as hparams
 
 from dcgan_tf.config import Config
 from dcgan_tf.gan import GAN
+from dcgan_tf.grids import save_gif, save_png
 from dcgan_tf.runs import Run
-from dcgan_tf.sampling import draw_samples, save_gif, save_png
+from dcgan_tf.sampling import draw_samples
 
 GIF_FRAMES = 40
 GIF_FRAME_MILLISECONDS = 150

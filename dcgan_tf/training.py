@@ -22,7 +22,8 @@ from dcgan_tf.diagnosis import Monitor
 from dcgan_tf.dry_run import print_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.gan import GAN
-from dcgan_tf.sampling import GRID_SEEDS, draw_samples, save_png, training_samples
+from dcgan_tf.grids import save_png
+from dcgan_tf.sampling import GRID_SEEDS, draw_samples, training_samples
 from dcgan_tf.summaries import Summaries, save_curves, save_training_gif
 from export.saved_model import export_gan, exported_step
 

@@ -1,6 +1,7 @@
 """What an exported model answers: named signatures, batchable row by row, for TensorFlow Serving."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -152,8 +153,12 @@ def _with_label(signature: Signature, label_count: int) -> Signature:
 
 
 def _checked(inputs: Sequence[tf.Tensor | None], label_count: int) -> list[Any]:
-    """The inputs, the label last, after a check in the graph: as many rows in each, not too many, labels in range."""
-    first, *others = (tensor for tensor in inputs if tensor is not None)
+    """The inputs, the label last, after a check in the graph: as many rows in each, not too many, labels in range.
+
+    Nor does a server's session compare the shape of a row with the signature's: 49 images of 8x8 pixels would pass for
+    four of 28x28. Their static shape is known here, so only the number of values can still be asked for in the graph.
+    """
+    first, *others = present = [tensor for tensor in inputs if tensor is not None]
     rows = tf.shape(first)[0]
     checks = [
         tf.debugging.assert_positive(rows, message="expected at least one row"),
@@ -163,6 +168,14 @@ def _checked(inputs: Sequence[tf.Tensor | None], label_count: int) -> list[Any]:
         *(
             tf.debugging.assert_equal(tf.shape(other)[0], rows, message="expected as many rows in every input")
             for other in others
+        ),
+        *(
+            tf.debugging.assert_equal(
+                tf.size(tensor),
+                rows * math.prod(tensor.shape[1:]),
+                message=f"expected the shape [rows{''.join(f', {length}' for length in tensor.shape[1:])}]",
+            )
+            for tensor in present
         ),
     ]
     label = inputs[-1]

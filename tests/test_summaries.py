@@ -6,8 +6,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dcgan_tf.gan import GAN
+from dcgan_tf.grids import save_png
 from dcgan_tf.runs import Run
-from dcgan_tf.sampling import save_png
 from dcgan_tf.summaries import GIF_FRAMES, Summaries, read_metrics, sample_grids, save_curves, save_training_gif
 
 

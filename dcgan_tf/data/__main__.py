@@ -30,7 +30,7 @@ def main() -> None:
     facts, seconds = examine(source, Recipe.of(config))
     print(describe(source, config, facts, seconds))
 
-    from dcgan_tf.sampling import make_grid, save_png
+    from dcgan_tf.grids import make_grid, save_png
 
     rows = [fact.row for fact in facts if fact.row is not None]
     if rows:

@@ -24,10 +24,11 @@ from dcgan_tf.evaluation.classifier import load_or_train_classifier
 from dcgan_tf.evaluation.features import classifier_network, compute_features, read_batches
 from dcgan_tf.evaluation.splits import open_test_split
 from dcgan_tf.gan import GAN
+from dcgan_tf.grids import make_grid, save_png
 from dcgan_tf.metrics.frechet import frechet_distance
 from dcgan_tf.metrics.modes import count_modes, stacked_modes
 from dcgan_tf.presets import PRESETS
-from dcgan_tf.sampling import draw_samples, generate, make_grid, save_png, training_samples
+from dcgan_tf.sampling import draw_samples, generate, training_samples
 
 RESULTS = flags.DEFINE_string("results", "", "File of the finished runs, a JSON object a line.")
 PICTURES = flags.DEFINE_string("pictures", "", "Folder for a picture of each run's samples.")

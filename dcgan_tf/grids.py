@@ -1,0 +1,68 @@
+"""From images to grids, PNG files and GIFs. Without TensorFlow, so that a client which needs no more starts quickly."""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+GRID_MARGIN = 2
+# Tiles smaller than this are enlarged by a whole factor, so that a person can see them.
+SMALLEST_TILE = 48
+
+
+def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Lays images out row by row on white, nearly square unless ``columns`` is given.
+
+    Args:
+        images: uint8 [N, height, width, 1 or 3].
+
+    Returns:
+        uint8 [grid height, grid width, 1 or 3].
+    """
+    count, height, width, channels = images.shape
+    columns = columns or int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    factor = -(-SMALLEST_TILE // min(height, width))
+    tiles = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    pitch_y, pitch_x = factor * height + GRID_MARGIN, factor * width + GRID_MARGIN
+    grid = np.full((rows * pitch_y + GRID_MARGIN, columns * pitch_x + GRID_MARGIN, channels), 255, np.uint8)
+    for index, tile in enumerate(tiles):
+        top = GRID_MARGIN + index // columns * pitch_y
+        left = GRID_MARGIN + index % columns * pitch_x
+        grid[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return grid
+
+
+def save_png(image: np.ndarray, path: pathlib.Path) -> None:
+    """Writes uint8 [height, width, 1 or 3] as PNG, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    _to_picture(image).save(temporary, format="PNG")
+    os.replace(temporary, path)
+
+
+def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathlib.Path, milliseconds: int) -> None:
+    """Joins grids into a GIF that repeats, a caption below each, the last one shown longer.
+
+    Args:
+        grids: PNG files of one size.
+        captions: a line for each.
+        path: of the GIF.
+        milliseconds: each frame is shown.
+    """
+    frames = []
+    for grid, caption in zip(grids, captions, strict=True):
+        with Image.open(grid) as picture:
+            frame = Image.new(picture.mode, (picture.width, picture.height + 16), "white")
+            frame.paste(picture)
+        ImageDraw.Draw(frame).text((GRID_MARGIN, picture.height + 2), caption, fill="black")
+        frames.append(frame)
+    durations = [milliseconds] * (len(frames) - 1) + [2000]
+    temporary = path.with_name(f".{path.name}.tmp")
+    frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    os.replace(temporary, path)
+
+
+def _to_picture(image: np.ndarray) -> Image.Image:
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
