@@ -262,3 +262,100 @@ def test_pixels_survive_the_round_trip():
     assert float(to_float(levels)[-1]) == 1
     np.testing.assert_array_equal(to_uint8(to_float(levels)), levels)
     np.testing.assert_array_equal(to_uint8([-9.0, 9.0]), [0, 255])
+
+
+def test_unrolling_moves_the_generator_alone(small_config):
+    plain, unrolled = (state(trained(small_config(unroll_steps=steps), steps=1)) for steps in (0, 3))
+    for name, value in plain.items():
+        # BatchNorm's statistics miss the pass of G's loss, which a virtual discriminator makes.
+        if name.startswith(("discriminator1", "D")) and "moving" not in name:
+            np.testing.assert_array_equal(unrolled[name], value, err_msg=name)
+    assert not np.array_equal(unrolled["generator0/project/kernel"], plain["generator0/project/kernel"])
+
+
+def test_several_discriminator_steps_by_hand(small_config):
+    """Three updates with a batch each, the first two by themselves, then a step as usual."""
+    config = small_config(discriminator_steps=3, ema_decay=0.0)
+    gan = trained(config, steps=1)
+    hand = GAN(config)
+    images, _ = next(batches(config, 1))
+    for update, part in enumerate(tf.split(to_float(images), 3)):
+        fakes = hand._generate(0, None, update)
+        hand._update_discriminator(part, fakes, None, update)
+    for ours, theirs in zip(gan.discriminator.trainable_variables, hand.discriminator.trainable_variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5, err_msg=ours.path)
+    assert int(gan.discriminator_optimizer.iterations) == 3
+    assert int(gan.generator_optimizer.iterations) == 1
+
+
+def test_each_discriminator_step_has_its_own_noise(small_config):
+    gan = GAN(small_config(discriminator_steps=2))
+    first, second = (gan._latents(0, 4, update).numpy() for update in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_lazy_penalty_counts_for_the_steps_between(small_config):
+    lazy = GAN(small_config(penalty="r1", discriminator_norm="none", penalty_every=3))
+    eager = GAN(small_config(penalty="r1", discriminator_norm="none"))
+    source = batches(lazy.config, 6)
+    values = [float(lazy.train_steps(source, tf.constant(1))[0]["loss/penalty"]) for _ in range(6)]
+    assert [value > 0 for value in values] == [True, False, False, True, False, False]
+    first = float(eager.train_steps(batches(eager.config, 1), tf.constant(1))[0]["loss/penalty"])
+    assert values[0] == pytest.approx(3 * first, rel=1e-5)
+
+
+def test_clipping_bounds_every_weight(small_config):
+    gan = trained(small_config(loss="wasserstein", weight_clip=0.01))
+    for variable in gan.discriminator.trainable_variables:
+        assert np.abs(variable).max() <= 0.01 + 1e-9
+
+
+def test_packing_joins_images_in_the_channels(small_config):
+    gan = GAN(small_config(pack=4))
+    assert gan.discriminator.input.shape == (None, 16, 16, 4)
+    images = tf.random.stateless_normal((16, 16, 16, 1), [0, 0])
+    packed = gan._show(images, 0, 0)
+    np.testing.assert_array_equal(packed[1], np.stack([images[row, ..., 0] for row in (1, 5, 9, 13)], axis=-1))
+    assert float(gan._mean(tf.ones(4))) == 1
+
+
+def test_both_learning_rates_decay(small_config):
+    gan = trained(small_config(learning_rate_decay="linear", learning_rate_decay_steps=8), steps=5)
+    # Step 5 ran at 4 of 8.
+    np.testing.assert_allclose(gan.generator_optimizer.learning_rate, 0.5 * gan.config.learning_rate_generator)
+    np.testing.assert_allclose(gan.discriminator_optimizer.learning_rate, 0.5 * gan.config.learning_rate_discriminator)
+
+
+STABILIZED = [
+    {
+        "instance_noise": 0.1, "label_smoothing": 0.1, "label_noise": 0.1, "label_flip": 0.1, "dropout": 0.3,
+        "diff_augment": "translation,color,cutout", "minibatch_stddev": True, "pack": 2, "unroll_steps": 1,
+        "learning_rate_decay": "cosine", "learning_rate_decay_steps": 20,
+    },
+    {
+        "loss": "wasserstein", "penalty": "wgan_gp", "penalty_every": 2, "discriminator_steps": 2,
+        "spectral_norm": True, "discriminator_norm": "layer", "optimizer": "rmsprop", "fresh_noise": True, **CONDITIONAL,
+    },
+    {"loss": "relativistic_average", "penalty": "dragan", "discriminator_norm": "none", "joint_batch": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", STABILIZED, ids=["noise", "wasserstein", "relativistic"])
+def test_resume_is_exact_with_every_stabilizer(small_config, changes, tmp_path):
+    config = small_config(**changes)
+    straight = trained(config, steps=4)
+    source = batches(config, 4)
+    first = GAN(config)
+    first.train_steps(source, tf.constant(2))
+    first.checkpoint().write(str(tmp_path / "checkpoint"))
+    second = GAN(config)
+    second.checkpoint().read(str(tmp_path / "checkpoint")).assert_consumed()
+    second.train_steps(source, tf.constant(2))
+    assert_same(state(second), state(straight))
+
+
+@pytest.mark.parametrize("flag", ["instance_noise", "label_smoothing", "label_noise", "label_flip"])
+def test_each_kind_of_noise_reaches_the_step(small_config, flag):
+    plain = trained(small_config(), steps=1).discriminator.get_layer("logits").kernel.numpy()
+    other = trained(small_config(**{flag: 0.3}), steps=1).discriminator.get_layer("logits").kernel.numpy()
+    assert not np.array_equal(plain, other)
