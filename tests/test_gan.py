@@ -334,7 +334,8 @@ STABILIZED = [
     },
     {
         "loss": "wasserstein", "penalty": "wgan_gp", "penalty_every": 2, "discriminator_steps": 2,
-        "spectral_norm": True, "discriminator_norm": "layer", "optimizer": "rmsprop", "fresh_noise": True, **CONDITIONAL,
+        "spectral_norm": True, "discriminator_norm": "layer", "optimizer": "rmsprop", "fresh_noise": True,
+        **CONDITIONAL,
     },
     {"loss": "relativistic_average", "penalty": "dragan", "discriminator_norm": "none", "joint_batch": True},
 ]  # fmt: skip

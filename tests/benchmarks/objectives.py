@@ -36,7 +36,7 @@ SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each setting.")
 STEPS = flags.DEFINE_integer("steps", 0, "Train steps; 0: as in the documentation.")
 SECONDS = flags.DEFINE_float("seconds", 180.0, "Training time of each run of mnist, without compiling.")
 ONLY = flags.DEFINE_list("only", [], "Names of the methods to run; all where empty.")
-SET = flags.DEFINE_list("set", [], "Further settings as name=value, for trials.")
+SET = flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
 
 POINT_SAMPLES, POINT_STEPS = 2_500, 10_000
 STACKED_SAMPLES, STACKED_STEPS = 25_600, 3_000
