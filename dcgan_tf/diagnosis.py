@@ -2,6 +2,7 @@
 
 import collections
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -57,48 +58,50 @@ class Monitor:
     def __init__(self, config: Config, real_images: np.ndarray) -> None:
         self._chance_loss = CHANCE_LOSSES.get(config.loss)
         self._real_distance = mean_pairwise_distance(_flat(real_images)).value
-        self._diversities: collections.deque[float] = collections.deque(maxlen=2)
         self._records: collections.deque[dict[str, float]] = collections.deque(maxlen=WINDOW)
-        self._ongoing: set[str] = set()
 
-    def see_samples(self, samples: np.ndarray) -> None:
-        """Takes note of how varied the samples of fixed latents are, real ones being 1."""
-        distance = mean_pairwise_distance(_flat(samples)).value
-        self._diversities.append(distance / max(self._real_distance, 1e-12))
+    def recall(self, records: Sequence[dict[str, float]]) -> None:
+        """Takes up where a resumed run stopped: the records of metrics.jsonl, which hold what was noted then."""
+        self._records.extend(records)
 
-    def observe(self, step: int, values: dict[str, float]) -> tuple[dict[str, float], list[str]]:
+    def observe(self, step: int, values: dict[str, float], samples: np.ndarray) -> tuple[dict[str, float], list[str]]:
         """Takes note of one record of scalars.
 
         Args:
             step: of the record.
             values: by name, as in metrics.jsonl.
+            samples: of the same latents in every call, like the real images.
 
         Returns:
             Scalars ``diagnosis/*`` to be logged, and sentences to be printed: one for each failure that begins.
         """
-        self._records.append(values)
-        scalars = {"diagnosis/probability_gap": values["prob/real"] - values["prob/fake"]}
+        distance = mean_pairwise_distance(_flat(samples)).value
+        scalars = {
+            "diagnosis/diversity": distance / max(self._real_distance, 1e-12),
+            "diagnosis/probability_gap": values["prob/real"] - values["prob/fake"],
+        }
         if self._chance_loss is not None:
             scalars["diagnosis/discriminator_loss_share"] = values["loss/discriminator"] / self._chance_loss
-        if self._diversities:
-            scalars["diagnosis/diversity"] = self._diversities[-1]
+        before = self._records[-1] if self._records else {}
+        self._records.append(scalars)
         failures = self._failures() if step >= FIRST_STEP else set()
-        new = [name for name in ADVICE if name in failures - self._ongoing]
-        self._ongoing = failures
-        scalars |= {f"diagnosis/{name.replace(' ', '_')}": float(name in failures) for name in ADVICE}
+        flags = {name: f"diagnosis/{name.replace(' ', '_')}" for name in ADVICE}
+        new = [name for name in ADVICE if name in failures and not before.get(flags[name])]
+        scalars |= {flags[name]: float(name in failures) for name in ADVICE}
         return scalars, [f"Step {step}: {name}: {ADVICE[name]}." for name in new]
 
     def _failures(self) -> set[str]:
-        failures = set()
-        if len(self._diversities) == 2:
-            before, now = self._diversities
-            # Rising variety below the limit is a generator that is still taking shape.
-            if max(before, now) < COLLAPSED_DIVERSITY and now <= RISING * before:
-                failures.add("collapse")
-        if len(self._records) < WINDOW or self._chance_loss is None:
+        failures: set[str] = set()
+        if len(self._records) < WINDOW:
             return failures
-        shares = np.array([record["loss/discriminator"] for record in self._records]) / self._chance_loss
-        gaps = np.array([record["prob/real"] - record["prob/fake"] for record in self._records])
+        diversities = [record["diagnosis/diversity"] for record in self._records]
+        # Rising variety below the limit is a generator that is still taking shape.
+        if max(diversities) < COLLAPSED_DIVERSITY and diversities[-1] <= RISING * diversities[0]:
+            failures.add("collapse")
+        if self._chance_loss is None:
+            return failures
+        shares = np.array([record["diagnosis/discriminator_loss_share"] for record in self._records])
+        gaps = np.array([record["diagnosis/probability_gap"] for record in self._records])
         if np.all(gaps < -CLEAR_GAP):
             failures.add("exchanged labels" if np.mean(shares) < 1 else "generator wins")
         elif np.median(shares) < WON_SHARE and np.median(gaps) > WON_GAP:

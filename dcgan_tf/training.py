@@ -24,7 +24,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.gan import GAN
 from dcgan_tf.grids import save_png
 from dcgan_tf.sampling import GRID_SEEDS, draw_samples, training_samples
-from dcgan_tf.summaries import Summaries, save_curves, save_training_gif
+from dcgan_tf.summaries import Summaries, read_metrics, save_curves, save_training_gif
 from export.saved_model import export_gan, exported_step
 
 
@@ -72,6 +72,7 @@ def train(config: Config, run_dir: str) -> None:
         with Summaries(run, first) as summaries, _progress_bar(first, config.steps) as progress:
             real_images = fixed_images(data, config, len(GRID_SEEDS))
             monitor = Monitor(config, real_images)
+            monitor.recall(read_metrics(run.metrics_file))
             samples = training_samples(gan.ema_generator, config)
             if not first:
                 summaries.start(gan, real_images)
@@ -100,12 +101,15 @@ def train(config: Config, run_dir: str) -> None:
                     | ({"images/s": f"{timed_steps * config.batch_size / timed_seconds:.0f}"} if timed_steps else {}),
                     refresh=False,
                 )
-                if _is_due(step, config.sample_every, config):
+                samples_due, record_due = (
+                    _is_due(step, every, config) for every in (config.sample_every, config.log_every)
+                )
+                if samples_due or record_due:
                     samples = training_samples(gan.ema_generator, config)
+                if samples_due:
                     summaries.samples(step, gan, samples)
-                    monitor.see_samples(samples)
-                if _is_due(step, config.log_every, config):
-                    diagnosis, sentences = monitor.observe(step, values)
+                if record_due:
+                    diagnosis, sentences = monitor.observe(step, values, samples)
                     for sentence in sentences:
                         progress.write(sentence, file=sys.stderr)
                     values |= diagnosis

@@ -1,5 +1,7 @@
 """Runs that are broken on purpose must be named, and a healthy one must stay quiet."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,7 +22,7 @@ def observe(monitor, records, first=1000):
     """The names of the failures that a series of records announces, in order."""
     sentences = []
     for number, record in enumerate(records):
-        sentences += monitor.observe(first + 50 * number, {**HEALTHY, **record})[1]
+        sentences += monitor.observe(first + 50 * number, {**HEALTHY, **record}, IMAGES)[1]
     return [sentence.split(": ")[1] for sentence in sentences]
 
 
@@ -61,17 +63,35 @@ def test_nothing_is_said_at_the_very_start(small_config):
 
 def test_diversity_by_hand(small_config):
     monitor = Monitor(small_config(), IMAGES)
-    monitor.see_samples(IMAGES)
-    scalars, _ = monitor.observe(1000, HEALTHY)
+    scalars, _ = monitor.observe(1000, HEALTHY, IMAGES)
     assert scalars["diagnosis/diversity"] == pytest.approx(1)
     middle = IMAGES.mean(0, keepdims=True)
-    for _ in range(2):
-        monitor.see_samples(middle + 0.25 * (IMAGES - middle))
-    scalars, sentences = monitor.observe(1050, HEALTHY)
+    for _ in range(WINDOW):
+        scalars, sentences = monitor.observe(1050, HEALTHY, middle + 0.25 * (IMAGES - middle))
     assert scalars["diagnosis/diversity"] == pytest.approx(0.25, rel=1e-3)
     assert scalars["diagnosis/collapse"] == 1
     assert "collapse" in sentences[0]
     assert "--pack=2" in sentences[0]
+
+
+def test_variety_that_still_rises_is_no_collapse(small_config):
+    monitor = Monitor(small_config(), IMAGES)
+    middle = IMAGES.mean(0, keepdims=True)
+    for number in range(WINDOW):
+        scalars, _ = monitor.observe(1000, HEALTHY, middle + 0.04 * (1 + number) * (IMAGES - middle))
+    assert scalars["diagnosis/collapse"] == 0
+
+
+def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(small_config):
+    won = {**HEALTHY, "prob/real": 0.99, "prob/fake": 0.01, "loss/discriminator": 0.02}
+    straight, stopped = Monitor(small_config(), IMAGES), Monitor(small_config(), IMAGES)
+    records = [stopped.observe(1000 + number, won, IMAGES)[0] for number in range(WINDOW + 1)]
+    resumed = Monitor(small_config(), IMAGES)
+    resumed.recall(json.loads(json.dumps(records)))
+    for number in range(WINDOW + 1):
+        straight.observe(1000 + number, won, IMAGES)
+    assert resumed.observe(2000, won, IMAGES) == straight.observe(2000, won, IMAGES)
+    assert resumed.observe(2000, won, IMAGES)[1] == []  # The episode was announced before.
 
 
 def test_advice_names_flags_that_exist():
@@ -93,8 +113,8 @@ def run(config, sabotage=lambda gan: None, steps=400, every=20):
     names = []
     for step in range(every, steps + 1, every):
         metrics, _ = gan.train_steps(batches, tf.constant(every))
-        monitor.see_samples(training_samples(gan.ema_generator, config))
-        _, sentences = monitor.observe(step, {name: float(value) for name, value in metrics.items()})
+        values = {name: float(value) for name, value in metrics.items()}
+        _, sentences = monitor.observe(step, values, training_samples(gan.ema_generator, config))
         names += [sentence.split(": ")[1] for sentence in sentences]
     return names
 

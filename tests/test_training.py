@@ -23,7 +23,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.gan import METRICS
 from dcgan_tf.summaries import read_metrics, sample_grids
 from export import saved_model
-from export.saved_model import exported_step
+from export.saved_model import exported_step, read_signatures
 from tests.conftest import ROOT, one_line
 
 
@@ -83,7 +83,9 @@ def test_run_leaves_everything_it_promises(command, small_flags, small_config, t
     expected = {
         "step", "loss/generator", "loss/discriminator", "loss/discriminator_real", "loss/discriminator_fake",
         "prob/real", "prob/fake", "gradient_norm/generator", "gradient_norm/discriminator", "weight_norm/generator",
-        "weight_norm/discriminator",
+        "weight_norm/discriminator", "diagnosis/diversity", "diagnosis/probability_gap",
+        "diagnosis/discriminator_loss_share", "diagnosis/collapse", "diagnosis/discriminator_wins",
+        "diagnosis/generator_wins", "diagnosis/exchanged_labels", "diagnosis/oscillation",
     }  # fmt: skip
     assert scalars(tmp_path)[-1].keys() == expected
     assert [path.name for path in sample_grids(runs.load_run(tmp_path))] == [
@@ -183,6 +185,38 @@ def finished(small_config, tmp_path):
     """A finished small run."""
     training.train(small_config(), str(tmp_path / "run"))
     return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "dataset": "ring",
+            "architecture": "mlp",
+            "discriminator_filters": "8",
+            "image_size": "auto",
+            "split": "train",
+        },
+        {"dataset": "stacked_mnist", "image_size": "28", "channels": "3", "pack": 2},
+        {"conditional": True, "loss": "hinge"},
+    ],
+    ids=str,
+)
+def test_other_kinds_of_run_from_end_to_end(small_config, tmp_path, capsys, changes):
+    config = small_config(**changes)
+    if config.draws_points:
+        config = dataclasses.replace(config, channels="auto")
+    training.train(config, str(tmp_path))
+    with Image.open(tmp_path / "final_grid.png") as picture:
+        if config.conditional:  # A row of eight for each of the ten digits
+            assert picture.size == (8 * 50 + 2, 10 * 50 + 2)
+        assert picture.mode == ("L" if config.conditional else "RGB")
+    training.train(config, str(tmp_path))
+    assert "This run is complete" in capsys.readouterr().out
+    signatures = read_signatures(tmp_path / "saved_model" / "1")
+    assert ("sample_png" in signatures) != config.draws_points
+    assert ("discriminate" in signatures) == (config.pack == 1)
+    assert ("label" in signatures["sample"]["inputs"]) == config.conditional
 
 
 def test_damaged_newest_checkpoint_falls_back_and_ends_the_same(small_config, finished, capsys):

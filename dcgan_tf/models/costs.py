@@ -28,12 +28,17 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, config: Confi
     """Floating-point operations of one train step.
 
     A backward pass costs about twice its forward pass; half of that where it only passes through the
-    discriminator on its way to the generator.
+    discriminator on its way to the generator. What is differentiated twice (a penalty, a virtual update) costs about
+    twice as much again.
     """
-    generator_passes = 3 + config.fresh_noise
-    discriminator_passes = 3 + 3 + 2
+    relative = config.loss == "relativistic_average"
+    penalty_passes = 0.0 if config.penalty == "none" else 6 / config.penalty_every
+    generator_passes = 3 + config.fresh_noise + config.discriminator_steps - 1
+    discriminator_passes = (
+        config.discriminator_steps * (3 + 3 + penalty_passes) + config.unroll_steps * 3 * (3 + 3) + 2 + relative
+    )
     each = generator_passes * count_flops(generator) + discriminator_passes * count_flops(discriminator)
-    return config.batch_size * each
+    return round(config.batch_size * each)
 
 
 def estimate_memory(generator: keras.Model, discriminator: keras.Model, config: Config) -> int:

@@ -38,11 +38,19 @@ SECONDS = flags.DEFINE_float("seconds", 180.0, "Training time of each run of mni
 ONLY = flags.DEFINE_list("only", [], "Names of the methods to run; all where empty.")
 SET = flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
 
-POINT_SAMPLES, POINT_STEPS = 2_500, 10_000
-STACKED_SAMPLES, STACKED_STEPS = 25_600, 3_000
+POINT_SAMPLES, POINT_STEPS = 2_500, 5_000
+STACKED_SAMPLES, STACKED_STEPS = 25_600, 2_000
 MNIST_SAMPLES = 10_000
 
-POINTS_BASE = {"batch_size": 256, "latent_dim": 32, "ema_decay": 0.0, "steps_per_call": 1000}
+POINTS_BASE = {
+    "batch_size": 256,
+    "latent_dim": 2,
+    "learning_rate_generator": 1e-3,
+    "learning_rate_discriminator": 1e-3,
+    "learning_rate_decay": "linear",
+    "ema_decay": 0.0,
+    "steps_per_call": 1000,
+}
 POINT_METHODS: dict[str, dict[str, Any]] = {
     "plain": {},
     "unrolled 5": {"unroll_steps": 5},
