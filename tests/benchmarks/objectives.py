@@ -110,13 +110,9 @@ def points_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, A
     for seed in range(SEEDS.value):
         for dataset in MIXTURES:
             for method, changes in POINT_METHODS.items():
-                typed = {
-                    **POINTS_BASE,
-                    **changes,
-                    "dataset": dataset,
-                    "seed": seed,
-                    "steps": STEPS.value or POINT_STEPS,
-                }
+                steps = STEPS.value or POINT_STEPS
+                typed = {**POINTS_BASE, **changes, "dataset": dataset, "seed": seed, "steps": steps}
+                typed["learning_rate_decay_steps"] = steps
                 yield {"data": dataset, "method": method, "seed": seed}, lambda typed=typed: run_points(typed)
 
 
