@@ -30,27 +30,54 @@ CONVOLUTIONAL_FLAGS = (
     "minibatch_stddev",
 )
 FOLDER_FLAGS = ("max_pixels", "max_bad_share", "background")
-IMAGE_FLAGS = ("image_size", "channels", "crop", "crop_size", "flip", "diff_augment", "manual_dir", "data_dir")
+IMAGE_FLAGS = (
+    "image_size",
+    "channels",
+    "crop",
+    "crop_size",
+    "flip",
+    "diff_augment",
+    "manual_dir",
+    "data_dir",
+    "cache_dir",
+)
 
 
 def refuse_bad_combinations(config: Config) -> None:
     """Raises UserError for the first combination that makes no sense, naming both flags and the way out."""
-    _refuse_flags_without_effect(config)
+    for name, reason in flags_without_effect(config).items():
+        raise UserError(f"--{name} means nothing to {reason}. Received: {getattr(config, name)!r}; leave it out")
     _refuse_contradictions(config)
 
 
-def _refuse_flags_without_effect(config: Config) -> None:
-    if config.architecture == "mlp":
-        _refuse(config, CONVOLUTIONAL_FLAGS, "--architecture=mlp, which has no convolutions or BatchNorm")
-    if config.dataset == "folder":
-        _refuse(config, ("manual_dir",), "--dataset=folder")
-    else:
-        _refuse(config, FOLDER_FLAGS, f"--dataset={config.dataset}")
-    if config.draws_points:
-        _refuse(config, IMAGE_FLAGS, f"--dataset={config.dataset}, which is of points in place of images")
+def flags_without_effect(config: Config) -> dict[str, str]:
+    """The settings that differ from their defaults and yet change nothing, each with what makes them so."""
+    groups: list[tuple[bool, tuple[str, ...], str]] = [
+        (
+            config.architecture == "mlp",
+            CONVOLUTIONAL_FLAGS,
+            "--architecture=mlp, which has no convolutions or BatchNorm",
+        ),
+        (config.dataset == "folder", ("manual_dir",), "--dataset=folder"),
+        (config.dataset != "folder", FOLDER_FLAGS, f"--dataset={config.dataset}"),
+        (config.draws_points, IMAGE_FLAGS, f"--dataset={config.dataset}, which is of points in place of images"),
+        (config.optimizer == "rmsprop", ("beta_1",), "--optimizer=rmsprop, which has no first moment"),
+        (
+            config.instance_noise_decay == "constant",
+            ("instance_noise_steps",),
+            "--instance_noise_decay=constant, which does not fade",
+        ),
+    ]
     for parent, children in DEPENDENT_FLAGS.items():
-        if getattr(config, parent) == _default(config, parent):
-            _refuse(config, children, f"--{parent}={getattr(config, parent)}")
+        value = getattr(config, parent)
+        groups.append((value == _default(config, parent), children, f"--{parent}={value}"))
+    return {
+        name: reason
+        for applies, names, reason in groups
+        if applies
+        for name in names
+        if getattr(config, name) != _default(config, name)
+    }
 
 
 def _refuse_contradictions(config: Config) -> None:
@@ -71,10 +98,27 @@ def _refuse_contradictions(config: Config) -> None:
             f"--penalty={config.penalty} needs the gradient of each image alone, and --minibatch_stddev mixes the "
             "images of a batch: leave one out"
         )
-    if config.loss == "wasserstein" and not (penalized or config.weight_clip or config.spectral_norm):
+    # BatchNorm and layer normalisation have factors of their own, which undo the bound.
+    is_normalized = config.architecture == "dcgan" and config.discriminator_norm != "none"
+    if config.loss == "wasserstein" and not (
+        penalized or config.weight_clip or (config.spectral_norm and not is_normalized)
+    ):
         raise UserError(
             "--loss=wasserstein grows without bound unless the discriminator is bounded: add --weight_clip=0.01, "
-            "--penalty=wgan_gp or --spectral_norm"
+            "--penalty=wgan_gp, or --spectral_norm with --discriminator_norm=none"
+        )
+    if config.spectral_norm and config.weight_clip:
+        raise UserError(
+            "--spectral_norm divides each kernel by its norm, so --weight_clip bounds nothing: leave one out"
+        )
+    if config.minibatch_stddev and config.joint_batch:
+        raise UserError(
+            "--minibatch_stddev tells a varied batch from a collapsed one, and --joint_batch mixes real and fake in "
+            "one: leave one out"
+        )
+    if config.dataset == "stacked_mnist" and config.channels == "1":
+        raise UserError(
+            "--dataset=stacked_mnist has a digit in each colour, which --channels=1 would mix: leave it out"
         )
     for name in TARGET_FLAGS:
         if getattr(config, name) and config.loss not in LOSSES_WITH_TARGETS:
@@ -105,21 +149,17 @@ def _refuse_contradictions(config: Config) -> None:
                     f"--unroll_steps follows plain updates of the discriminator by Adam, and cannot be used with "
                     f"--{name}: leave one out"
                 )
-    if config.optimizer == "rmsprop":
-        _refuse(config, ("beta_1",), "--optimizer=rmsprop, which has no first moment")
-    if config.learning_rate_decay != "constant" and not config.learning_rate_decay_steps:
+    decay, decay_steps = config.learning_rate_decay, config.learning_rate_decay_steps
+    if decay != "constant" and not decay_steps:
+        length = "the run's length" if config.epochs else f"--learning_rate_decay_steps={config.steps}"
+        raise UserError(f"--learning_rate_decay={decay} needs --learning_rate_decay_steps, such as {length}")
+    if decay in ("linear", "cosine") and config.steps > decay_steps and not config.epochs:
         raise UserError(
-            f"--learning_rate_decay={config.learning_rate_decay} needs its length: add --learning_rate_decay_steps="
-            f"{config.steps}"
+            f"--learning_rate_decay={decay} is at 0 after --learning_rate_decay_steps={decay_steps}, and --steps="
+            f"{config.steps} goes on: use as many for both, or exponential"
         )
     if config.jit_compile and config.upsampling == "bicubic":
         raise UserError("--jit_compile: XLA has no bicubic resizing. Use --upsampling=bilinear, or leave XLA out")
-
-
-def _refuse(config: Config, names: tuple[str, ...], reason: str) -> None:
-    for name in names:
-        if getattr(config, name) != _default(config, name):
-            raise UserError(f"--{name} means nothing to {reason}. Received: {getattr(config, name)!r}; leave it out")
 
 
 def _default(config: Config, name: str) -> Any:

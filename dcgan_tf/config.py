@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import ImageColor
 
-from dcgan_tf.combinations import refuse_bad_combinations
+from dcgan_tf.combinations import flags_without_effect, refuse_bad_combinations
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import plan
 from dcgan_tf.presets import DATA_SET_NEEDS, PRESETS
@@ -17,7 +17,7 @@ from dcgan_tf.presets import DATA_SET_NEEDS, PRESETS
 LOSS_NAMES = ("non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic_average")
 PENALTY_NAMES = ("wgan_gp", "r1", "dragan")
 DECAY_NAMES = ("constant", "linear", "exponential", "cosine")
-AUGMENTATION_NAMES = ("translation", "color", "cutout")
+AUGMENTATION_NAMES = ("color", "translation", "cutout")
 POINT_DATA_SETS = ("ring", "grid")
 MAXIMUM_FILTERS = 16_384
 UPSAMPLING_NAMES = ("transposed", "nearest", "bilinear", "bicubic")
@@ -243,7 +243,7 @@ class Config:
     )
     diff_augment: str = _option(
         "",
-        "Differentiable augmentations of all that D sees, any of translation,color,cutout (arXiv 2006.10738): for "
+        "Differentiable augmentations of all that D sees, any of color,translation,cutout (arXiv 2006.10738): for "
         "small data sets.",
     )
     optimizer: str = _option("adam", "adam, or rmsprop as in arXiv 1701.07875.", choices=("adam", "rmsprop"))
@@ -337,26 +337,32 @@ class Config:
         refuse_bad_combinations(self)
 
 
-def make_config(typed: dict[str, Any], base: Config | None = None) -> Config:
+def make_config(typed: dict[str, Any], resumed: Config | None = None) -> Config:
     """Builds a Config from what the user typed.
 
     Args:
         typed: field name -> value, only those that were typed.
-        base: where the other fields come from, instead of the defaults: the configuration of a run that is resumed.
+        resumed: the configuration of a run that is resumed; what was not typed comes from there alone.
 
     Raises:
         UserError: an unknown preset, or a value that `Config.validate` refuses.
     """
-    base = base or Config()
-    preset = typed.get("preset", base.preset)
+    preset = typed.get("preset", Config.preset)
     if preset not in PRESETS:
         raise UserError(f"--preset: unknown preset {preset!r}. Expected one of: {', '.join(PRESETS)}")
     if "steps" in typed and typed.get("epochs"):
         raise UserError("--steps and --epochs both set the length of the run. Give one of them")
-    preset_values = PRESETS[preset] if "preset" in typed else {}
-    needs = DATA_SET_NEEDS.get(typed.get("dataset", ""), {})
     length = {"epochs": 0.0} if "steps" in typed else {}  # Of the preset, or of the run that is resumed
-    config = dataclasses.replace(base, **{**preset_values, **needs, **typed, **length})
+    if resumed is not None:
+        config = dataclasses.replace(resumed, **{**typed, **length})
+    else:
+        dataset = typed.get("dataset", PRESETS[preset].get("dataset", Config.dataset))
+        values = {**PRESETS[preset], **DATA_SET_NEEDS.get(dataset, {}), **typed, **length}
+        config = dataclasses.replace(Config(), **values)
+        # What a preset says of parts that the typed flags have replaced, such as of convolutions beside mlp.
+        defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Config)}
+        unused = flags_without_effect(config).keys() - typed.keys()
+        config = dataclasses.replace(config, **{name: defaults[name] for name in unused})
     config.validate()
     return config
 

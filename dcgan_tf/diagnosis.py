@@ -10,7 +10,7 @@ from dcgan_tf.config import Config
 from dcgan_tf.metrics.diversity import mean_pairwise_distance
 
 # The discriminator's loss where it cannot tell real from fake, by the name of the loss. Wasserstein has none: its
-# loss is a distance without a scale.
+# loss is a distance without a scale, so there only collapse and a vanished gradient are recognised.
 CHANCE_LOSSES = {
     "non_saturating": 2 * math.log(2),
     "minimax": 2 * math.log(2),
@@ -18,17 +18,20 @@ CHANCE_LOSSES = {
     "hinge": 2.0,
     "relativistic_average": 2 * math.log(2),
 }
+# Where the sign of a logit tells what D takes an image for; relative logits have no such sign.
+LOSSES_WITH_SIGN = ("non_saturating", "minimax", "least_squares", "hinge")
 WINDOW = 6  # Records that must agree before anything is said
-FIRST_STEP = 200  # Before it, everything is new to both networks.
+FIRST_STEP = 100  # Before it, everything is new to both networks.
 # Shares of the loss by chance, and gaps between the mean probabilities of real and fake. Healthy runs of the default on
 # MNIST and Fashion-MNIST had median shares of 0.33 and more, gaps up to 0.62, and swings up to 0.6 within a window;
 # very small networks passed through shares of 0.1 at first, and recovered.
-WON_SHARE, WON_GAP = 0.05, 0.95
+WON_SHARE = 0.05
 LOST_SHARE = 1.5
-CLEAR_GAP = 0.2
+CLEAR_GAP = 0.15
 SWING_SHARE, TURNS = 1.0, 3
 COLLAPSED_DIVERSITY = 0.3  # Of the real images' own
 RISING = 1.05
+VANISHED_GRADIENT = 1e-5
 
 ADVICE = {
     "collapse": "the samples differ far less from each other than real images do. Try --pack=2, --minibatch_stddev, "
@@ -37,6 +40,8 @@ ADVICE = {
     "discriminator wins": "D is certain of every image, so G gets no direction. Try a smaller "
     "--learning_rate_discriminator, --instance_noise=0.1, --label_smoothing=0.1, --dropout=0.3 or --penalty=r1. "
     "Unless it recovers soon, more steps will not help",
+    "vanishing gradient": "G's gradient is gone, so it does not learn any more. Try --loss=non_saturating, a smaller "
+    "--learning_rate_discriminator or --instance_noise=0.1",
     "generator wins": "D takes more fakes than real images for real, and its answers mean little to G. Try a larger "
     "--learning_rate_discriminator, a smaller --learning_rate_generator, --discriminator_steps=2 or more "
     "--discriminator_filters",
@@ -56,6 +61,7 @@ class Monitor:
     """
 
     def __init__(self, config: Config, real_images: np.ndarray) -> None:
+        self._config = config
         self._chance_loss = CHANCE_LOSSES.get(config.loss)
         self._real_distance = mean_pairwise_distance(_flat(real_images)).value
         self._records: collections.deque[dict[str, float]] = collections.deque(maxlen=WINDOW)
@@ -79,9 +85,12 @@ class Monitor:
         scalars = {
             "diagnosis/diversity": distance / max(self._real_distance, 1e-12),
             "diagnosis/probability_gap": values["prob/real"] - values["prob/fake"],
+            "diagnosis/generator_gradient": values["gradient_norm/generator"],
         }
         if self._chance_loss is not None:
-            scalars["diagnosis/discriminator_loss_share"] = values["loss/discriminator"] / self._chance_loss
+            least = least_loss(self._config)
+            share = (values["loss/discriminator"] - least) / (self._chance_loss - least)
+            scalars["diagnosis/discriminator_loss_share"] = share
         before = self._records[-1] if self._records else {}
         self._records.append(scalars)
         failures = self._failures() if step >= FIRST_STEP else set()
@@ -98,19 +107,38 @@ class Monitor:
         # Rising variety below the limit is a generator that is still taking shape.
         if max(diversities) < COLLAPSED_DIVERSITY and diversities[-1] <= RISING * diversities[0]:
             failures.add("collapse")
+        if np.median([record["diagnosis/generator_gradient"] for record in self._records]) < VANISHED_GRADIENT:
+            failures.add("vanishing gradient")
         if self._chance_loss is None:
             return failures
         shares = np.array([record["diagnosis/discriminator_loss_share"] for record in self._records])
         gaps = np.array([record["diagnosis/probability_gap"] for record in self._records])
-        if np.all(gaps < -CLEAR_GAP):
+        if self._config.loss in LOSSES_WITH_SIGN and np.all(gaps < -CLEAR_GAP):
             failures.add("exchanged labels" if np.mean(shares) < 1 else "generator wins")
-        elif np.median(shares) < WON_SHARE and np.median(gaps) > WON_GAP:
+        elif np.median(shares) < WON_SHARE:
             failures.add("discriminator wins")
         elif _swings(shares):
             failures.add("oscillation")
-        elif np.mean(shares) > LOST_SHARE and np.mean(gaps) < 0:
+        elif np.mean(shares) > LOST_SHARE:
             failures.add("generator wins")
         return failures
+
+
+def least_loss(config: Config) -> float:
+    """The discriminator's loss if it knew every image's kind: above 0 where its targets are smoothed or by chance.
+
+    A term is linear in its target, so the best answer depends on the mean target alone: for cross-entropy, the loss
+    there is the target's entropy; for least squares, half of its variance.
+    """
+    flip, noise = config.label_flip, config.label_noise / 2
+    least = 0.0
+    for target in (1 - config.label_smoothing - noise, noise):
+        mean = target * (1 - flip) + (1 - target) * flip
+        if config.loss == "least_squares":
+            least += mean * (1 - mean) / 2
+        elif 0 < mean < 1:
+            least -= mean * math.log(mean) + (1 - mean) * math.log(1 - mean)
+    return least
 
 
 def _swings(shares: np.ndarray) -> bool:

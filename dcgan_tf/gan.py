@@ -296,8 +296,8 @@ class GAN:
         """Makes the masks of this step a function of (seed, step): Keras's own state is in no checkpoint."""
         for number, dropout in enumerate(self._dropouts):
             key = self._noise_key(DROPOUT + number)
-            # Keras adds one for each draw within the step; the factor leaves it room.
-            dropout.seed_generator.state.assign(key * [1, 256])
+            # Keras adds one for each draw within the step; the factor leaves room for that.
+            dropout.seed_generator.state.assign(key * [1, 1024])
 
     def _decay_learning_rates(self) -> None:
         config = self.config

@@ -117,9 +117,6 @@ _POINTS: dict[str, Any] = {
     "architecture": "mlp",
     "generator_filters": "128,128",
     "discriminator_filters": "128,128",
-    "kernel_size": 5,
-    "discriminator_norm": "batch",
-    "dropout": 0.0,
     "batch_size": 512,
 }
 

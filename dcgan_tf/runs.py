@@ -85,7 +85,7 @@ def configure(run_dir: str, typed: dict[str, Any]) -> Config:
         return make_config(typed)
     saved = load_run(directory).config
     # The run has settled what was left to the data.
-    wanted = make_config({name: value for name, value in typed.items() if value != "auto"}, base=saved)
+    wanted = make_config({name: value for name, value in typed.items() if value != "auto"}, resumed=saved)
     _refuse_changes(saved, wanted, directory)
     return wanted
 

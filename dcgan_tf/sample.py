@@ -59,7 +59,8 @@ def main() -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         draws_points = run.config.draws_points
         save_png(draw_scatter(images, run.config.dataset) if draws_points else make_grid(images, columns), out)
-    print(f"Wrote {NUM.value} images of step {step}, seeds {seeds[0]} to {seeds[-1]}, to {out}")
+    kind = "points" if run.config.draws_points else "images"
+    print(f"Wrote {NUM.value} {kind} of step {step}, seeds {seeds[0]} to {seeds[-1]}, to {out}")
 
 
 def _parse_label(run: runs.Run) -> int | None:

@@ -109,6 +109,12 @@ def training_samples(generator: keras.Model, config: Config) -> np.ndarray:
     return generate(generator, np.tile(np.arange(GRID_COLUMNS), rows), np.repeat(np.arange(rows), GRID_COLUMNS))
 
 
+def monitored_samples(generator: keras.Model, config: Config) -> np.ndarray:
+    """The few samples by which the variety of the generator is measured; shape as `training_samples`."""
+    seeds = np.arange(len(GRID_SEEDS))
+    return generate(generator, seeds, seeds % config.label_count if config.conditional else None)
+
+
 def draw_samples(samples: np.ndarray, config: Config) -> np.ndarray:
     """The picture of samples, generated or real: a grid, with a row a class of a conditional run; of points, a plot.
 

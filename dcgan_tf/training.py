@@ -23,7 +23,7 @@ from dcgan_tf.dry_run import print_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.gan import GAN
 from dcgan_tf.grids import save_png
-from dcgan_tf.sampling import GRID_SEEDS, draw_samples, training_samples
+from dcgan_tf.sampling import GRID_SEEDS, draw_samples, monitored_samples, training_samples
 from dcgan_tf.summaries import Summaries, read_metrics, save_curves, save_training_gif
 from export.saved_model import export_gan, exported_step
 
@@ -101,15 +101,11 @@ def train(config: Config, run_dir: str) -> None:
                     | ({"images/s": f"{timed_steps * config.batch_size / timed_seconds:.0f}"} if timed_steps else {}),
                     refresh=False,
                 )
-                samples_due, record_due = (
-                    _is_due(step, every, config) for every in (config.sample_every, config.log_every)
-                )
-                if samples_due or record_due:
+                if _is_due(step, config.sample_every, config):
                     samples = training_samples(gan.ema_generator, config)
-                if samples_due:
                     summaries.samples(step, gan, samples)
-                if record_due:
-                    diagnosis, sentences = monitor.observe(step, values, samples)
+                if _is_due(step, config.log_every, config):
+                    diagnosis, sentences = monitor.observe(step, values, monitored_samples(gan.ema_generator, config))
                     for sentence in sentences:
                         progress.write(sentence, file=sys.stderr)
                     values |= diagnosis
@@ -191,7 +187,9 @@ def _stop_at_nan(
     """Raises UserError where a loss or gradient is not finite, naming the first one in the order of the step."""
     if all(np.isfinite(value) for value in values.values()):
         return
-    suspects = {name: value for name, value in values.items() if name.startswith("loss/discriminator_")}
+    suspects = {
+        name: value for name, value in values.items() if name.startswith(("loss/discriminator_", "loss/penalty"))
+    }
     suspects |= _gradients_by_name(gan.discriminator, gradient_norms)
     suspects |= {"loss/generator": values["loss/generator"]} | _gradients_by_name(gan.generator, gradient_norms)
     name, value = next(((n, v) for n, v in suspects.items() if not np.isfinite(v)), ("a metric", float("nan")))

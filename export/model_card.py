@@ -1,9 +1,11 @@
 """MODEL_CARD.md: what an exported model is, for the person who finds it on a server."""
 
+import dataclasses
 import os
 import pathlib
 from typing import Any
 
+from dcgan_tf.config import Config
 from export.signatures import Signature
 
 
@@ -17,11 +19,12 @@ def write_model_card(metadata: dict[str, Any], signatures: list[Signature], path
     """
     config = metadata["config"]
     shape = metadata["image_shape"]
-    makes = "points in the plane"
+    makes, kind = "points in the plane", "points"
     if len(shape) == 3:
+        kind = "images"
         makes = f"{shape[0]}x{shape[1]} images in {'gray' if shape[2] == 1 else 'RGB'}"
     lines = [
-        f"# Generator of {config['dataset']} images, version {metadata['version']}",
+        f"# Generator of {config['dataset']} {kind}, version {metadata['version']}",
         "",
         f"A generative adversarial network that makes {makes}, trained for {metadata['step']:,} steps on the split "
         f"`{config['split']}` of `{config['dataset']}` (digest `{config['data_digest']}`).",
@@ -37,9 +40,16 @@ def write_model_card(metadata: dict[str, Any], signatures: list[Signature], path
         "",
         "## Limits",
         "",
-        "- Images are samples of what the network learned from its data, with the data's gaps and biases.",
-        "- They may resemble training images. Do not use them where that would matter without checking.",
-        "- The discriminator's probability tells real from generated images of this training only.",
+        f"- The {kind} are samples of what the network learned from its data, with the data's gaps and biases.",
+        f"- They may resemble training {kind}. Do not use them where that would matter without checking.",
+        *(
+            [
+                "- The discriminator's `probability` is the sigmoid of its logit. It tells real from generated for this "
+                "training alone, and is a probability only where the loss is cross-entropy (non_saturating, minimax)."
+            ]
+            if any(signature.name == "discriminate" for signature in signatures)
+            else []
+        ),
         "",
         "## Training",
         "",
@@ -47,12 +57,20 @@ def write_model_card(metadata: dict[str, Any], signatures: list[Signature], path
         f"Made with {', '.join(f'{name} {version}' for name, version in metadata['packages'].items())}"
         + (f", commit `{metadata['git_commit']}`." if metadata["git_commit"] else "."),
         "",
-        *(f"    --{name}={value}" for name, value in config.items() if value not in ("", [])),
+        *(
+            f"    --{field.name}={config[field.name]}"
+            for field in dataclasses.fields(Config)
+            if _is_typed(field, config)
+        ),
         "",
     ]
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text("\n".join(lines))
     os.replace(temporary, path)
+
+
+def _is_typed(field: dataclasses.Field, config: dict[str, Any]) -> bool:
+    return field.metadata["flag"] and config.get(field.name, "") != ""
 
 
 def _describe(spec: Any) -> str:

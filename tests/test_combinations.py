@@ -3,7 +3,7 @@
 import pytest
 
 from dcgan_tf.combinations import CONVOLUTIONAL_FLAGS, DEPENDENT_FLAGS, FOLDER_FLAGS, IMAGE_FLAGS, TARGET_FLAGS
-from dcgan_tf.config import Config, make_config
+from dcgan_tf.config import PRESETS, Config, make_config
 from dcgan_tf.errors import UserError
 
 WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "layer"}
@@ -16,6 +16,18 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
         ({"penalty": "r1"}, ["--penalty=r1", "--discriminator_norm=batch"]),
         ({**WGAN_GP, "minibatch_stddev": True}, ["--penalty=wgan_gp", "--minibatch_stddev"]),
         ({"loss": "wasserstein"}, ["--loss=wasserstein", "--weight_clip", "--penalty", "--spectral_norm"]),
+        ({"loss": "wasserstein", "spectral_norm": True}, ["--spectral_norm", "--discriminator_norm=none"]),
+        ({"spectral_norm": True, "weight_clip": 0.1}, ["--spectral_norm", "--weight_clip"]),
+        ({"minibatch_stddev": True, "joint_batch": True}, ["--minibatch_stddev", "--joint_batch"]),
+        ({"dataset": "stacked_mnist", "channels": "1"}, ["--dataset=stacked_mnist", "--channels=1"]),
+        (
+            {"instance_noise": 0.1, "instance_noise_decay": "constant", "instance_noise_steps": 5},
+            ["--instance_noise_steps", "--instance_noise_decay=constant"],
+        ),
+        (
+            {"learning_rate_decay": "linear", "learning_rate_decay_steps": 10},
+            ["--learning_rate_decay=linear", "--learning_rate_decay_steps=10", "--steps=5000"],
+        ),
         ({"loss": "hinge", "label_smoothing": 0.1}, ["--label_smoothing", "--loss=hinge"]),
         ({**WGAN_GP, "label_flip": 0.1}, ["--label_flip", "--loss=wasserstein"]),
         ({"label_smoothing": 0.3, "label_noise": 0.3}, ["--label_smoothing", "--label_noise"]),
@@ -34,7 +46,7 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
         ({"dataset": "ring", "architecture": "dcgan"}, ["--dataset=ring", "--architecture=mlp"]),
         ({"dataset": "grid", "flip": True}, ["--flip", "--dataset=grid"]),
         ({"dataset": "ring", "diff_augment": "cutout"}, ["--diff_augment", "--dataset=ring"]),
-        ({"diff_augment": "cutout,rotation"}, ["--diff_augment", "translation,color,cutout"]),
+        ({"diff_augment": "cutout,rotation"}, ["--diff_augment", "color,translation,cutout"]),
         ({"preset": "gan", "spectral_norm": True, "blocks": 2}, ["--blocks", "--architecture=mlp"]),
         ({"jit_compile": True, "upsampling": "bicubic"}, ["--jit_compile", "--upsampling"]),
         ({"image_size": "28", "blocks": 6}, ["--image_size", "at most 4 times"]),
@@ -55,7 +67,10 @@ def test_refused_with_both_flags_named(typed, flags):
         {**WGAN_GP, "joint_batch": True},
         {"penalty": "r1", "discriminator_norm": "none", "penalty_every": 16},
         {"unroll_steps": 3, "label_smoothing": 0.1, "minibatch_stddev": True},
-        {"loss": "wasserstein", "spectral_norm": True},
+        {"loss": "wasserstein", "spectral_norm": True, "discriminator_norm": "none"},
+        {"preset": "wgan_gp", "architecture": "mlp", "generator_filters": "64", "discriminator_filters": "64"},
+        {"preset": "wgan_gp", "optimizer": "rmsprop"},
+        {"preset": "cifar10", "dataset": "ring"},
         {"dataset": "ring", "preset": "wgan_gp"},
         {"dataset": "grid", "preset": "unrolled"},
         {"dataset": "ring", "preset": "pacgan"},
@@ -72,6 +87,13 @@ def test_points_bring_their_networks_but_typed_flags_win():
     config = make_config({"dataset": "ring", "preset": "wgan_gp", "generator_filters": "64"})
     assert (config.architecture, config.generator_filters, config.penalty) == ("mlp", "64", "wgan_gp")
     assert config.sample_shape == (2,)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("dataset", ["ring", "mnist"])
+def test_every_preset_goes_with_points_and_images(preset, dataset):
+    config = make_config({"preset": preset, "dataset": dataset})
+    assert config.draws_points == (dataset == "ring")
 
 
 def test_tables_name_fields_that_exist():

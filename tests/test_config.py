@@ -31,12 +31,12 @@ def test_precedence_is_defaults_then_preset_then_typed():
 
 def test_base_keeps_its_values_unless_typed():
     base = make_config({"preset": "dcgan", "seed": 5})
-    assert make_config({"steps": 9}, base=base) == dataclasses.replace(base, steps=9)
+    assert make_config({"steps": 9}, resumed=base) == dataclasses.replace(base, steps=9)
 
 
 def test_steps_typed_on_a_base_with_epochs_win():
     base = make_config({"epochs": 3.0})
-    assert make_config({"steps": 9}, base=base).epochs == 0
+    assert make_config({"steps": 9}, resumed=base).epochs == 0
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.gan import GAN, METRICS, to_float, to_uint8
+from dcgan_tf.objectives.unrolled import unroll
 
 CONDITIONAL = {"conditional": True, "class_names": ("a", "b", "c")}
 WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "layer"}
@@ -273,6 +274,43 @@ def test_unrolling_moves_the_generator_alone(small_config):
     assert not np.array_equal(unrolled["generator0/project/kernel"], plain["generator0/project/kernel"])
 
 
+def test_generator_gradient_through_the_virtual_updates_is_the_real_one(small_config):
+    """By numerical differences of the whole unrolled loss along one direction in the generator's weights."""
+    ring = {**RING, "image_size": "auto", "channels": "auto", "leaky_slope": 0.9}
+    gan = trained(small_config(**ring, unroll_steps=3, learning_rate_discriminator=0.02), steps=3)
+    points = next(batches(gan.config, 1))[0]
+    kernel = gan.generator.get_layer("to_image").kernel
+    start = kernel.numpy()
+
+    def loss():
+        return gan._generator_loss(points, gan._generate(0, None, 0), None)
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradient = tape.gradient(value, kernel.value)
+    direction = np.random.default_rng(0).normal(size=start.shape).astype(np.float32)
+    values = []
+    for move in (-1e-2, 1e-2):
+        kernel.assign(start + move * direction)
+        values.append(float(loss()))
+    full = float(tf.reduce_sum(gradient * direction))
+    assert full == pytest.approx((values[1] - values[0]) / 2e-2, rel=0.02)
+    # Without the way through D's updates it would be another number.
+    kernel.assign(start)
+    with tf.GradientTape() as tape:
+        fakes = gan._generate(0, None, 0)
+        constant = tf.stop_gradient(fakes)
+        weights = unroll(
+            [tf.convert_to_tensor(v) for v in gan.discriminator.trainable_variables],
+            gan.discriminator_optimizer,
+            lambda weights: gan._discriminator_loss(points, constant, 0, lambda x: gan._logits(x, None, weights))[0],
+            3,
+        )
+        value = gan._mean(gan.loss.generator(gan._logits(fakes, None, weights)))
+    partial = float(tf.reduce_sum(tape.gradient(value, kernel.value) * direction))
+    assert abs(partial - full) > 0.05 * abs(full)
+
+
 def test_several_discriminator_steps_by_hand(small_config):
     """Three updates with a batch each, the first two by themselves, then a step as usual."""
     config = small_config(discriminator_steps=3, ema_decay=0.0)
@@ -338,10 +376,12 @@ STABILIZED = [
         **CONDITIONAL,
     },
     {"loss": "relativistic_average", "penalty": "dragan", "discriminator_norm": "none", "joint_batch": True},
+    {"loss": "wasserstein", "weight_clip": 0.01, "instance_noise": 0.1, "instance_noise_decay": "exponential"},
+    {"loss": "hinge", "penalty": "r1", "discriminator_norm": "none", "spectral_norm": True},
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", STABILIZED, ids=["noise", "wasserstein", "relativistic"])
+@pytest.mark.parametrize("changes", STABILIZED, ids=["noise", "wgan_gp", "relativistic", "clip", "spectral"])
 def test_resume_is_exact_with_every_stabilizer(small_config, changes, tmp_path):
     config = small_config(**changes)
     straight = trained(config, steps=4)

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from dcgan_tf import runs
-from dcgan_tf.config import Config
+from dcgan_tf.config import Config, save_config
 from dcgan_tf.errors import UserError
 
 CONFIG = Config(image_size="28", channels="1")
@@ -98,3 +98,12 @@ def test_folder_of_a_run_killed_before_its_configuration_is_used(tmp_path):
 def test_load_run_needs_a_run(tmp_path):
     with pytest.raises(UserError, match=r"expected a folder made by train\.py"):
         runs.load_run(tmp_path)
+
+
+def test_run_on_points_resumes_by_its_data_set_or_its_preset_alone(tmp_path):
+    """What the data set and the preset brought is in config.json, and is not brought again."""
+    typed = {"dataset": "ring", "batch_size": 64, "preset": "wgan_gp"}
+    saved = runs.configure(str(tmp_path), typed)
+    save_config(saved, tmp_path / runs.CONFIG_FILE)
+    for again in ({"dataset": "ring"}, {"preset": "wgan_gp"}, {"steps": 9}, typed):
+        assert dataclasses.replace(runs.configure(str(tmp_path), again), steps=saved.steps) == saved

@@ -86,6 +86,7 @@ def test_run_leaves_everything_it_promises(command, small_flags, small_config, t
         "weight_norm/discriminator", "diagnosis/diversity", "diagnosis/probability_gap",
         "diagnosis/discriminator_loss_share", "diagnosis/collapse", "diagnosis/discriminator_wins",
         "diagnosis/generator_wins", "diagnosis/exchanged_labels", "diagnosis/oscillation",
+        "diagnosis/vanishing_gradient", "diagnosis/generator_gradient",
     }  # fmt: skip
     assert scalars(tmp_path)[-1].keys() == expected
     assert [path.name for path in sample_grids(runs.load_run(tmp_path))] == [

@@ -22,6 +22,8 @@ def main() -> None:
     if out.suffix.lower() != ".png":
         raise UserError(f"--out: expected a file that ends in .png. Received: '{out}'")
     config = make_config(command_line.typed_config_values())
+    if config.draws_points:
+        raise UserError(f"--dataset={config.dataset}: it holds points, and there are no pictures to inspect")
     source = find_source(config)
     config = resolve(config, source)
     if source.count_if_known() is None:

@@ -86,8 +86,8 @@ class PointSource:
         return POINTS
 
     def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
-        """Raises UserError: there are no pictures to work on."""
-        raise UserError(f"--dataset={self.full_name}: it holds points, not pictures, so there is nothing to inspect")
+        """There are no pictures to work on: `draw` makes the points at once."""
+        raise NotImplementedError
 
     def draw(self) -> PointData:
         """The points, always the same ones."""

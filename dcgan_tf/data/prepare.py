@@ -93,7 +93,7 @@ def resolve(config: Config, source: Source) -> Config:
         size = FALLBACK_SIZE
         if source.height and source.width:
             with contextlib.suppress(ValueError):
-                plan.plan_blocks(source.height, source.width)
+                plan.plan_blocks(source.height, source.width, config.blocks)
                 size = plan.format_size(source.height, source.width)
     if channels == "auto":
         channels = str(source.channels)
@@ -102,7 +102,9 @@ def resolve(config: Config, source: Source) -> Config:
             f"--conditional: {config.dataset} has no classes to condition on. Leave it out, or sort the pictures into "
             "one folder a class and use --dataset=folder"
         )
-    return dataclasses.replace(config, image_size=size, channels=channels)
+    config = dataclasses.replace(config, image_size=size, channels=channels)
+    config.validate()  # What was auto could not be checked before.
+    return config
 
 
 def settle_length(config: Config, count: int) -> Config:
@@ -117,7 +119,9 @@ def settle_length(config: Config, count: int) -> Config:
     if not config.epochs:
         return config
     images_a_step = config.batch_size * config.discriminator_steps
-    return dataclasses.replace(config, steps=max(1, math.ceil(config.epochs * count / images_a_step)))
+    config = dataclasses.replace(config, steps=max(1, math.ceil(config.epochs * count / images_a_step)))
+    config.validate()  # Settings that depend on the length
+    return config
 
 
 def prepare(config: Config) -> tuple[Config, ImageData | PointData]:
@@ -135,7 +139,8 @@ def prepare(config: Config) -> tuple[Config, ImageData | PointData]:
     source = find_source(config)
     config = resolve(config, source)
     if isinstance(source, PointSource):
-        return settle_length(config, source.count()), source.draw()
+        points = source.draw()
+        return dataclasses.replace(settle_length(config, len(points.images)), data_digest=points.digest), points
     directory = cache_root(config) / _cache_key(config, source)
     data = _open(directory)
     if data is not None and (directory / BAD_FILES_REPORT).exists():

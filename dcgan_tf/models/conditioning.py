@@ -14,17 +14,13 @@ def label_input() -> keras.KerasTensor:
     return keras.Input((), dtype="int64", name="label")
 
 
-def append_embedding(z: keras.KerasTensor, label: keras.KerasTensor, label_count: int) -> keras.KerasTensor:
+def append_embedding(
+    z: keras.KerasTensor, label: keras.KerasTensor, label_count: int, layers: LayerFactory
+) -> keras.KerasTensor:
     """z with a learned vector for each class behind it, on the scale of z's own normal numbers."""
     # A matrix product with one-hot rows in place of a look-up: its gradient is dense, so every optimizer, norm and
     # reduction over devices treats it as any other weight's.
-    embedding = keras.layers.Dense(
-        EMBEDDING_LENGTH,
-        use_bias=False,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=1.0, seed=label_count),
-        dtype="float32",
-        name="label_embedding",
-    )
+    embedding = layers.dense(EMBEDDING_LENGTH, use_bias=False, deviation=1.0, dtype="float32", name="label_embedding")
     return keras.layers.Concatenate(name="z_and_label")([z, embedding(keras.ops.one_hot(label, label_count))])
 
 
@@ -35,7 +31,7 @@ def add_projection(
     label_count: int,
     layers: LayerFactory,
 ) -> keras.KerasTensor:
-    """Adds <embedding of the class, features> to the logits (Miyato and Koyama 2018, arXiv 1802.05637, equation 4)."""
+    """Adds <embedding of the class, features> to the logits (Miyato and Koyama 2018, arXiv 1802.05637)."""
     embedding = layers.dense(features.shape[-1], use_bias=False, dtype="float32", name="label_projection")
     features = keras.layers.Activation("linear", dtype="float32", name="features_float32")(features)
     projection = keras.layers.Dot(axes=1, dtype="float32", name="projection")(

@@ -37,7 +37,8 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, config: Confi
     discriminator_passes = (
         config.discriminator_steps * (3 + 3 + penalty_passes) + config.unroll_steps * 3 * (3 + 3) + 2 + relative
     )
-    each = generator_passes * count_flops(generator) + discriminator_passes * count_flops(discriminator)
+    # A packed discriminator sees fewer, deeper rows.
+    each = generator_passes * count_flops(generator) + discriminator_passes * count_flops(discriminator) / config.pack
     return round(config.batch_size * each)
 
 
@@ -48,8 +49,14 @@ def estimate_memory(generator: keras.Model, discriminator: keras.Model, config: 
     backward passes need, with as much again for gradients and work space. The data stay in their file.
     """
     weights = 5 * generator.count_params() + 4 * discriminator.count_params()
-    activations = 2 * config.batch_size * (count_activations(generator) + 2 * count_activations(discriminator))
-    return FRAMEWORK_BYTES + BYTES_PER_FLOAT * (weights + activations)
+    # Real and fake; and what is differentiated twice keeps its own: a penalty's pass, each virtual update's two.
+    discriminator_passes = 2 + 2 * (config.penalty != "none") + 4 * config.unroll_steps
+    activations = (
+        2
+        * config.batch_size
+        * (count_activations(generator) + discriminator_passes * count_activations(discriminator) / config.pack)
+    )
+    return round(FRAMEWORK_BYTES + BYTES_PER_FLOAT * (weights + activations))
 
 
 def _layer_flops(layer: keras.Layer) -> int:

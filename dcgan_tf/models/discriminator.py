@@ -47,7 +47,8 @@ def build_outputs(discriminator: keras.Model) -> keras.Model:
         discriminator: as `build_discriminator` makes it. Its weights are shared, not copied.
 
     Returns:
-        A functional model: image -> {"logits": [N], "probability": [N] in (0, 1) that the image is real,
+        A functional model: image -> {"logits": [N], "probability": [N], sigmoid(logits), of being
+        real where the loss is cross-entropy,
         "features": [N, F], the input of the last layer}, all float32.
     """
     logits = keras.layers.Reshape((), name="logit")(discriminator.output)

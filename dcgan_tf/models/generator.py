@@ -34,7 +34,7 @@ def build_generator(config: Config, *, seed: int, dtype: str = "float32") -> ker
     if not config.label_count:
         return keras.Model(z, build(config, layers, z), name="generator")
     label = label_input()
-    code = append_embedding(z, label, config.label_count)
+    code = append_embedding(z, label, config.label_count, layers)
     return keras.Model([z, label], build(config, layers, code), name="generator")
 
 

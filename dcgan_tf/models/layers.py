@@ -28,11 +28,22 @@ class LayerFactory:
         self._seed = keras.random.SeedGenerator(seed)
         self._spectral = spectral
 
-    def dense(self, units: int, *, use_bias: bool = True, dtype: str | None = None, name: str) -> keras.Layer:
+    def dense(
+        self,
+        units: int,
+        *,
+        use_bias: bool = True,
+        deviation: float | None = None,
+        dtype: str | None = None,
+        name: str,
+    ) -> keras.Layer:
+        """A linear layer; ``deviation`` of normal initial weights in place of the network's own rule."""
         kind = SpectralDense if self._spectral else keras.layers.Dense
-        return kind(
-            units, use_bias=use_bias, kernel_initializer=self._initializer(), dtype=dtype or self._dtype, name=name
-        )
+        if deviation is None:
+            initializer = self._initializer()
+        else:
+            initializer = keras.initializers.RandomNormal(stddev=deviation, seed=self._seed)
+        return kind(units, use_bias=use_bias, kernel_initializer=initializer, dtype=dtype or self._dtype, name=name)
 
     def downsample(self, filters: int, *, use_bias: bool, name: str) -> keras.Layer:
         """A convolution of stride 2: the network learns its own downsampling, there is no pooling."""

@@ -15,7 +15,7 @@ def translation(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     count, height, width = images.shape[0], images.shape[1], images.shape[2]
     for axis, size in ((1, height), (2, width)):
         largest = round(LARGEST_SHIFT * size)
-        shift = tf.random.stateless_uniform([count], subkey(key, axis), -largest, largest + 1, tf.int32)
+        shift = tf.random.stateless_uniform([count], subkey(key, axis), -largest, largest + 1, tf.int32, "philox")
         # A shift as a product with a matrix of ones and zeros: its gradient is the shift back.
         source = tf.range(size)[None, :] - shift[:, None]
         matrix = tf.one_hot(source, size, dtype=images.dtype)
@@ -24,7 +24,7 @@ def translation(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
 
 
 def color(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Changes brightness by up to half of the range to black, saturation by 0 to 2, contrast by 1/2 to 3/2."""
+    """Adds up to 1/2 in both directions to all pixels, multiplies saturation by 0 to 2, contrast by 1/2 to 3/2."""
     brightness, saturation, contrast = tf.unstack(
         tf.random.stateless_uniform([3, images.shape[0], 1, 1, 1], key, dtype=images.dtype, alg="philox")
     )
@@ -40,7 +40,7 @@ def cutout(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     covered = []
     for axis, size in enumerate(images.shape[1:3]):
         side = round(CUTOUT_SIDE * size)
-        center = tf.random.stateless_uniform([images.shape[0], 1], subkey(key, axis), 0, size + 1, tf.int32)
+        center = tf.random.stateless_uniform([images.shape[0], 1], subkey(key, axis), 0, size + 1, tf.int32, "philox")
         start = center - side // 2
         position = tf.range(size)[None, :]
         covered.append(tf.logical_and(position >= start, position < start + side))
@@ -49,8 +49,8 @@ def cutout(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
 
 
 AUGMENTATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
-    "translation": translation,
     "color": color,
+    "translation": translation,
     "cutout": cutout,
 }
 MOST_KEYS_EACH = 4

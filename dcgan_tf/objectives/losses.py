@@ -77,14 +77,14 @@ LOSSES: dict[str, Loss] = {
     # Arjovsky et al. 2017 (arXiv 1701.07875), equation 2: the difference of D's means estimates a distance, so D
     # must be kept Lipschitz by clipping, a penalty or spectral normalisation.
     "wasserstein": Loss(_raise, _lower, _raise),
-    # Jolicoeur-Martineau 2018 (arXiv 1807.00734), equations 9 and 10: an image counts as real by how much more real
+    # Jolicoeur-Martineau 2018 (arXiv 1807.00734): an image counts as real by how much more real
     # it looks than the average of the other kind; G's loss is D's with real and fake exchanged.
     "relativistic_average": Loss(_minus_log_real, _minus_log_fake, _minus_log_real, generator_real=_minus_log_fake),
 }
 
 
 def relative_logits(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Each logit minus the mean of the other kind's (arXiv 1807.00734, equation 8).
+    """Each logit minus the mean of the other kind's (arXiv 1807.00734).
 
     Args:
         real_logits, fake_logits: float32 [N].

@@ -9,7 +9,7 @@ from dcgan_tf.objectives.chance import subkey
 Discriminate = Callable[[tf.Tensor], tf.Tensor]
 Penalty = Callable[[Discriminate, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
-# arXiv 1705.07215, section 2.4: real images are perturbed by up to half of their own standard deviation.
+# The paper perturbs real images by noise of a small deviation; half of their own is what its authors' code uses.
 DRAGAN_SCALE = 0.5
 
 

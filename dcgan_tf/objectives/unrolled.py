@@ -17,7 +17,7 @@ def unroll(
     """The weights after virtual updates by Adam, starting from its moments as they are. No variable is changed.
 
     Called under a gradient tape, the result is differentiable: through each update, and so through the second
-    derivatives of the loss (equations 7 to 9 of the paper).
+    derivatives of the loss.
 
     Args:
         weights: where the unrolling starts.

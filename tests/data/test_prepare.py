@@ -135,3 +135,13 @@ def test_conditional_needs_classes(tmp_path):
     config = make_config({"dataset": "folder", "data_dir": str(tmp_path), "conditional": True, "batch_size": 2})
     with pytest.raises(UserError, match="--conditional: folder has no classes"):
         prepare(config)
+
+
+def test_blocks_are_checked_and_used_once_the_size_is_known(tmp_path):
+    with pytest.raises(UserError, match="--image_size: 64 pixels can be halved at most 5 times, not 6"):
+        prepare(make_config({"split": "train[:100]", "blocks": 6}))
+    for number in range(4):
+        Image.fromarray(np.full((50, 50), number, np.uint8)).save(tmp_path / f"{number}.png")
+    folder = {"dataset": "folder", "data_dir": str(tmp_path), "batch_size": 2}
+    assert prepare(make_config({**folder, "blocks": 3}))[0].image_size == "50"
+    assert prepare(make_config(folder))[0].image_size == "64"

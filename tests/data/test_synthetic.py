@@ -9,6 +9,8 @@ from dcgan_tf.data.points import MIXTURES, POINTS
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.data.sources import find_source
 from dcgan_tf.errors import UserError
+from dcgan_tf.scatter import draw_scatter
+from tests.conftest import one_line
 
 
 @pytest.mark.parametrize(("name", "modes"), [("ring", 8), ("grid", 25)])
@@ -74,3 +76,17 @@ def test_splits_of_stacked_mnist():
     for split in ("validation", "train[5:]", "train[:1]", "train[:99999999]"):
         with pytest.raises(UserError, match="--split: expected train, test, or a number of stacks"):
             find_source(make_config({"dataset": "stacked_mnist", "split": split}))
+
+
+def test_points_cannot_be_inspected(command):
+    message = one_line(command("-m", "dcgan_tf.data", "--dataset=ring"))
+    assert "--dataset=ring: it holds points" in message
+
+
+def test_scatter_shows_each_point_in_its_place():
+    picture = draw_scatter(np.array([[4.0, 4.0]], np.float32), "grid").astype(int)
+    empty = draw_scatter(np.zeros((0, 2), np.float32), "grid").astype(int)
+    rows, columns = np.nonzero(np.abs(picture - empty).sum(axis=2))
+    assert 0 < len(rows) < 60
+    assert rows.mean() < 100  # At the top right
+    assert columns.mean() > 300

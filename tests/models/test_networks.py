@@ -165,3 +165,10 @@ def test_parameters_and_flops_by_hand():
     assert costs.count_flops(discriminator) == 2 * (14 * 14 * first + 7 * 7 * second + logits)
     both = 64 * (3 * costs.count_flops(generator) + 8 * costs.count_flops(discriminator))
     assert costs.step_flops(generator, discriminator, config()) == both
+    one, g = costs.count_flops(discriminator), costs.count_flops(generator)
+    several = config(discriminator_steps=5, discriminator_norm="none", penalty="r1", penalty_every=2)
+    assert costs.step_flops(generator, discriminator, several) == 64 * (7 * g + (5 * (6 + 3) + 2) * one)
+    assert costs.step_flops(generator, discriminator, config(unroll_steps=2)) == 64 * (3 * g + (8 + 2 * 18) * one)
+    assert costs.step_flops(generator, discriminator, config(pack=2)) == 64 * (3 * g + 8 * one / 2)
+    plain, unrolled = (costs.estimate_memory(generator, discriminator, config(unroll_steps=k)) for k in (0, 5))
+    assert unrolled - plain == 4 * 2 * 64 * 4 * 5 * costs.count_activations(discriminator)

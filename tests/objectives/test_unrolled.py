@@ -76,12 +76,23 @@ def test_nothing_is_changed_and_no_step_is_the_weights_themselves():
 
 
 def test_virtual_updates_are_those_of_the_real_optimizer():
-    weight, same = keras.Variable(1.0), keras.Variable(1.0)
-    optimizer, real_optimizer = make_optimizer(weight), make_optimizer(same)
-    (after,) = unroll([tf.convert_to_tensor(weight)], optimizer, lambda weights: 0.3 * weights[0] ** 2, 5)
+    """Two weights of one shape with gradients of their own: a mix-up of Adam's moments would show."""
+    pairs = [(keras.Variable(1.0), keras.Variable(-2.0)) for _ in range(2)]
+    optimizers = []
+    for pair in pairs:
+        optimizer = keras.optimizers.Adam(RATE, BETA_1, BETA_2)
+        optimizer.build(list(pair))
+        optimizer.apply([tf.constant(0.7), tf.constant(-5.0)], list(pair))
+        optimizers.append(optimizer)
+
+    def loss(weights):
+        return 0.3 * weights[0] ** 2 + weights[0] * weights[1] - 2 * weights[1]
+
+    after = unroll([tf.convert_to_tensor(weight) for weight in pairs[0]], optimizers[0], loss, 5)
     for _ in range(5):
-        real_optimizer.apply([0.6 * tf.convert_to_tensor(same)], [same])
-    np.testing.assert_allclose(after, same, rtol=1e-5)
+        x, y = (tf.convert_to_tensor(weight) for weight in pairs[1])
+        optimizers[1].apply([0.6 * x + y, x - 2], list(pairs[1]))
+    np.testing.assert_allclose(after, [float(weight) for weight in pairs[1]], rtol=1e-5)
 
 
 def test_weight_without_gradient_stays_finite():
