@@ -34,6 +34,11 @@ def test_score_by_hand():
     assert inception_score(np.tile([[0.9, 0.1], [0.1, 0.9]], (50, 1))).value == pytest.approx(expected)
 
 
+def test_score_is_of_splits():
+    # Sorted by class, each of the ten splits holds one class only.
+    assert inception_score(np.repeat(np.eye(10), 30, axis=0)).value == pytest.approx(1)
+
+
 def test_modes_counted_by_hand():
     modes = count_modes(np.array([0, 0, 0, 2]), total=4)
     assert modes.found == 2
