@@ -83,8 +83,10 @@ def group_runs(evaluated: list[EvaluatedRun]) -> list[Group]:
         groups.setdefault(json.dumps(_settings(run.config)), []).append(run)
     settings = [_settings(members[0].config) for members in groups.values()]
     differing = [name for name in settings[0] if len({json.dumps(each[name]) for each in settings}) > 1]
+    # What follows from the data says nothing beside the data set's name.
+    chosen = [name for name in differing if Config.__dataclass_fields__[name].metadata["flag"]] or differing
     return [
-        Group(", ".join(f"{name}={each[name]}" for name in differing) or "all runs", members)
+        Group(", ".join(f"{name}={each[name]}" for name in chosen) or "all runs", members)
         for each, members in zip(settings, groups.values(), strict=True)
     ]
 
@@ -94,13 +96,16 @@ def format_groups(groups: list[Group]) -> str:
     lines = []
     for group in groups:
         lines.append(f"{group.label}: {', '.join(run.name for run in group.runs)}")
-        lines += [f"  {name:44} {cell}" for name, cell in _cells(group).items()]
+        cells = _cells(group)
+        width = max(map(len, cells))
+        lines += [f"  {name:{width}}  {cell}" for name, cell in cells.items()]
     return "\n".join(lines)
 
 
 def write_figure(groups: list[Group], path: pathlib.Path) -> pathlib.Path:
     """Draws one panel a figure: a dot a run, a line at the mean of the group."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     names = _figure_names(groups)
     rows = -(-len(names) // PANELS_A_ROW)
@@ -110,15 +115,15 @@ def write_figure(groups: list[Group], path: pathlib.Path) -> pathlib.Path:
         for number, group in enumerate(groups):
             values = group.values(name)
             if values:
-                axes.plot([number] * len(values), values, "o", color=f"C{number % 10}", label=group.label)
+                axes.plot([number] * len(values), values, "o", color=f"C{number % 10}")
                 axes.hlines(np.mean(values), number - 0.25, number + 0.25, color=f"C{number % 10}")
         axes.set_title(name, fontsize=9)
         axes.set(xlim=(-0.6, len(groups) - 0.4), xticks=[])
         axes.grid(alpha=0.3)
     for axes in panels[len(names) :]:
         axes.axis("off")
-    handles, labels = panels[0].get_legend_handles_labels()
-    drawing.legend(handles, labels, loc="outside lower center", fontsize=8)
+    handles = [Line2D([], [], marker="o", color=f"C{n % 10}", label=group.label) for n, group in enumerate(groups)]
+    drawing.legend(handles=handles, loc="outside lower center", fontsize=8)
     temporary = path.with_name(f".{path.name}.tmp")
     drawing.savefig(temporary, format="png", dpi=110)
     os.replace(temporary, path)
