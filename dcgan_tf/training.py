@@ -104,9 +104,9 @@ def train(config: Config, run_dir: str) -> None:
                     | ({"images/s": f"{timed_steps * config.batch_size / timed_seconds:.0f}"} if timed_steps else {}),
                     refresh=False,
                 )
-                samples_due, record_due = (
-                    _is_due(step, every, config) for every in (config.sample_every, config.log_every)
-                )
+                evaluation_due = evaluation is not None and _is_due(step, config.evaluate_every, config)
+                samples_due = _is_due(step, config.sample_every, config)
+                record_due = evaluation_due or _is_due(step, config.log_every, config)
                 if samples_due or record_due:
                     samples = training_samples(gan.ema_generator, config)
                 if samples_due:
@@ -116,17 +116,15 @@ def train(config: Config, run_dir: str) -> None:
                     for sentence in sentences:
                         progress.write(sentence, file=sys.stderr)
                     values |= diagnosis
-                is_evaluated = evaluation is not None and _is_due(step, config.evaluate_every, config)
-                if evaluation is not None and is_evaluated:
-                    values[quick.METRIC] = evaluation.measure()
-                if _is_due(step, config.log_every, config) or is_evaluated:
+                    if evaluation is not None and evaluation_due:
+                        values[quick.METRIC] = evaluation.measure()
                     values |= _weight_norms(gan)
                     if timed_steps:
                         values["perf/steps_per_sec"] = timed_steps / timed_seconds
                         values["perf/images_per_sec"] = timed_steps * config.batch_size / timed_seconds
                         timed_steps, timed_seconds = 0, 0.0
                     summaries.scalars(step, values)
-                if is_evaluated:
+                if evaluation_due:
                     best = quick.best_step(run.metrics_file, [step, *checkpoints.steps()])
                 if step == best or _is_due(step, config.checkpoint_every, config) or interruption.requested:
                     checkpoints.save(step, best)

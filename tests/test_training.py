@@ -23,11 +23,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.gan import METRICS
 from dcgan_tf.summaries import read_metrics, sample_grids
 from export import saved_model
-<<<<<<< HEAD
-from export.saved_model import exported_step, read_signatures
-=======
-from export.saved_model import exported_steps
->>>>>>> 0d11bac (Evaluation: figures with their protocol, report, comparison, probe, and the best checkpoint kept during training)
+from export.saved_model import exported_steps, read_signatures
 from tests.conftest import ROOT, one_line
 
 
