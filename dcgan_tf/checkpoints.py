@@ -7,6 +7,7 @@ import shutil
 import tensorflow as tf
 
 from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation.quick import best_step
 from dcgan_tf.gan import GAN
 from dcgan_tf.runs import Run
 
@@ -34,8 +35,8 @@ class Checkpoints:
         matches = (re.fullmatch(r"step-(\d+)", path.name) for path in self._directory.iterdir())
         return sorted(int(match.group(1)) for match in matches if match)
 
-    def save(self, step: int) -> None:
-        """Writes the checkpoint of ``step`` and removes the oldest ones."""
+    def save(self, step: int, best: int | None = None) -> None:
+        """Writes the checkpoint of ``step`` and removes the oldest ones, but not that of the step ``best``."""
         if step in self.steps():
             return
         temporary = self._directory / ".writing"
@@ -53,10 +54,14 @@ class Checkpoints:
                 "Make room and repeat the command to resume"
             ) from None
         for old in self.steps()[: -self._keep]:
-            shutil.rmtree(self._path(old))
+            if old != best:
+                shutil.rmtree(self._path(old))
 
-    def restore(self) -> int | None:
+    def restore(self, first_choice: int | None = None) -> int | None:
         """Restores the newest checkpoint that can be read, and says of each newer one that it cannot.
+
+        Args:
+            first_choice: a step whose checkpoint is tried before the newest.
 
         Returns:
             Its step, or None where there is no checkpoint at all.
@@ -65,11 +70,11 @@ class Checkpoints:
             UserError: there are checkpoints, and none can be read.
         """
         steps = self.steps()
-        for step in reversed(steps):
+        for step in sorted(steps, key=lambda step: (step == first_choice, step), reverse=True):
             try:
                 self._checkpoint.read(str(self._path(step) / PREFIX)).assert_consumed()
             except (tf.errors.OpError, OSError, LookupError, RuntimeError, ValueError, AssertionError) as error:
-                print(f"The checkpoint of step {step} is damaged ({_reason(error)}): trying the one before.")
+                print(f"The checkpoint of step {step} is damaged ({_reason(error)}): trying another one.")
                 continue
             return step
         if steps:
@@ -90,16 +95,32 @@ class Checkpoints:
         return self._directory / f"step-{step:08d}"
 
 
-def load_gan(run: Run) -> tuple[GAN, int]:
-    """The networks of a run at its newest readable checkpoint, and its step.
+def load_gan(run: Run, checkpoint: str = "best") -> tuple[GAN, int]:
+    """The networks of a run at one of its checkpoints, and its step.
+
+    Args:
+        run: whose checkpoints to read.
+        checkpoint: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
 
     Raises:
-        UserError: the run has no checkpoint yet.
+        UserError: the run has no such checkpoint.
     """
     gan = GAN(run.config)
-    step = Checkpoints(run.checkpoints, gan.checkpoint()).restore()
-    if step is None:
+    checkpoints = Checkpoints(run.checkpoints, gan.checkpoint())
+    steps = checkpoints.steps()
+    if not steps:
         raise UserError(f"--run_dir: the run in '{run.directory}' has no checkpoint yet. Train it further first")
+    wanted = best_step(run.metrics_file, steps) if checkpoint == "best" else None
+    if checkpoint not in ("best", "latest"):
+        if not checkpoint.isdecimal() or int(checkpoint) not in steps:
+            raise UserError(
+                f"--checkpoint: expected best, latest, or one of the steps {', '.join(map(str, steps))}. "
+                f"Received: {checkpoint!r}"
+            )
+        wanted = int(checkpoint)
+    step = checkpoints.restore(wanted)
+    if step is None or (checkpoint.isdecimal() and step != wanted):
+        raise UserError(f"--checkpoint: that of step {checkpoint} cannot be read. Name another one")
     return gan, step
 
 

@@ -1,6 +1,7 @@
 """Flags from the fields of `Config`, and the one place where an error becomes one line and an exit code."""
 
 import dataclasses
+import functools
 import io
 import signal
 import sys
@@ -36,10 +37,18 @@ def typed_config_values() -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def run(main: Callable[[], None]) -> NoReturn:
-    """Parses the flags, calls ``main`` and exits: 0, or 1 after one line on standard error."""
+def run(main: Callable[..., None], *, takes_arguments: bool = False) -> NoReturn:
+    """Parses the flags, calls ``main`` and exits: 0, or 1 after one line on standard error.
+
+    Args:
+        main: without parameters; or with a list of what was typed beside flags.
+        takes_arguments: whether anything may be typed beside flags.
+    """
     logging.set_verbosity(logging.WARNING)  # absl's libraries, TFDS among them, log as information what is ours to say.
-    app.run(lambda _: _call(main), flags_parser=_parse_flags)
+    app.run(
+        lambda rest: _call(functools.partial(main, rest[1:]) if takes_arguments else main),
+        flags_parser=functools.partial(_parse_flags, takes_arguments=takes_arguments),
+    )
 
 
 def _flag_fields() -> list[dataclasses.Field]:
@@ -72,12 +81,12 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _parse_flags(arguments: list[str]) -> list[str]:
+def _parse_flags(arguments: list[str], takes_arguments: bool) -> list[str]:
     try:
         rest = flags.FLAGS(arguments)
     except flags.Error as error:
         _exit(" ".join(str(error).split()))
-    if rest[1:]:
+    if rest[1:] and not takes_arguments:
         _exit(f"expected flags only, such as --dataset=mnist. Received: {' '.join(rest[1:])}")
     return rest
 

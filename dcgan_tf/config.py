@@ -274,8 +274,16 @@ class Config:
     # The loop
     log_every: int = _option(50, "Steps between scalars in TensorBoard and metrics.jsonl.", minimum=1, may_change=True)
     sample_every: int = _option(250, "Steps between grids of samples.", minimum=1, may_change=True)
+    evaluate_every: int = _option(
+        500,
+        "Steps between quick evaluations, by which the best checkpoint is kept. 0: none, and the newest is the best.",
+        minimum=0,
+        may_change=True,
+    )
     checkpoint_every: int = _option(1000, "Steps between checkpoints.", minimum=1, may_change=True)
-    keep_checkpoints: int = _option(3, "Newest checkpoints that are kept.", minimum=1, may_change=True)
+    keep_checkpoints: int = _option(
+        3, "Newest checkpoints that are kept, besides the best.", minimum=1, may_change=True
+    )
     keep_versions: int = _option(3, "Newest exported versions that are kept.", minimum=1, may_change=True)
     steps_per_call: int = _option(
         10, "Train steps that run between two returns to Python.", minimum=1, maximum=10_000, may_change=True

@@ -68,7 +68,7 @@ class Monitor:
 
     def recall(self, records: Sequence[dict[str, float]]) -> None:
         """Takes up where a resumed run stopped: the records of metrics.jsonl, which hold what was noted then."""
-        self._records.extend(records)
+        self._records.extend(record for record in records if "diagnosis/diversity" in record)
 
     def observe(self, step: int, values: dict[str, float], samples: np.ndarray) -> tuple[dict[str, float], list[str]]:
         """Takes note of one record of scalars.

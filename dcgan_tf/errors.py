@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The message says what was received, what is expected and what to do.
     """
+
+
+class UnknownSplitError(UserError):
+    """A data set has no split of the name asked for."""

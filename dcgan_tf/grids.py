@@ -38,7 +38,7 @@ def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
 def save_png(image: np.ndarray, path: pathlib.Path) -> None:
     """Writes uint8 [height, width, 1 or 3] as PNG, whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
-    _to_picture(image).save(temporary, format="PNG")
+    to_picture(image).save(temporary, format="PNG")
     os.replace(temporary, path)
 
 
@@ -64,5 +64,6 @@ def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathl
     os.replace(temporary, path)
 
 
-def _to_picture(image: np.ndarray) -> Image.Image:
+def to_picture(image: np.ndarray) -> Image.Image:
+    """A picture of uint8 [height, width, 1 or 3]."""
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)

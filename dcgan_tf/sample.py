@@ -12,6 +12,7 @@ from dcgan_tf.errors import UserError
 LARGEST_SEED = 2**63
 
 RUN_DIR = flags.DEFINE_string("run_dir", "", "Folder of the run to sample from.")
+CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
 NUM = flags.DEFINE_integer("num", 64, "How many images, of the seeds --seed, --seed + 1, and so on.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the first image. The same seed always gives the same image.")
 OUT = flags.DEFINE_string(
@@ -43,7 +44,7 @@ def main() -> None:
     from dcgan_tf.sampling import generate
     from dcgan_tf.scatter import draw_scatter
 
-    gan, step = load_gan(run)
+    gan, step = load_gan(run, CHECKPOINT.value)
     seeds = range(SEED.value, SEED.value + NUM.value)
     columns = math.ceil(math.sqrt(NUM.value))
     labels = None

@@ -93,22 +93,24 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def save_curves(run: Run) -> None:
-    """Draws curves.png from metrics.jsonl: losses, probabilities and gradient norms against the step."""
+    """Draws curves.png from metrics.jsonl: losses, probabilities, gradient norms and any evaluations by the step."""
     from matplotlib.figure import Figure
 
     records = read_metrics(run.metrics_file)
     if not records:
         return
-    steps = [record["step"] for record in records]
     panels = {
         "Loss": ["loss/discriminator", "loss/discriminator_real", "loss/discriminator_fake", "loss/generator"],
         "D's probability of real": ["prob/real", "prob/fake"],
         "Gradient norm": ["gradient_norm/discriminator", "gradient_norm/generator"],
     }
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    measures = sorted({name for record in records for name in record if name.startswith("metric/")})
+    panels |= {"Evaluation": measures} if measures else {}
+    figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
     for axes, (title, names) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         for name in names:
-            axes.plot(steps, [record[name] for record in records], label=name.split("/")[1], linewidth=1)
+            points = [(record["step"], record[name]) for record in records if name in record]
+            axes.plot(*zip(*points, strict=True), label=name.split("/")[1], linewidth=1)
         axes.set(title=title, xlabel="step")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)

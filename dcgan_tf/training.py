@@ -21,11 +21,12 @@ from dcgan_tf.data.prepare import prepare
 from dcgan_tf.diagnosis import Monitor
 from dcgan_tf.dry_run import print_config
 from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation import quick
 from dcgan_tf.gan import GAN
 from dcgan_tf.grids import save_png
 from dcgan_tf.sampling import GRID_SEEDS, draw_samples, monitored_samples, training_samples
 from dcgan_tf.summaries import Summaries, read_metrics, save_curves, save_training_gif
-from export.saved_model import export_gan, exported_step
+from export.saved_model import export_gan, exported_steps
 
 
 def train(config: Config, run_dir: str) -> None:
@@ -55,7 +56,8 @@ def train(config: Config, run_dir: str) -> None:
             raise UserError(
                 f"--steps: the run is at step {first} already, it cannot end sooner. Received: {config.steps}"
             )
-        if first == config.steps == exported_step(run.saved_model):
+        best = quick.best_step(run.metrics_file, checkpoints.steps())
+        if first == config.steps and (best or first) in exported_steps(run.saved_model):
             print(f"This run is complete: {first} of {config.steps} steps. To train on, give a larger --steps.")
             return
         run.save_config()
@@ -68,6 +70,7 @@ def train(config: Config, run_dir: str) -> None:
         # ---- Loop.
         batches = iter(make_batches(data, config, first, config.steps))
         step, timed_steps, timed_seconds = first, 0, 0.0
+        evaluation = quick.make_quick_evaluation(gan, data)
         print("Compiling the train step ...")
         with Summaries(run, first) as summaries, _progress_bar(first, config.steps) as progress:
             real_images = fixed_images(data, config, len(GRID_SEEDS))
@@ -101,22 +104,27 @@ def train(config: Config, run_dir: str) -> None:
                     | ({"images/s": f"{timed_steps * config.batch_size / timed_seconds:.0f}"} if timed_steps else {}),
                     refresh=False,
                 )
+                evaluation_due = evaluation is not None and _is_due(step, config.evaluate_every, config)
                 if _is_due(step, config.sample_every, config):
                     samples = training_samples(gan.ema_generator, config)
                     summaries.samples(step, gan, samples)
-                if _is_due(step, config.log_every, config):
+                if evaluation_due or _is_due(step, config.log_every, config):
                     diagnosis, sentences = monitor.observe(step, values, monitored_samples(gan.ema_generator, config))
                     for sentence in sentences:
                         progress.write(sentence, file=sys.stderr)
                     values |= diagnosis
+                    if evaluation is not None and evaluation_due:
+                        values[quick.METRIC] = evaluation.measure()
                     values |= _weight_norms(gan)
                     if timed_steps:
                         values["perf/steps_per_sec"] = timed_steps / timed_seconds
                         values["perf/images_per_sec"] = timed_steps * config.batch_size / timed_seconds
                         timed_steps, timed_seconds = 0, 0.0
                     summaries.scalars(step, values)
-                if _is_due(step, config.checkpoint_every, config) or interruption.requested:
-                    checkpoints.save(step)
+                if evaluation_due:
+                    best = quick.best_step(run.metrics_file, [step, *checkpoints.steps()])
+                if step == best or _is_due(step, config.checkpoint_every, config) or interruption.requested:
+                    checkpoints.save(step, best)
                 if interruption.requested and step < config.steps:
                     progress.close()
                     print(f"Stopped at step {step} of {config.steps}, and saved. To resume:\n  {resume_command}")
@@ -126,6 +134,10 @@ def train(config: Config, run_dir: str) -> None:
         print("Writing the curves, the GIF, the final grid and the export ...")
         save_curves(run)
         save_training_gif(run)
+        if best not in (None, step):
+            step = checkpoints.restore(best) or step
+            samples = training_samples(gan.ema_generator, config)
+            print(f"The samples and the export are of step {step}, the best by its evaluations.")
         save_png(draw_samples(samples, config), run.directory / "final_grid.png")
         saved_model = export_gan(gan, step, run.saved_model, config.keep_versions)
         print(
@@ -162,8 +174,10 @@ class Interruption:
 
 def _next_stop(step: int, config: Config) -> int:
     """Where the next call returns to Python: a function of the step alone, so a resumed run makes the same calls."""
-    intervals = (config.steps_per_call, config.log_every, config.sample_every, config.checkpoint_every)
-    return min(config.steps, *((step // every + 1) * every for every in intervals))
+    intervals = (
+        config.steps_per_call, config.log_every, config.sample_every, config.evaluate_every, config.checkpoint_every
+    )  # fmt: skip
+    return min(config.steps, *((step // every + 1) * every for every in intervals if every))
 
 
 def _is_due(step: int, every: int, config: Config) -> bool:

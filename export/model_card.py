@@ -44,8 +44,8 @@ def write_model_card(metadata: dict[str, Any], signatures: list[Signature], path
         f"- They may resemble training {kind}. Do not use them where that would matter without checking.",
         *(
             [
-                "- The discriminator's `probability` is the sigmoid of its logit. It tells real from generated for this "
-                "training alone, and is a probability only where the loss is cross-entropy (non_saturating, minimax)."
+                "- The discriminator's `probability` is the sigmoid of its logit. It tells real from generated for "
+                "this training alone, and is a probability only where the loss is cross-entropy (non_saturating, minimax)."
             ]
             if any(signature.name == "discriminate" for signature in signatures)
             else []

@@ -78,12 +78,10 @@ def export_gan(gan: GAN, step: int, directory: pathlib.Path, keep_versions: int)
     return directory / str(version)
 
 
-def exported_step(directory: pathlib.Path) -> int | None:
-    """The train step of the newest version, None where there is none."""
-    versions = _versions(directory)
-    if not versions:
-        return None
-    return json.loads((directory / str(versions[-1]) / "assets.extra" / "model.json").read_text())["step"]
+def exported_steps(directory: pathlib.Path) -> list[int]:
+    """The train step of each version, the newest last."""
+    models = [directory / str(version) / "assets.extra" / "model.json" for version in _versions(directory)]
+    return [json.loads(model.read_text())["step"] for model in models]
 
 
 def read_signatures(directory: pathlib.Path) -> dict[str, dict[str, dict[str, str]]]:
@@ -224,13 +222,14 @@ def main() -> None:
     keep_versions = flags.FLAGS.keep_versions or run.config.keep_versions
     if keep_versions < 1:
         raise UserError(f"--keep_versions: expected at least 1. Received: {keep_versions}")
-    gan, step = load_gan(run)
+    gan, step = load_gan(run, flags.FLAGS.checkpoint)
     directory = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else run.saved_model
     print(f"Exported step {step} to {export_gan(gan, step, directory, keep_versions)}")
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("run_dir", "", "Folder of the run to export.")
+    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
     flags.DEFINE_string("out", "", "Folder of the versions. Default: saved_model in the run's folder.")
     flags.DEFINE_integer("keep_versions", None, "Newest versions that stay. Default: as in the run's configuration.")
     command_line.run(main)

@@ -26,6 +26,7 @@ SMALL = {
     "steps_per_call": 4,
     "log_every": 4,
     "sample_every": 8,
+    "evaluate_every": 0,
     "checkpoint_every": 6,
 }
 

@@ -28,7 +28,7 @@ from dcgan_tf.data.pictures import (
     upright_size,
 )
 from dcgan_tf.data.shards import Result, Shard, ShardWork
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UnknownSplitError, UserError
 
 # Pictures looked at to find a size that they have in common.
 COMMON_SIZE_SAMPLE = 100
@@ -137,7 +137,7 @@ def find_folder(config: Config) -> FolderSource:
     if (root / config.split).is_dir():
         root = root / config.split
     elif config.split != "train":
-        raise UserError(f"--split: '{root}' has no folder named {config.split!r}")
+        raise UnknownSplitError(f"--split: '{root}' has no folder named {config.split!r}")
     names, others = list_names(root)
     if not names:
         seen = f"{others} files with other endings" if others else "no file at all"

@@ -20,7 +20,7 @@ from dcgan_tf.data.pictures import NamedPicture
 from dcgan_tf.data.points import find_points
 from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.data.stacked import find_stacked_mnist
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UnknownSplitError, UserError
 
 BUNDLED_MNIST = pathlib.Path(__file__).parent / "mnist"
 NETWORK_CHECK_SECONDS = 5
@@ -87,7 +87,7 @@ class TfdsSource:
         try:
             return self._builder.info.splits[self._config.split].num_examples
         except (KeyError, ValueError) as error:
-            raise UserError(
+            raise UnknownSplitError(
                 f"--split: {self._config.dataset} has no split {self._config.split!r}. "
                 f"Expected one of: {', '.join(self._builder.info.splits)}, or a part such as train[:5000] "
                 f"({_first_line(error)})"

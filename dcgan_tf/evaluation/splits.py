@@ -9,7 +9,7 @@ import numpy as np
 from dcgan_tf.config import Config
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData, prepare
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UnknownSplitError, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ def open_split(config: Config, name: str) -> ImageData:
     """A split of a run's data set, cropped to the centre where training crops by chance.
 
     Raises:
-        UserError: there is no such split, or it cannot be prepared.
+        UserError: there is no such split, it cannot be prepared, or it holds points.
     """
     crop = "center" if config.crop == "random" else config.crop
     # A batch size and a length mean nothing here; the digest of the training images would not fit.
@@ -49,9 +49,7 @@ def open_test_split(config: Config) -> Split:
     """The split ``test``; else the one that the run was trained on, marked as not held out."""
     try:
         return Split("test", open_split(config, "test"))
-    except UserError as error:
-        if not str(error).startswith("--split"):
-            raise
+    except UnknownSplitError:
         return Split(config.split, open_split(config, config.split), is_held_out=False)
 
 

@@ -6,7 +6,7 @@ from sklearn.metrics import pairwise_distances_chunked
 from dcgan_tf.metrics.arrays import Estimate, check_features
 from dcgan_tf.metrics.neighbors import BLOCK_MIB
 
-MINIMUM_SAMPLES = 50
+MINIMUM_SAMPLES = 2  # A training may be watched by a handful of images.
 
 
 def mean_pairwise_distance(features: np.ndarray) -> Estimate:
@@ -19,7 +19,7 @@ def mean_pairwise_distance(features: np.ndarray) -> Estimate:
         The mean, to be compared with that of real images, and its standard error as a U-statistic (Hoeffding 1948).
 
     Raises:
-        UserError: fewer than 50 samples, or features not finite.
+        UserError: fewer than 2 samples, or features not finite.
     """
     check_features("mean_pairwise_distance", features, minimum=MINIMUM_SAMPLES)
     chunks = pairwise_distances_chunked(features, working_memory=BLOCK_MIB)

@@ -34,6 +34,11 @@ def test_score_by_hand():
     assert inception_score(np.tile([[0.9, 0.1], [0.1, 0.9]], (50, 1))).value == pytest.approx(expected)
 
 
+def test_score_is_of_splits():
+    # Sorted by class, each of the ten splits holds one class only.
+    assert inception_score(np.repeat(np.eye(10), 30, axis=0)).value == pytest.approx(1)
+
+
 def test_modes_counted_by_hand():
     modes = count_modes(np.array([0, 0, 0, 2]), total=4)
     assert modes.found == 2
@@ -138,11 +143,14 @@ def test_mean_pairwise_distance_of_gaussians_has_a_closed_form():
     assert abs(estimate.value - np.sqrt(2) * np.sqrt(8 / np.pi)) < 4 * estimate.standard_error
 
 
-@pytest.mark.parametrize(
-    ("metric", "minimum"),
-    [(precision_recall, 50), (density_coverage, 50), (lambda _, x: mean_pairwise_distance(x), 50),
-     (lambda _, x: inception_score(x), 100)],
-)  # fmt: skip
+@pytest.mark.parametrize(("metric", "minimum"), [(precision_recall, 50), (density_coverage, 50)])
 def test_too_few_samples_says_the_minimum(metric, minimum):
     with pytest.raises(UserError, match=f"at least {minimum} samples. Received: 49"):
         metric(gaussians(0, 200), gaussians(1, 49))
+
+
+@pytest.mark.parametrize(("metric", "minimum"), [(inception_score, 100), (mean_pairwise_distance, 2)])
+def test_too_few_samples_of_one_set(metric, minimum):
+    metric(np.full((minimum, 4), 0.25))
+    with pytest.raises(UserError, match=f"at least {minimum} samples. Received: {minimum - 1}"):
+        metric(np.full((minimum - 1, 4), 0.25))

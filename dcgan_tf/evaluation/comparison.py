@@ -1,0 +1,201 @@
+"""Several evaluated runs beside each other, those that differ only in their seed as one group."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from dcgan_tf import runs
+from dcgan_tf.config import Config
+from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation import page
+from dcgan_tf.evaluation.figures import format_value
+from dcgan_tf.evaluation.report import JSON_FILE
+from dcgan_tf.summaries import read_metrics
+
+PANELS_A_ROW = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluatedRun:
+    """A run with its evaluation.json.
+
+    Attributes:
+        name: of its folder.
+        config: its settings.
+        evaluation: what the file holds.
+        seconds: spent in train steps, from the speeds logged; None where none was.
+    """
+
+    name: str
+    config: Config
+    evaluation: dict[str, Any]
+    seconds: float | None
+
+    def figure(self, name: str) -> dict[str, Any] | None:
+        """The figure of that name, None where it was left out."""
+        return next((figure for figure in self.evaluation["figures"] if figure["name"] == name), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Runs with the same settings but for the seed; ``label`` says by what they differ from the other groups."""
+
+    label: str
+    runs: list[EvaluatedRun]
+
+    def values(self, name: str) -> list[float]:
+        """The figure of that name for each run that has it."""
+        figures = (run.figure(name) for run in self.runs)
+        return [figure["value"] for figure in figures if figure is not None]
+
+
+def read_run(run_dir: str) -> EvaluatedRun:
+    """Reads a run's settings, evaluation and speed.
+
+    Raises:
+        UserError: no run, or one that was not evaluated.
+    """
+    run = runs.load_run(run_dir)
+    path = run.directory / JSON_FILE
+    if not path.is_file():
+        raise UserError(f"'{run_dir}' has no {JSON_FILE}. Make it: python -m dcgan_tf.evaluate --run_dir={run_dir}")
+    try:
+        evaluation = json.loads(path.read_text())
+        evaluation["figures"], evaluation["checkpoint_step"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"'{path}' is damaged ({error}). Make it again with dcgan_tf.evaluate") from None
+    return EvaluatedRun(run.directory.resolve().name, run.config, evaluation, _train_seconds(run.metrics_file))
+
+
+def group_runs(evaluated: list[EvaluatedRun]) -> list[Group]:
+    """Puts runs together that differ only in their seed, in the order given.
+
+    Raises:
+        UserError: a figure was measured in different ways, so that its values cannot stand in one table.
+    """
+    _refuse_mixed_protocols(evaluated)
+    groups: dict[str, list[EvaluatedRun]] = {}
+    for run in evaluated:
+        groups.setdefault(json.dumps(_settings(run.config)), []).append(run)
+    settings = [_settings(members[0].config) for members in groups.values()]
+    differing = [name for name in settings[0] if len({json.dumps(each[name]) for each in settings}) > 1]
+    # What follows from the data says nothing beside the data set's name.
+    chosen = [name for name in differing if Config.__dataclass_fields__[name].metadata["flag"]] or differing
+    return [
+        Group(", ".join(f"{name}={each[name]}" for name in chosen) or "all runs", members)
+        for each, members in zip(settings, groups.values(), strict=True)
+    ]
+
+
+def format_groups(groups: list[Group]) -> str:
+    """For a terminal: a block a group, a line a figure."""
+    lines = []
+    for group in groups:
+        lines.append(f"{group.label}: {', '.join(run.name for run in group.runs)}")
+        cells = _cells(group)
+        width = max(map(len, cells))
+        lines += [f"  {name:{width}}  {cell}" for name, cell in cells.items()]
+    return "\n".join(lines)
+
+
+def write_figure(groups: list[Group], path: pathlib.Path) -> pathlib.Path:
+    """Draws one panel a figure: a dot a run, a line at the mean of the group."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    names = _figure_names(groups)
+    rows = -(-len(names) // PANELS_A_ROW)
+    drawing = Figure(figsize=(4.2 * PANELS_A_ROW, 2.8 * rows + 0.3 * len(groups)), layout="constrained")
+    panels = drawing.subplots(rows, PANELS_A_ROW, squeeze=False).ravel()
+    for axes, name in zip(panels, names, strict=False):
+        for number, group in enumerate(groups):
+            values = group.values(name)
+            if values:
+                axes.plot([number] * len(values), values, "o", color=f"C{number % 10}")
+                axes.hlines(np.mean(values), number - 0.25, number + 0.25, color=f"C{number % 10}")
+        axes.set_title(name, fontsize=9)
+        axes.set(xlim=(-0.6, len(groups) - 0.4), xticks=[])
+        axes.grid(alpha=0.3)
+    for axes in panels[len(names) :]:
+        axes.axis("off")
+    handles = [Line2D([], [], marker="o", color=f"C{n % 10}", label=group.label) for n, group in enumerate(groups)]
+    drawing.legend(handles=handles, loc="outside lower center", fontsize=8)
+    temporary = path.with_name(f".{path.name}.tmp")
+    drawing.savefig(temporary, format="png", dpi=110)
+    os.replace(temporary, path)
+    return path
+
+
+def write_page(groups: list[Group], figure: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
+    """Writes the table and the picture as one self-contained page."""
+    cells = [_cells(group) for group in groups]
+    names = list(dict.fromkeys(name for column in cells for name in column))
+    rows = [(name, *(column.get(name) for column in cells)) for name in names]
+    note = "Where a group has several seeds: mean ± standard deviation over them (number of runs)."
+    members = [(group.label, ", ".join(run.name for run in group.runs)) for group in groups]
+    sections = [
+        page.table("Figures", ("", *(group.label for group in groups)), rows, note),
+        f"<h2>Each run a dot, each mean a line</h2>{page.picture(figure.read_bytes(), 'Figures by group')}",
+        page.table("Runs", ("Group", "Runs"), members),
+    ]
+    return page.write_whole(path, page.page("Comparison of runs", sections))
+
+
+def _cells(group: Group) -> dict[str, str]:
+    cells = {name: _spread(group.values(name)) for name in _figure_names([group])}
+    cells["checkpoint"] = _spread([run.evaluation["checkpoint_step"] for run in group.runs])
+    cells["images seen"] = _spread([run.evaluation["images_seen"] for run in group.runs])
+    seconds = [run.seconds for run in group.runs if run.seconds is not None]
+    if seconds:
+        cells["seconds in train steps"] = _spread(seconds)
+    return cells
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return format_value(values[0])
+    deviation = float(np.std(values, ddof=1))
+    mean = format_value(float(np.mean(values)), deviation) if deviation else f"{format_value(values[0])} ± 0"
+    return f"{mean} ({len(values)})"
+
+
+def _figure_names(groups: list[Group]) -> list[str]:
+    return list(
+        dict.fromkeys(figure["name"] for group in groups for run in group.runs for figure in run.evaluation["figures"])
+    )
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """What makes two runs differ: all that can change the training, and its length, but not the seed."""
+    changing = [field.name for field in dataclasses.fields(config) if not field.metadata["may_change"]]
+    values = dataclasses.asdict(config)
+    return {name: values[name] for name in [*changing, "steps"] if name not in ("seed", "preset")}
+
+
+def _refuse_mixed_protocols(evaluated: list[EvaluatedRun]) -> None:
+    protocols: dict[str, tuple[str, str]] = {}
+    for run in evaluated:
+        for figure in run.evaluation["figures"]:
+            network = "" if "[discriminator]" in figure["name"] else figure["network"]
+            protocol = (
+                f"{figure['n_fake']:,} generated and {figure['n_real']:,} real images of {figure['split']} "
+                f"{network}".strip()
+            )
+            first_run, first = protocols.setdefault(figure["name"], (run.name, protocol))
+            if first != protocol and run.config.dataset == evaluated[0].config.dataset:
+                raise UserError(
+                    f"{figure['name']} cannot be compared: {first_run} was measured with {first}, {run.name} with "
+                    f"{protocol}. Evaluate both alike"
+                )
+
+
+def _train_seconds(metrics_file: pathlib.Path) -> float | None:
+    records = [record for record in read_metrics(metrics_file) if record.get("perf/steps_per_sec")]
+    if not records:
+        return None
+    steps = np.diff([0, *(record["step"] for record in records)])
+    return float(np.sum(steps / np.array([record["perf/steps_per_sec"] for record in records])))

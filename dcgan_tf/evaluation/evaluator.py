@@ -1,0 +1,298 @@
+"""Evaluates a checkpoint of a run: networks, real and generated images, all figures."""
+
+import dataclasses
+import datetime
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf import __version__
+from dcgan_tf.checkpoints import load_gan
+from dcgan_tf.config import Config
+from dcgan_tf.data.prepare import ImageData, cache_root, prepare
+from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation.classifier import load_or_train_classifier
+from dcgan_tf.evaluation.features import (
+    FeatureNetwork,
+    Features,
+    cached_features,
+    classifier_network,
+    compute_features,
+    discriminator_network,
+    random_network,
+    read_batches,
+    stacked_network,
+)
+from dcgan_tf.evaluation.figures import FeatureSets, Figure, measure
+from dcgan_tf.evaluation.inception import load_inception
+from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_images
+from dcgan_tf.evaluation.probe import (
+    LabelledImages,
+    ProbeResult,
+    pooled_features,
+    probe,
+    raw_pixels,
+)
+from dcgan_tf.evaluation.splits import Split, open_split, open_test_split, spread_rows
+from dcgan_tf.evaluation.synthetic import GENERATED_IMAGES, SyntheticResult, train_on_synthetic
+from dcgan_tf.gan import GAN
+from dcgan_tf.models.discriminator import build_discriminator
+from dcgan_tf.runs import Run
+from dcgan_tf.sampling import ROWS_PER_CALL, generate
+
+GENERATED_AT_ONCE = 8 * ROWS_PER_CALL
+MEMORIZATION_IMAGES = 1000
+MOST_TRAINING_IMAGES = 100_000
+NEIGHBORS_SHOWN = 5
+SAMPLES_SHOWN = 8
+STACKED_MNIST = "stacked_mnist"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the user may choose.
+
+    Attributes:
+        checkpoint: best, latest or a step.
+        num: generated images, and at most as many real ones.
+        seed: of the first generated image.
+        inception_weights: file, or empty.
+        probe: whether to test the discriminator's features.
+        labels_per_class: for the probe; 0 stands for all labels.
+        draws: of the labels, where they are not all.
+        synthetic: whether to train classifiers on generated images.
+    """
+
+    checkpoint: str = "best"
+    num: int = 10_000
+    seed: int = 0
+    inception_weights: str = ""
+    probe: bool = False
+    labels_per_class: tuple[int, ...] = (0,)
+    draws: int = 10
+    synthetic: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class NeighborPicture:
+    """Images uint8 in rows, each row an image and its nearest training images; ``title`` says which."""
+
+    title: str
+    images: np.ndarray
+    columns: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """All that was found out. ``facts`` is the protocol: what was measured, with what, on what, when."""
+
+    facts: dict[str, str | int | float]
+    networks: list[FeatureNetwork]
+    figures: list[Figure]
+    left_out: dict[str, str]
+    probes: list[ProbeResult]
+    synthetic: list[SyntheticResult]
+    pictures: list[NeighborPicture]
+
+
+def evaluate_run(run: Run, options: Options) -> Evaluation:
+    """Measures a checkpoint of a run.
+
+    Raises:
+        UserError: no such checkpoint, data that changed since training, a wrong weights file, broken features.
+    """
+    start = time.monotonic()
+    tf.config.experimental.enable_op_determinism()
+    prepare(run.config)  # Refuses data that have changed since training.
+    config = run.config
+    gan, step = load_gan(run, options.checkpoint)
+    training, test = open_split(config, config.split), open_test_split(config)
+    # What cannot be done shall be said before anything that takes minutes.
+    classes = _need_classes(training, test) if options.probe or options.synthetic else 0
+    probed = _probed_features(gan, config) if options.probe else {}
+    if options.synthetic and not config.label_count:
+        raise UserError("--train_on_synthetic: expected a run trained with --conditional, which knows what it draws")
+    networks = [*_networks(config, training, options), discriminator_network(gan.discriminator)]
+    rows = _choose_rows(training, test, options.num)
+
+    kept: list[np.ndarray] = []
+    batches = _generated(gan, options, _labels(config, training, options.num), kept)
+    fakes = compute_features(networks, batches, options.num, "generated images")
+    figures, left_out = _measure(networks, fakes, training, test, rows, cache_root(config) / "features")
+    memorization, pictures = _memorization(np.concatenate(kept), training, test, rows[0])
+    if memorization:
+        figures.append(memorization)
+    else:
+        left_out["memorization_ratio[pixels]"] = "there is no split of real images that training has not seen"
+    probes = _probes(probed, training, test.data, classes, options)
+    synthetic = _synthetic(gan, training, test.data, classes, options) if options.synthetic else []
+    facts: dict[str, str | int | float] = {
+        "run": run.directory.resolve().name,
+        "checkpoint_step": step,
+        "checkpoint": options.checkpoint,
+        "images_seen": step * config.batch_size,
+        "data": f"{training.source} [{config.split}], {len(training.images):,} training images of "
+        f"{'x'.join(map(str, training.images.shape[1:]))}, digest {training.digest}",
+        "real_split": test.describe(),
+        "resizer_of_the_data": "Lanczos with antialiasing, when prepared",
+        "n_fake": options.num,
+        "seed": options.seed,
+        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "dcgan_tf": __version__,
+        "tensorflow": tf.__version__,
+        "seconds": round(time.monotonic() - start, 1),
+    }
+    return Evaluation(facts, networks, figures, left_out, probes, synthetic, pictures)
+
+
+def _measure(
+    networks: list[FeatureNetwork],
+    fakes: dict[str, Features],
+    training: ImageData,
+    test: Split,
+    rows: tuple[np.ndarray, np.ndarray],
+    cache: pathlib.Path,
+) -> tuple[list[Figure], dict[str, str]]:
+    """The figures of all networks, the last of which is the run's discriminator; and what was left out, and why."""
+    figures: list[Figure] = []
+    left_out: dict[str, str] = {}
+    for network in networks:
+        print(f"Measuring with {network.name} ...")
+        is_discriminator = network is networks[-1]
+        description = f"{network.name}, real images"
+        real, yardstick = (
+            # A discriminator is of one checkpoint alone: not worth a place in the cache.
+            compute_features([network], read_batches(data.read, part), len(part), description)[network.name]
+            if is_discriminator
+            else cached_features(network, data.read, part, data.digest, cache, description)
+            for data, part in zip((test.data, training), rows, strict=True)
+        )
+        sets = FeatureSets(network, real, fakes[network.name], yardstick, test.describe())
+        found, missing = measure(sets, only_distances=is_discriminator)
+        figures += found
+        left_out |= missing
+    return figures, left_out
+
+
+def _networks(config: Config, data: ImageData, options: Options) -> list[FeatureNetwork]:
+    image_shape = data.images.shape[1:]
+    # A wrong file shall be said before a classifier is trained for minutes.
+    inception = [load_inception(options.inception_weights)] if options.inception_weights else []
+    if config.dataset == STACKED_MNIST:
+        digits = dataclasses.replace(config, dataset="mnist", split="train", channels="1")
+        return [stacked_network(load_or_train_classifier(digits), image_shape), *inception]
+    if len(data.class_names) >= 2:
+        return [classifier_network(load_or_train_classifier(config), image_shape), *inception]
+    return [random_network(image_shape), *inception]
+
+
+def _choose_rows(training: ImageData, test: Split, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of real images, and of training images as a yardstick: disjoint even where both are of one split."""
+    if test.is_held_out:
+        return spread_rows(len(test.data.images), count), spread_rows(len(training.images), count)
+    rows = spread_rows(len(training.images), 2 * count)
+    return rows[0::2], rows[1::2]
+
+
+def _labels(config: Config, data: ImageData, count: int) -> np.ndarray | None:
+    """For a conditional generator, labels as frequent as in the data: int64 [count]."""
+    if not config.label_count:
+        return None
+    return data.labels[np.arange(count) * len(data.labels) // count]
+
+
+def _generated(gan: GAN, options: Options, labels: np.ndarray | None, kept: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yields images, and keeps the first of them."""
+    for first in range(0, options.num, GENERATED_AT_ONCE):
+        part = slice(first, min(first + GENERATED_AT_ONCE, options.num))
+        seeds = np.arange(options.seed + part.start, options.seed + part.stop)
+        images = generate(gan.ema_generator, seeds, None if labels is None else labels[part])
+        if first < MEMORIZATION_IMAGES:
+            kept.append(images[: MEMORIZATION_IMAGES - first])
+        yield images
+
+
+def _memorization(
+    generated: np.ndarray, training: ImageData, test: Split, real_rows: np.ndarray
+) -> tuple[Figure | None, list[NeighborPicture]]:
+    searched = spread_rows(len(training.images), MOST_TRAINING_IMAGES)
+    count = min(NEIGHBORS_SHOWN, len(searched))
+    nearest = nearest_training_images(generated, training.read, searched, count, "neighbours of generated images")
+
+    def picture(title: str, images: np.ndarray, rows: np.ndarray) -> NeighborPicture:
+        pairs = [[image, *training.read(found)] for image, found in zip(images, rows, strict=True)]
+        return NeighborPicture(title, np.concatenate([np.stack(pair) for pair in pairs]), count + 1)
+
+    closest = np.argsort(nearest.distances[:, 0])[:SAMPLES_SHOWN]
+    first = slice(0, SAMPLES_SHOWN)
+    pictures = [
+        picture(
+            "First generated images, and the nearest training images of each", generated[first], nearest.rows[first]
+        ),
+        picture(
+            f"Of {len(generated):,} generated images, those nearest to a training image",
+            generated[closest],
+            nearest.rows[closest],
+        ),
+    ]
+    if not test.is_held_out:
+        return None, pictures
+    held_out = test.data.read(real_rows[spread_rows(len(real_rows), MEMORIZATION_IMAGES)])
+    of_real = nearest_training_images(held_out, training.read, searched, count, "neighbours of held-out images")
+    pictures.append(picture("The same for held-out real images", held_out[first], of_real.rows[first]))
+    ratio = distance_ratio(nearest.distances[:, 0], of_real.distances[:, 0])
+    note = f"median distance to the nearest of {len(searched):,} training images, over that of held-out images"
+    return Figure(
+        "memorization_ratio[pixels]",
+        ratio.value,
+        ratio.standard_error,
+        1.0,
+        "nearer",
+        len(held_out),
+        len(generated),
+        test.describe(),
+        "pixels",
+        "none",
+        note,
+    ), pictures
+
+
+def _probed_features(gan: GAN, config: Config) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    untrained = build_discriminator(config, seed=config.seed + 1)
+    return {
+        "discriminator": pooled_features(gan.discriminator),
+        "untrained discriminator": pooled_features(untrained),
+        "pixels": raw_pixels,
+    }
+
+
+def _probes(
+    probed: dict[str, Callable[[np.ndarray], np.ndarray]],
+    training: ImageData,
+    test: ImageData,
+    classes: int,
+    options: Options,
+) -> list[ProbeResult]:
+    train, tested = (LabelledImages(data.read, data.labels) for data in (training, test))
+    return [
+        probe(name, function, train, tested, classes, labels_per_class=labels, draws=options.draws, seed=options.seed)
+        for labels in options.labels_per_class
+        for name, function in probed.items()
+    ]
+
+
+def _synthetic(gan: GAN, training: ImageData, test: ImageData, classes: int, options: Options) -> list[SyntheticResult]:
+    labels = np.arange(GENERATED_IMAGES) % classes
+    seeds = np.arange(options.seed, options.seed + GENERATED_IMAGES)
+    images = generate(gan.ema_generator, seeds, labels)
+    return train_on_synthetic(images, labels, training, test, classes, options.seed)
+
+
+def _need_classes(training: ImageData, test: Split) -> int:
+    for need, is_there in (("classes", len(training.class_names) >= 2), ("a split test", test.is_held_out)):
+        if not is_there:
+            raise UserError(f"--probe and --train_on_synthetic need a data set with {need}, and this one has none")
+    return len(training.class_names)

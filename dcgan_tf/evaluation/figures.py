@@ -1,0 +1,211 @@
+"""From features to named figures, each with what it was made of."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation.features import FeatureNetwork, Features
+from dcgan_tf.metrics.arrays import Estimate
+from dcgan_tf.metrics.class_balance import class_balance
+from dcgan_tf.metrics.density_coverage import density_coverage
+from dcgan_tf.metrics.diversity import mean_pairwise_distance
+from dcgan_tf.metrics.frechet import frechet_distance, frechet_standard_error
+from dcgan_tf.metrics.inception_score import inception_score
+from dcgan_tf.metrics.kernel import kernel_distance
+from dcgan_tf.metrics.modes import count_modes
+from dcgan_tf.metrics.precision_recall import precision_recall
+
+# Above this many features the jackknife of the Frechet distance takes minutes.
+MOST_FEATURES_FOR_FRECHET_ERROR = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """One line of the result.
+
+    Attributes:
+        name: of the measure, with the network in brackets.
+        value: for the generated images.
+        standard_error: of it; None where there is none.
+        real_value: the same measure for training images in place of generated ones: what a perfect generator would
+            get. None where that means nothing.
+        better: "lower", "higher" or "nearer" to the value of real images.
+        n_real, n_fake: images that it rests on.
+        split: of the real images.
+        network: name and digest.
+        resizer: how images reached the network.
+        note: what else must be said.
+    """
+
+    name: str
+    value: float
+    standard_error: float | None
+    real_value: float | None
+    better: str
+    n_real: int
+    n_fake: int
+    split: str
+    network: str
+    resizer: str
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureSets:
+    """The features of one network.
+
+    Attributes:
+        network: that made them.
+        real: of held-out images, to which the others are compared.
+        fake: of generated images.
+        training: of as many training images: the yardstick.
+        split: name of the held-out images.
+    """
+
+    network: FeatureNetwork
+    real: Features
+    fake: Features
+    training: Features
+    split: str
+
+
+Measured = Iterator[tuple[str, str, Estimate, float | None, str]]
+
+
+def measure(sets: FeatureSets, *, only_distances: bool = False) -> tuple[list[Figure], dict[str, str]]:
+    """All measures that a network's features allow.
+
+    Args:
+        sets: of one network.
+        only_distances: Frechet and kernel distance alone.
+
+    Returns:
+        The figures, and for each measure left out, why.
+    """
+    measures: dict[str, Callable[[FeatureSets], Measured]] = {
+        "frechet_distance": _frechet, "kernel_distance": _kernel
+    }  # fmt: skip
+    if not only_distances:
+        measures |= {
+            "precision, recall": _precision_recall,
+            "density, coverage": _density_coverage,
+            "mean_pairwise_distance": _diversity,
+        }
+        if sets.fake.probabilities is not None:
+            measures |= {"classifier_score": _score, "class_entropy, classes_missing": _classes}
+        if sets.network.counts_modes:
+            measures["modes_found, modes_kl"] = _modes
+    figures, left_out = [], {}
+    for measure_name, function in measures.items():
+        try:
+            for name, better, estimate, real_value, note in function(sets):
+                figures.append(
+                    Figure(
+                        name=f"{name}[{sets.network.name}]",
+                        value=estimate.value,
+                        standard_error=estimate.standard_error,
+                        real_value=real_value,
+                        better=better,
+                        n_real=len(sets.real.values),
+                        n_fake=len(sets.fake.values),
+                        split=sets.split,
+                        network=f"{sets.network.name} {sets.network.digest}",
+                        resizer=sets.network.resizer,
+                        note=note,
+                    )
+                )
+        except UserError as error:  # Too few images for this measure. Broken features were refused before.
+            left_out[f"{measure_name}[{sets.network.name}]"] = str(error)
+    return figures, left_out
+
+
+def _frechet(sets: FeatureSets) -> Measured:
+    real, fake, training = sets.real.values, sets.fake.values, sets.training.values
+    has_error = real.shape[1] <= MOST_FEATURES_FOR_FRECHET_ERROR
+    error = frechet_standard_error(real, fake) if has_error else None
+    note = "this is FID" if sets.network.name == "inception-2015" else "not FID"
+    estimate = Estimate(frechet_distance(real, fake), error)
+    yield "frechet_distance", "lower", estimate, frechet_distance(real, training), note
+
+
+def _kernel(sets: FeatureSets) -> Measured:
+    real, fake, training = sets.real.values, sets.fake.values, sets.training.values
+    yield "kernel_distance", "lower", kernel_distance(real, fake), kernel_distance(real, training).value, ""
+
+
+def _precision_recall(sets: FeatureSets) -> Measured:
+    result = precision_recall(sets.real.values, sets.fake.values)
+    yardstick = precision_recall(sets.real.values, sets.training.values)
+    yield "precision", "higher", result.precision, yardstick.precision.value, "3 neighbours"
+    yield "recall", "higher", result.recall, yardstick.recall.value, "3 neighbours"
+
+
+def _density_coverage(sets: FeatureSets) -> Measured:
+    result = density_coverage(sets.real.values, sets.fake.values)
+    yardstick = density_coverage(sets.real.values, sets.training.values)
+    yield "density", "nearer", result.density, yardstick.density.value, "5 neighbours"
+    yield "coverage", "higher", result.coverage, yardstick.coverage.value, "5 neighbours"
+
+
+def _diversity(sets: FeatureSets) -> Measured:
+    real = mean_pairwise_distance(sets.training.values)
+    yield "mean_pairwise_distance", "nearer", mean_pairwise_distance(sets.fake.values), real.value, ""
+
+
+def _score(sets: FeatureSets) -> Measured:
+    fake, training = _probabilities(sets.fake), _probabilities(sets.training)
+    note = "an inception-style score, from 1 to the number of classes"
+    yield "classifier_score", "higher", inception_score(fake), inception_score(training).value, note
+
+
+def _classes(sets: FeatureSets) -> Measured:
+    fake, training = _probabilities(sets.fake), _probabilities(sets.training)
+    classes = fake.shape[1]
+    balance, yardstick = (class_balance(np.argmax(p, 1), classes) for p in (fake, training))
+    rarest = int(np.argmin(balance.shares))
+    note = f"nats, at most {np.log(classes):.3f}; rarest is class {rarest} with {balance.shares[rarest]:.2%}"
+    yield "class_entropy", "nearer", balance.entropy, yardstick.entropy.value, note
+    missing = Estimate(float(len(balance.missing)), None)
+    names = ", ".join(map(str, balance.missing[:20]))
+    yield "classes_missing", "lower", missing, float(len(yardstick.missing)), f"of {classes}: {names or 'none'}"
+
+
+def _modes(sets: FeatureSets) -> Measured:
+    fake, training = _probabilities(sets.fake), _probabilities(sets.training)
+    total = fake.shape[1]
+    modes, yardstick = (count_modes(np.argmax(p, 1), total) for p in (fake, training))
+    yield "modes_found", "higher", Estimate(float(modes.found), None), float(yardstick.found), f"of {total}"
+    yield "modes_kl", "lower", modes.kl, yardstick.kl.value, "nats, against the uniform distribution"
+
+
+def _probabilities(features: Features) -> np.ndarray:
+    assert features.probabilities is not None
+    return features.probabilities
+
+
+def format_table(figures: list[Figure]) -> str:
+    """The figures for a terminal, one a line."""
+    rows = [("figure", "generated", "real images", "better", "N real/generated")]
+    for figure in figures:
+        real = "" if figure.real_value is None else format_value(figure.real_value)
+        counts = f"{figure.n_real:,}/{figure.n_fake:,}"
+        rows.append((figure.name, format_value(figure.value, figure.standard_error), real, figure.better, counts))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column in (0, 3) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def format_value(value: float, error: float | None = None) -> str:
+    """As many digits as the error leaves sense in, two of the error's own; without one, four significant digits."""
+    if error is None or not 0 < error < np.inf:
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    decimals = max(0, 1 - int(np.floor(np.log10(error))))
+    return f"{value:,.{decimals}f} ± {error:,.{decimals}f}"

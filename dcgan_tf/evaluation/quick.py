@@ -1,0 +1,83 @@
+"""The measure that is taken during training, and by which the best checkpoint is found."""
+
+import pathlib
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.data.batches import augment
+from dcgan_tf.data.points import PointData
+from dcgan_tf.data.prepare import ImageData
+from dcgan_tf.evaluation.features import IMAGES_PER_CALL, random_network
+from dcgan_tf.evaluation.splits import spread_rows
+from dcgan_tf.gan import GAN, to_uint8
+from dcgan_tf.metrics.frechet import frechet_distance_of_moments, moments
+from dcgan_tf.models.conditioning import with_labels
+from dcgan_tf.summaries import read_metrics
+
+METRIC = "metric/frechet_distance[random-convolutions]"
+GENERATED_IMAGES = 2000
+REAL_IMAGES = 5000
+# A covariance of fewer images than features is undetermined; below this many images there is no measure.
+FEWEST_IMAGES = 200
+
+
+class QuickEvaluation:
+    """Frechet distance on features of random convolutions, between generated and training images.
+
+    A classifier would see more, but must first be trained for minutes, and not all data have labels. This one is the
+    same for every run, so a resumed run compares like with like.
+
+    Args:
+        gan: whose averaged generator is measured.
+        data: the training images.
+    """
+
+    def __init__(self, gan: GAN, data: ImageData) -> None:
+        self._generator = gan.ema_generator
+        config = gan.config
+        self._network = random_network((*config.height_and_width, int(config.channels)))
+        rows = spread_rows(len(data.images), REAL_IMAGES)
+        real = [
+            self._network.function(tf.constant(augment(data.read(part), config, 0)))[0].numpy()
+            for part in np.array_split(rows, -(-len(rows) // IMAGES_PER_CALL))
+        ]
+        self._real = moments(np.concatenate(real))
+        key = [config.seed, gan.step.dtype.max]  # No step of a training draws with it.
+        self._latents = tf.random.stateless_normal((GENERATED_IMAGES, config.latent_dim), seed=key, alg="philox")
+        # As many of each class as the data have.
+        rows = np.arange(GENERATED_IMAGES) * len(data.labels) // GENERATED_IMAGES
+        self._labels = tf.constant(data.labels[rows]) if config.label_count else None
+
+    def measure(self) -> float:
+        """The distance, always for the same latents."""
+        fake = []
+        for start in range(0, GENERATED_IMAGES, IMAGES_PER_CALL):
+            part = slice(start, start + IMAGES_PER_CALL)
+            labels = None if self._labels is None else self._labels[part]
+            fake.append(self._generate_features(self._latents[part], labels).numpy())
+        return frechet_distance_of_moments(self._real, moments(np.concatenate(fake)))
+
+    @tf.function
+    def _generate_features(self, z: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
+        return self._network.function(to_uint8(self._generator(with_labels(z, labels), training=False)))[0]
+
+
+def make_quick_evaluation(gan: GAN, data: ImageData | PointData) -> QuickEvaluation | None:
+    """The evaluation of a run; None for points, where it is turned off, or where images are too few, which is said."""
+    if not gan.config.evaluate_every or isinstance(data, PointData):
+        return None
+    if len(data.images) < FEWEST_IMAGES:
+        print(
+            f"No evaluation during training: it takes at least {FEWEST_IMAGES} images, and here are {len(data.images)}."
+        )
+        return None
+    return QuickEvaluation(gan, data)
+
+
+def best_step(metrics_file: pathlib.Path, steps: Iterable[int]) -> int | None:
+    """Which of the given steps has the smallest recorded distance; None where none has one."""
+    measured = {record["step"]: record[METRIC] for record in read_metrics(metrics_file) if METRIC in record}
+    candidates = [step for step in steps if step in measured]
+    return min(candidates, key=lambda step: (measured[step], step), default=None)

@@ -1,0 +1,164 @@
+"""evaluation.json, and report.html: one page that needs no other file and runs no script."""
+
+import dataclasses
+import io
+import json
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from dcgan_tf.evaluation import page
+from dcgan_tf.evaluation.evaluator import Evaluation
+from dcgan_tf.evaluation.figures import format_value
+from dcgan_tf.evaluation.published import compare_with_published
+from dcgan_tf.grids import make_grid, to_picture
+from dcgan_tf.runs import Run
+from dcgan_tf.summaries import sample_grids, save_curves, step_of
+
+JSON_FILE = "evaluation.json"
+REPORT_FILE = "report.html"
+GRIDS_SHOWN = 6
+
+
+def write_json(evaluation: Evaluation, run: Run) -> pathlib.Path:
+    """Writes evaluation.json into the run's folder, whole or not at all."""
+    networks = [
+        {"name": n.name, "digest": n.digest, "resizer": n.resizer, "description": n.description}
+        for n in evaluation.networks
+    ]
+    content = {
+        **evaluation.facts,
+        "networks": networks,
+        "figures": [dataclasses.asdict(figure) for figure in evaluation.figures],
+        "left_out": evaluation.left_out,
+        "probes": [dataclasses.asdict(result) for result in evaluation.probes],
+        "train_on_synthetic": [dataclasses.asdict(result) for result in evaluation.synthetic],
+    }
+    return page.write_whole(run.directory / JSON_FILE, json.dumps(content, indent=1) + "\n")
+
+
+def write_report(evaluation: Evaluation, run: Run) -> pathlib.Path:
+    """Writes report.html into the run's folder, whole or not at all."""
+    save_curves(run)
+    title = f"{run.directory.resolve().name}, step {evaluation.facts['checkpoint_step']:,}"
+    sections = [
+        _figures(evaluation),
+        _published(evaluation, run),
+        _uses(evaluation),
+        _grids(run),
+        _neighbors(evaluation),
+        _curves(run),
+        page.table("Protocol", ("What", "Value"), evaluation.facts.items()),
+        page.table("Feature networks", ("Name", "Digest", "Resizer", "What it is"), (
+            (n.name, n.digest, n.resizer, n.description) for n in evaluation.networks
+        )),
+        page.table("Configuration", ("Setting", "Value"), dataclasses.asdict(run.config).items()),
+    ]  # fmt: skip
+    return page.write_whole(run.directory / REPORT_FILE, page.page(title, sections))
+
+
+def _figures(evaluation: Evaluation) -> str:
+    rows = [
+        (
+            figure.name,
+            format_value(figure.value, figure.standard_error),
+            None if figure.real_value is None else format_value(figure.real_value),
+            {"nearer": "nearer to real images"}.get(figure.better, figure.better),
+            f"{figure.n_real:,} / {figure.n_fake:,}",
+            figure.note,
+        )
+        for figure in evaluation.figures
+    ]
+    heads = ("Figure", "Generated images", "Training images", "Better", "N real / generated", "Note")
+    left_out = "".join(f"<li>{page.text(name)}: {page.text(why)}</li>" for name, why in evaluation.left_out.items())
+    note = (
+        "Each name carries, in brackets, the network whose features are compared. All are measured against the split "
+        f"{evaluation.facts['real_split']}. Under “training images” is what the same measure gives when real training "
+        "images stand in for generated ones. ± is one standard error."
+    )
+    return page.table("Figures", heads, rows, note) + (f"<p>Left out:</p><ul>{left_out}</ul>" if left_out else "")
+
+
+def _published(evaluation: Evaluation, run: Run) -> str:
+    comparisons = compare_with_published(evaluation.figures, run.config)
+    if not comparisons:
+        return '<h2>Published figures</h2><p class="note">None are known here for this data set.</p>'
+    rows = [
+        (
+            c.published.measure,
+            c.published.method,
+            format_value(c.published.value),
+            f"{format_value(c.figure.value)} ({c.figure.name})",
+            f"{'comparable' if c.is_comparable else 'not comparable'}: {c.reason}",
+            c.published.protocol,
+        )
+        for c in comparisons
+    ]
+    heads = ("Measure", "Published", "Value", "This run", "Comparable?", "Published protocol")
+    return page.table("Beside published figures", heads, rows)
+
+
+def _uses(evaluation: Evaluation) -> str:
+    probes: list[Sequence[str]] = [
+        (
+            result.features,
+            f"{result.labels_per_class:,} a class" if result.labels_per_class else f"all {result.n_train:,}",
+            f"{result.accuracy:.2%}",
+            "" if result.interval is None else f"± {result.interval:.2%} (95 %, {result.draws} draws)",
+            f"{result.length:,}",
+            f"{result.penalty:g}",
+        )
+        for result in evaluation.probes
+    ]
+    synthetic: list[Sequence[str]] = [
+        (
+            result.classifier,
+            result.trained_on,
+            f"{result.accuracy:.2%}",
+            "" if result.standard_error is None else f"± {result.standard_error:.2%}",
+        )
+        for result in evaluation.synthetic
+    ]
+    text = ""
+    heads: Sequence[str]
+    if probes:
+        heads = ("Features", "Labels", "Right on test images", "Interval", "Length", "C")
+        note = (
+            "Published: 82.8 % on CIFAR-10 (Radford et al. 2015, arXiv 1511.06434), not comparable: "
+            "that discriminator was trained on ImageNet and had 28,672 features; this one, on the data set itself."
+        )
+        text += page.table("Linear probe (L2-SVM on all convolutional layers, max-pooled to 4x4)", heads, probes, note)
+    if synthetic:
+        heads = ("Classifier", "Trained on", "Right on real test images", "Standard error")
+        text += page.table("Trained on generated images, tested on real ones", heads, synthetic)
+    return text
+
+
+def _grids(run: Run) -> str:
+    grids = sample_grids(run)
+    if not grids:
+        return ""
+    chosen = [grids[i] for i in sorted({round(i) for i in np.linspace(0, len(grids) - 1, GRIDS_SHOWN)})]
+    pictures = (page.picture(grid.read_bytes(), f"step {step_of(grid):,}", width=330) for grid in chosen)
+    return f"<h2>The same latents over the training</h2><div>{''.join(pictures)}</div>"
+
+
+def _neighbors(evaluation: Evaluation) -> str:
+    pictures = (
+        page.picture(_png(make_grid(each.images, each.columns)), f"{each.title}.", width=330)
+        for each in evaluation.pictures
+    )
+    note = "Left in each row the image, then the nearest training images by Euclidean distance of pixels."
+    return f'<h2>Nearest training images</h2><p class="note">{note}</p><div>{"".join(pictures)}</div>'
+
+
+def _curves(run: Run) -> str:
+    path = run.directory / "curves.png"
+    return f"<h2>Curves</h2>{page.picture(path.read_bytes(), 'From metrics.jsonl.')}" if path.exists() else ""
+
+
+def _png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    to_picture(image).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,48 @@
+"""A folder of tiny pictures in two classes, and short trainings."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_tf.config import Config
+from dcgan_tf.evaluation import classifier
+
+
+def draw(label, number, side=16):
+    """Class 0 is a bright bar across, class 1 a bright bar down; brightness and place differ."""
+    random = np.random.default_rng([label, number])
+    image = random.integers(0, 60, (side, side), np.uint8)
+    place = random.integers(2, side - 4)
+    bar = (slice(place, place + 3), slice(None)) if label == 0 else (slice(None), slice(place, place + 3))
+    image[bar] = random.integers(150, 256)
+    return image
+
+
+@pytest.fixture(scope="session")
+def bars(tmp_path_factory):
+    """Folder with train/ and test/, each with the classes across and down."""
+    folder = tmp_path_factory.mktemp("bars")
+    for split, first, count in (("train", 0, 150), ("test", 1000, 60)):
+        for label, name in enumerate(("across", "down")):
+            (folder / split / name).mkdir(parents=True)
+            for number in range(first, first + count):
+                Image.fromarray(draw(label, number)).save(folder / split / name / f"{number:04}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bars_config(bars):
+    """Settings of a small run on `bars`."""
+    small = {
+        "dataset": "folder", "data_dir": str(bars), "image_size": "16", "channels": "1", "batch_size": 16,
+        "latent_dim": 8, "generator_filters": "8", "discriminator_filters": "8", "steps": 12, "steps_per_call": 4,
+        "log_every": 6, "sample_every": 12, "checkpoint_every": 12, "evaluate_every": 4, "keep_checkpoints": 1,
+    }  # fmt: skip
+    return dataclasses.replace(Config(), **small)
+
+
+@pytest.fixture
+def short_classifier_training(monkeypatch):
+    monkeypatch.setattr(classifier, "STEPS", 40)

@@ -1,0 +1,63 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dcgan_tf.config import make_config
+from dcgan_tf.data.prepare import cache_root, prepare
+from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation.classifier import (
+    build_classifier,
+    digest_of_weights,
+    fit_classifier,
+    load_or_train_classifier,
+)
+from tests.evaluation.conftest import draw
+
+
+def test_trained_once_then_read_and_trained_again_where_damaged(bars_config, short_classifier_training, capsys):
+    first = load_or_train_classifier(bars_config)
+    assert first.accuracy > 0.95
+    assert first.accuracy_split == "120 images of test"
+    assert first.name.endswith("-classifier")
+    assert "Training the" in capsys.readouterr().out
+
+    second = load_or_train_classifier(bars_config)
+    assert "Training the" not in capsys.readouterr().out
+    assert (second.digest, second.accuracy) == (first.digest, first.accuracy)
+
+    (path,) = (cache_root(bars_config) / "classifiers").glob(f"{first.name}-*.npz")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    third = load_or_train_classifier(bars_config)
+    assert "is damaged" in capsys.readouterr().out
+    # Trained anew, the weights are the same, bit for bit.
+    assert third.digest == first.digest
+
+
+def test_weights_depend_on_the_images():
+    labels = np.arange(32) % 2
+    images = np.stack([draw(label, number)[:, :, None] for number, label in enumerate(labels)])
+    digests = []
+    for data in (images, 255 - images):
+        network = build_classifier((16, 16, 1), 2)
+        fit_classifier(network, lambda rows, data=data: data[rows], labels, steps=2, description="fit")
+        digests.append(digest_of_weights(network))
+    assert digests[0] != digests[1]
+
+
+def test_data_without_classes(bars_config, bars):
+    flat = dataclasses.replace(bars_config, data_dir=str(bars / "train" / "across"))
+    with pytest.raises(UserError, match="has no classes"):
+        load_or_train_classifier(flat)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("dataset", "least"), [("mnist", 0.992), ("fashion_mnist", 0.91)])
+def test_accuracy_on_real_data(real_data, dataset, least):
+    typed = {"dataset": dataset}
+    if dataset == "fashion_mnist":
+        typed["manual_dir"] = str(real_data("fashion_mnist"))
+    config, _ = prepare(make_config(typed))
+    assert load_or_train_classifier(config).accuracy >= least

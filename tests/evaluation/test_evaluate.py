@@ -1,0 +1,223 @@
+"""From training with evaluations to the report and the comparison, on tiny pictures."""
+
+import base64
+import dataclasses
+import html.parser
+import io
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from dcgan_tf import runs
+from dcgan_tf.checkpoints import Checkpoints, load_gan
+from dcgan_tf.config import load_config, save_config
+from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation import evaluator, synthetic
+from dcgan_tf.evaluation.comparison import format_groups, group_runs, read_run, write_figure, write_page
+from dcgan_tf.evaluation.evaluator import Options, evaluate_run
+from dcgan_tf.evaluation.figures import Figure, format_table, format_value
+from dcgan_tf.evaluation.published import compare_with_published
+from dcgan_tf.evaluation.quick import METRIC, QuickEvaluation
+from dcgan_tf.evaluation.report import write_json, write_report
+from dcgan_tf.summaries import read_metrics
+from dcgan_tf.training import train
+from export.saved_model import exported_steps
+from tests.conftest import one_line
+
+
+class Page(html.parser.HTMLParser):
+    """What a page holds: its text, its pictures, and whatever would fetch or run something."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.text, self.pictures, self.foreign = "", [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name in ("src", "href") and not value.startswith("data:"):
+                self.foreign.append(value)
+        if tag == "img":
+            self.pictures.append(dict(attrs)["src"].partition("base64,")[2])
+        if tag == "script":
+            self.foreign.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def train_with_values(config, run_dir, values):
+    """Trains; the evaluations on the way give these values, so that the best is where the test wants it."""
+    values = iter(values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(QuickEvaluation, "measure", lambda _: next(values))
+        train(config, str(run_dir))
+
+
+@pytest.fixture(scope="module")
+def trained(bars_config, tmp_path_factory):
+    """A conditional run of 12 steps whose best was at step 8. Tests do not change it."""
+    run_dir = tmp_path_factory.mktemp("runs") / "first"
+    train_with_values(dataclasses.replace(bars_config, conditional=True), run_dir, [5.0, 1.0, 3.0])
+    return run_dir
+
+
+def test_best_checkpoint_is_kept_and_used(trained, tmp_path, capsys):
+    run = runs.load_run(trained)
+    measured = {record["step"]: record[METRIC] for record in read_metrics(run.metrics_file) if METRIC in record}
+    assert measured == {4: 5.0, 8: 1.0, 12: 3.0}
+    gan, best = load_gan(run)
+    assert best == 8
+    assert int(gan.step) == 8
+    assert load_gan(run, "latest")[1] == 12
+    assert load_gan(run, "12")[1] == 12
+    # keep_checkpoints is 1: the newest, and the best besides it.
+    assert Checkpoints(run.checkpoints, gan.checkpoint()).steps() == [8, 12]
+    assert exported_steps(run.saved_model) == [8]
+    for wrong in ("4", "newest", "-1"):
+        with pytest.raises(UserError, match="expected best, latest, or one of the steps 8, 12"):
+            load_gan(run, wrong)
+
+    continued = runs.Run(tmp_path / "continued", run.config)
+    shutil.copytree(trained, continued.directory)
+    train_with_values(run.config, continued.directory, [])
+    assert "complete" in capsys.readouterr().out
+    # Resuming keeps the best of before, as long as none is better.
+    train_with_values(dataclasses.replace(run.config, steps=16), continued.directory, [2.0])
+    assert "of step 8, the best" in capsys.readouterr().out
+    assert load_gan(continued)[1] == 8
+    assert Checkpoints(continued.checkpoints, gan.checkpoint()).steps() == [8, 16]
+
+
+def test_evaluation_report_and_comparison(trained, short_classifier_training, monkeypatch, tmp_path):
+    shutil.copytree(trained, tmp_path / "first")
+    monkeypatch.setattr(synthetic, "STEPS", 20)
+    monkeypatch.setattr(synthetic, "GENERATED_IMAGES", 200)
+    monkeypatch.setattr(evaluator, "MEMORIZATION_IMAGES", 60)
+    run = runs.load_run(tmp_path / "first")
+    options = Options(num=220, probe=True, labels_per_class=(5,), draws=2, synthetic=True)
+    evaluation = evaluate_run(run, options)
+    figures = {figure.name: figure for figure in evaluation.figures}
+    name = evaluation.networks[0].name
+    assert name.endswith("-classifier")
+    # 120 test images are fewer than the 128 features: that is said, and nothing made up.
+    assert "at least 129 samples. Received: 120" in evaluation.left_out[f"frechet_distance[{name}]"]
+    coverage = figures[f"coverage[{name}]"]
+    assert (coverage.n_real, coverage.n_fake, coverage.split) == (120, 220, "test")
+    assert coverage.value < 0.2 < coverage.real_value  # Sixteen steps of training are not enough.
+    assert "memorization_ratio[pixels]" in figures
+    assert {result.features for result in evaluation.probes} == {"discriminator", "untrained discriminator", "pixels"}
+    assert len(evaluation.synthetic) == 5
+    assert f"coverage[{name}]" in format_table(evaluation.figures)
+
+    again = evaluate_run(run, Options(num=220))
+    assert [f.value for f in again.figures] == [f.value for f in evaluation.figures]
+
+    content = json.loads(write_json(evaluation, run).read_text())
+    assert content["checkpoint_step"] == 8
+    assert content["figures"][0]["network"].startswith(name)
+    page = Page(write_report(evaluation, run).read_text())
+    assert not page.foreign
+    assert f"coverage[{name}]" in page.text
+    assert len(page.pictures) >= 5  # Grids, three of neighbours, curves.
+    for picture in page.pictures:
+        Image.open(io.BytesIO(base64.b64decode(picture))).verify()
+
+    # Another seed of the same settings, and one run of other settings.
+    others = []
+    for number, changes in enumerate(({"seed": 1}, {"loss": "minimax"})):
+        folder = tmp_path / f"other{number}"
+        folder.mkdir()
+        save_config(dataclasses.replace(run.config, **changes), folder / "config.json")
+        shutil.copy(run.directory / "metrics.jsonl", folder)
+        changed = json.loads((run.directory / "evaluation.json").read_text())
+        for figure in changed["figures"]:
+            figure["value"] += 1.0
+        (folder / "evaluation.json").write_text(json.dumps(changed))
+        others.append(str(folder))
+    groups = group_runs([read_run(folder) for folder in (str(run.directory), *others)])
+    assert [group.label for group in groups] == ["loss=non_saturating", "loss=minimax"]
+    assert [len(group.runs) for group in groups] == [2, 1]
+    first, second = groups[0].values(f"coverage[{name}]")
+    assert second - first == pytest.approx(1)
+    assert "± 0.71 (2)" in format_groups(groups)
+    picture = write_figure(groups, tmp_path / "comparison.png")
+    Image.open(picture).verify()
+    page = Page(write_page(groups, picture, tmp_path / "comparison.html").read_text())
+    assert not page.foreign
+    assert "loss=minimax" in page.text
+
+    changed["figures"][0]["n_fake"] += 1
+    (tmp_path / "other0" / "evaluation.json").write_text(json.dumps(changed))
+    with pytest.raises(UserError, match="cannot be compared"):
+        group_runs([read_run(folder) for folder in (str(run.directory), *others)])
+
+
+def test_changed_data_are_refused(trained, bars, tmp_path):
+    folder = tmp_path / "moved"
+    folder.mkdir()
+    data = tmp_path / "bars"
+    shutil.copytree(bars, data)
+    (data / "train" / "down" / "0001.png").unlink()
+    config = load_config(trained / "config.json")
+    with pytest.raises(UserError, match="have changed since this run began"):
+        evaluate_run(runs.Run(folder, dataclasses.replace(config, data_dir=str(data))), Options(num=220))
+
+
+def test_what_cannot_be_done_is_said_first(trained, bars, monkeypatch):
+    monkeypatch.setattr(evaluator, "load_or_train_classifier", None)  # Nothing that takes minutes is begun.
+    run = runs.load_run(trained)
+    with pytest.raises(UserError, match="--inception_weights: expected a file"):
+        evaluate_run(run, Options(num=220, inception_weights="missing.pb"))
+    flat = dataclasses.replace(run.config, data_dir=str(bars / "train"), data_digest="", conditional=False)
+    unlabelled = runs.Run(run.directory, dataclasses.replace(flat, data_dir=str(bars / "train" / "down")))
+    monkeypatch.setattr(evaluator, "load_gan", lambda *_: (None, 1))
+    with pytest.raises(UserError, match="need a data set with classes"):
+        evaluate_run(unlabelled, Options(num=220, probe=True))
+    with pytest.raises(UserError, match="need a data set with a split test"):
+        evaluate_run(runs.Run(run.directory, flat), Options(num=220, synthetic=True))
+
+
+def test_run_without_a_checkpoint(bars_config, tmp_path):
+    with pytest.raises(UserError, match="has no checkpoint yet"):
+        evaluate_run(runs.Run(tmp_path, bars_config), Options(num=220))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["dcgan_tf.evaluate", "--run_dir={run}", "--num=199"], "--num: expected at least 200"),
+        (["dcgan_tf.evaluate", "--run_dir=nowhere"], "--run_dir: expected a folder made by train.py"),
+        (["dcgan_tf.compare"], "expected folders of evaluated runs"),
+    ],
+)
+def test_mistakes_are_one_line(command, bars_config, tmp_path, arguments, expected):
+    save_config(bars_config, tmp_path / "config.json")
+    assert expected in one_line(command("-m", *(argument.format(run=tmp_path) for argument in arguments)))
+
+
+def test_digits_follow_the_error():
+    assert format_value(83.5712, 1.863) == "83.6 ± 1.9"
+    assert format_value(0.55213, 0.004973) == "0.5521 ± 0.0050"
+    assert format_value(12345.6, 234.0) == "12,346 ± 234"
+    assert format_value(0.024123456) == "0.02412"
+    assert format_value(3.0, 0.0) == "3"
+
+
+@pytest.mark.parametrize(
+    ("network", "count", "comparable"),
+    [
+        ("inception-2015 abc", 10_000, True),
+        ("mnist-classifier abc", 10_000, False),
+        ("inception-2015 abc", 5000, False),
+    ],
+)
+def test_published_rows_are_marked(network, count, comparable, small_config):
+    name = f"frechet_distance[{network.split()[0]}]"
+    figure = Figure(name, 9.0, None, None, "lower", count, count, "test", network, "none")
+    rows = compare_with_published([figure], small_config())
+    assert {row.published.value for row in rows} == {9.8, 6.8, 6.7}
+    assert all(row.is_comparable == comparable for row in rows)
+    assert all(row.is_comparable or ("Inception" in row.reason or "5,000" in row.reason) for row in rows)

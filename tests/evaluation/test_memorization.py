@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from dcgan_tf.evaluation import memorization
+from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_images
+
+
+def images(seed, count):
+    return np.random.default_rng(seed).integers(0, 256, (count, 6, 6, 1), np.uint8)
+
+
+def test_planted_copies_are_found_whatever_the_block(monkeypatch):
+    training = images(0, 100)
+    generated = np.concatenate([training[[97, 3]], images(1, 4)])
+    monkeypatch.setattr(memorization, "BLOCK", 30)
+    found = nearest_training_images(generated, lambda rows: training[rows], np.arange(100), 3, "test")
+    assert found.rows[:2, 0].tolist() == [97, 3]
+    np.testing.assert_allclose(found.distances[:2, 0], 0, atol=1e-3)
+    flat = generated.reshape(6, 1, -1) / 255 - training.reshape(1, 100, -1) / 255
+    brute = np.sqrt((flat**2).sum(-1))
+    np.testing.assert_array_equal(found.rows, np.argsort(brute, axis=1)[:, :3])
+    np.testing.assert_allclose(found.distances, np.sort(brute, axis=1)[:, :3], atol=1e-3)
+
+
+def test_rows_may_be_a_part_of_the_training_images():
+    training = images(0, 100)
+    rows = np.arange(0, 100, 7)
+    found = nearest_training_images(training[[14, 15]], lambda r: training[r], rows, 1, "test")
+    assert found.rows[0, 0] == 14
+    assert found.rows[1, 0] in rows
+    assert found.distances[1, 0] > 0.5
+
+
+def test_ratio_of_copies_is_zero_and_of_like_images_one():
+    training = images(0, 300)
+    distances = [
+        nearest_training_images(x, lambda rows: training[rows], np.arange(300), 1, "test").distances[:, 0]
+        for x in (training[:50], images(1, 200), images(2, 200))
+    ]
+    assert distance_ratio(distances[0], distances[1]).value == pytest.approx(0, abs=1e-3)
+    like = distance_ratio(distances[2], distances[1])
+    assert abs(like.value - 1) < 4 * like.standard_error
+    assert like.standard_error < 0.05
