@@ -92,6 +92,12 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
     return records
 
 
+def metrics_at(run: Run, step: int) -> dict[str, float]:
+    """The scalars of the record at a step; empty where there is none."""
+    records = (record for record in read_metrics(run.metrics_file) if record.pop("step") == step)
+    return next(records, {})
+
+
 def save_curves(run: Run) -> None:
     """Draws curves.png from metrics.jsonl: losses, probabilities, gradient norms and any evaluations by the step."""
     from matplotlib.figure import Figure

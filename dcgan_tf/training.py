@@ -25,7 +25,7 @@ from dcgan_tf.evaluation import quick
 from dcgan_tf.gan import GAN
 from dcgan_tf.grids import save_png
 from dcgan_tf.sampling import GRID_SEEDS, draw_samples, monitored_samples, training_samples
-from dcgan_tf.summaries import Summaries, read_metrics, save_curves, save_training_gif
+from dcgan_tf.summaries import Summaries, metrics_at, read_metrics, save_curves, save_training_gif
 from export.saved_model import export_gan, exported_steps
 
 
@@ -139,7 +139,7 @@ def train(config: Config, run_dir: str) -> None:
             samples = training_samples(gan.ema_generator, config)
             print(f"The samples and the export are of step {step}, the best by its evaluations.")
         save_png(draw_samples(samples, config), run.directory / "final_grid.png")
-        saved_model = export_gan(gan, step, run.saved_model, config.keep_versions)
+        saved_model = export_gan(gan, step, run.saved_model, config.keep_versions, metrics_at(run, step))
         print(
             f"Done: {config.steps} steps.\n"
             f"  samples      {run.directory / 'final_grid.png'}\n"

@@ -23,6 +23,9 @@ def write_model_card(metadata: dict[str, Any], signatures: list[Signature], path
     if len(shape) == 3:
         kind = "images"
         makes = f"{shape[0]}x{shape[1]} images in {'gray' if shape[2] == 1 else 'RGB'}"
+    measured = [
+        f"{name} {value:.4g}" for name, value in metadata["metrics"].items() if name.startswith(("metric", "loss"))
+    ]
     lines = [
         f"# Generator of {config['dataset']} {kind}, version {metadata['version']}",
         "",
@@ -45,7 +48,7 @@ def write_model_card(metadata: dict[str, Any], signatures: list[Signature], path
         *(
             [
                 "- The discriminator's `probability` is the sigmoid of its logit. It tells real from generated for "
-                "this training alone, and is a probability only where the loss is cross-entropy (non_saturating, minimax)."
+                "this training alone, and is a probability where the loss is cross-entropy (non_saturating, minimax)."
             ]
             if any(signature.name == "discriminate" for signature in signatures)
             else []
@@ -53,6 +56,7 @@ def write_model_card(metadata: dict[str, Any], signatures: list[Signature], path
         "",
         "## Training",
         "",
+        *(["Measured at that step: " + ", ".join(measured) + ".", ""] if measured else []),
         f"Parameters: {', '.join(f'{name} {count:,}' for name, count in metadata['parameters'].items())}. "
         f"Made with {', '.join(f'{name} {version}' for name, version in metadata['packages'].items())}"
         + (f", commit `{metadata['git_commit']}`." if metadata["git_commit"] else "."),

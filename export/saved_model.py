@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -21,6 +22,7 @@ from dcgan_tf import __version__, command_line, runs
 from dcgan_tf.checkpoints import load_gan
 from dcgan_tf.errors import UserError
 from dcgan_tf.gan import GAN
+from dcgan_tf.summaries import metrics_at
 from export.model_card import write_model_card
 from export.signatures import Signature, build_signatures
 from export.verification import decode_pngs
@@ -31,9 +33,12 @@ ROOT = pathlib.Path(__file__).parents[1]
 WARM_UP_ROWS = (1, 8, 64)
 VERIFIED_ROWS = 5
 MODEL_CARD = "MODEL_CARD.md"
+LAST_VERSION = ".last_version"
 
 
-def export_gan(gan: GAN, step: int, directory: pathlib.Path, keep_versions: int) -> pathlib.Path:
+def export_gan(
+    gan: GAN, step: int, directory: pathlib.Path, keep_versions: int, metrics: Mapping[str, float] | None = None
+) -> pathlib.Path:
     """Publishes ``directory/<version>/``, the next free version, with the signatures of `build_signatures`.
 
     The version is written beside, verified in the C++ session of a server, synced to disk, and renamed: whenever it
@@ -44,6 +49,7 @@ def export_gan(gan: GAN, step: int, directory: pathlib.Path, keep_versions: int)
         step: train steps that it has seen.
         directory: of the versions.
         keep_versions: newest ones that stay.
+        metrics: what was measured at that step, to travel with the model.
 
     Returns:
         The new version's folder.
@@ -60,12 +66,14 @@ def export_gan(gan: GAN, step: int, directory: pathlib.Path, keep_versions: int)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _write(signatures, temporary)
-        metadata = _metadata(gan, step, version)
+        metadata = _metadata(gan, step, version) | {"metrics": dict(metrics or {})}
         (temporary / "assets.extra").mkdir(exist_ok=True)
         (temporary / "assets.extra" / "model.json").write_text(json.dumps(metadata, indent=1) + "\n")
         _write_warm_up(signatures, temporary / "assets.extra" / "tf_serving_warmup_requests")
         _verify(signatures, temporary)
         _sync(temporary)
+        # Kept when all versions are deleted: a server that has seen a number does not load it again.
+        (directory / LAST_VERSION).write_text(f"{version}\n")
         temporary.rename(directory / str(version))
         write_model_card(metadata, signatures, directory / MODEL_CARD)
         _sync(directory, recursive=False)
@@ -115,7 +123,9 @@ def _next_version(directory: pathlib.Path) -> int:
                 f"the export cannot be written to '{directory}': it holds other files, such as '{foreign[0]}'. "
                 "Choose a new or an empty folder"
             )
-    return max(_versions(directory), default=0) + 1
+    last = directory / LAST_VERSION
+    recorded = last.read_text().strip() if last.exists() else ""
+    return max([*_versions(directory), int(recorded) if recorded.isdigit() else 0]) + 1
 
 
 def _refuse_infinite_weights(gan: GAN) -> None:
@@ -224,7 +234,7 @@ def main() -> None:
         raise UserError(f"--keep_versions: expected at least 1. Received: {keep_versions}")
     gan, step = load_gan(run, flags.FLAGS.checkpoint)
     directory = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else run.saved_model
-    print(f"Exported step {step} to {export_gan(gan, step, directory, keep_versions)}")
+    print(f"Exported step {step} to {export_gan(gan, step, directory, keep_versions, metrics_at(run, step))}")
 
 
 if __name__ == "__main__":

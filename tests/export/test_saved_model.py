@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def make_gan(config):
 )
 def exported(request, tmp_path_factory):
     gan = make_gan(dataclasses.replace(Config(), **{**SMALL, **request.param}))
-    path = export_gan(gan, 12, tmp_path_factory.mktemp("saved_model"), keep_versions=3)
+    path = export_gan(gan, 12, tmp_path_factory.mktemp("saved_model"), 3, {"metric/x": 1.5})
     return gan, path, Session(path, read_signatures(path))
 
 
@@ -249,11 +250,19 @@ def test_metadata_and_model_card(exported):
     gan, path, _ = exported
     metadata = json.loads((path / "assets.extra" / "model.json").read_text())
     assert (metadata["version"], metadata["step"]) == (1, 12)
+    assert metadata["metrics"] == {"metric/x": 1.5}
     assert metadata["config"]["generator_filters"] == gan.config.generator_filters
     assert "data_dir" not in metadata["config"]
     assert metadata["packages"]["tensorflow"] == tf.__version__
     card = (path.parent / "MODEL_CARD.md").read_text()
-    for text in ("# Generator of mnist images, version 1", "12 steps", "`sample`", "`psi` float32 [N]", "## Limits"):
+    for text in (
+        "# Generator of mnist images, version 1",
+        "12 steps",
+        "`sample`",
+        "`psi` float32 [N]",
+        "## Limits",
+        "metric/x 1.5",
+    ):
         assert text in card
 
 
@@ -304,7 +313,10 @@ def test_versions_only_grow_and_the_oldest_go(small_config, tmp_path):
     (tmp_path / "7").mkdir()
     for expected in (["7", "8"], ["8", "9"]):
         export_gan(gan, 1, tmp_path, keep_versions=2)
-        assert sorted(path.name for path in tmp_path.iterdir()) == [*expected, "MODEL_CARD.md"]
+        assert sorted(path.name for path in tmp_path.glob("[!.]*")) == [*expected, "MODEL_CARD.md"]
+    for version in ("8", "9"):
+        shutil.rmtree(tmp_path / version)
+    assert export_gan(gan, 1, tmp_path, keep_versions=2).name == "10"  # A server never sees a number again.
 
 
 def test_foreign_and_unwritable_targets_are_refused(small_config, tmp_path):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -172,3 +174,13 @@ def test_parameters_and_flops_by_hand():
     assert costs.step_flops(generator, discriminator, config(pack=2)) == 64 * (3 * g + 8 * one / 2)
     plain, unrolled = (costs.estimate_memory(generator, discriminator, config(unroll_steps=k)) for k in (0, 5))
     assert unrolled - plain == 4 * 2 * 64 * 4 * 5 * costs.count_activations(discriminator)
+
+
+def test_at_first_a_conditional_generator_follows_z_more_than_the_class():
+    chosen = dataclasses.replace(config(), conditional=True, class_names=("a", "b", "c"))
+    generator = build_generator(chosen, seed=0)
+    z = np.random.default_rng(0).normal(size=(30, 100)).astype("float32")
+    by_class = [generator([z, np.full(30, label)], training=True).numpy() for label in range(3)]
+    between_classes = np.abs(by_class[0] - by_class[1]).mean()
+    between_latents = np.abs(by_class[0][:-1] - by_class[0][1:]).mean()
+    assert 0 < between_classes < 0.3 * between_latents
