@@ -106,10 +106,13 @@ class LayerFactory:
         return keras.layers.Cropping2D(excess, dtype=dtype or self._dtype, name=f"{name}_crop")(x)
 
     def batch_norm(self, name: str) -> keras.Layer:
+        # Of one device alone, TensorFlow computes the variance with the mean held constant, which leaves its first
+        # derivative right and its second one, through which unrolling goes, wrong. The synchronized sums have both.
+        synchronized = replicas.count() > 1 or self._config.unroll_steps > 0
         return keras.layers.BatchNormalization(
             momentum=self._config.batchnorm_momentum,
             epsilon=1e-5,
-            synchronized=replicas.count() > 1,
+            synchronized=synchronized,
             dtype=self._dtype,
             name=name,
         )
