@@ -23,7 +23,7 @@ from export import saved_model
 
 REPLICAS = 2
 STEPS = 20
-# Adam makes steps of full size out of gradients that are nothing but rounding, so the smaller, the nearer stay two runs.
+# Adam makes full steps out of gradients that are nothing but rounding: with small ones, two runs stay near.
 RATES = {"learning_rate_generator": 1e-4, "learning_rate_discriminator": 1e-4}
 
 
