@@ -61,6 +61,9 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
     # Only the chief's run stays: the others do as it does, in a folder of their own that is removed.
     opened = runs.open_run(run_dir, config) if workers.is_chief else runs.scratch_run(config)
     with opened as run, Interruption() as interruption:
+        if not workers.is_chief:
+            workers.remove_at_loss(run.directory)
+
         # ---- Restore.
         checkpoints = Checkpoints(run.checkpoints, gan.checkpoint(), config.keep_checkpoints)
         first = _restore(gan, checkpoints, run, workers)

@@ -7,7 +7,9 @@ the first one, the chief, on which it says that it is alive; and when one is los
 import contextlib
 import json
 import os
+import pathlib
 import queue
+import shutil
 import socket
 import sys
 import threading
@@ -42,6 +44,7 @@ class Workers:
         self._timeout = timeout
         self._peers: dict[int, _Peer] = {}
         self._leaving = threading.Event()
+        self._to_remove: list[pathlib.Path] = []
 
     @property
     def count(self) -> int:
@@ -68,6 +71,10 @@ class Workers:
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on at least one worker; the same answer on each."""
         return any(self.gather(flag))
+
+    def remove_at_loss(self, folder: pathlib.Path) -> None:
+        """Names a folder that is to go where this process ends at once, because of the loss of another."""
+        self._to_remove.append(folder)
 
     def __enter__(self) -> "Workers":
         if self.count == 1:
@@ -202,6 +209,8 @@ class Workers:
         print(f"\nerror: {reason}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
+        for folder in self._to_remove:
+            shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
 
     def _show_life(self) -> None:
