@@ -87,7 +87,7 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
         # ---- Loop.
         batches = iter(distribution.distribute_batches(strategy, data, config, first, config.steps))
         step, timed_steps, timed_seconds = first, 0, 0.0
-        evaluation = quick.make_quick_evaluation(gan, data) if workers.is_chief else None
+        evaluation = quick.make_quick_evaluation(gan, data)
         say("Compiling the train step ...")
         with Summaries(run, first) as summaries, _progress_bar(first, config.steps, workers) as progress:
             real_images = fixed_images(data, config, len(GRID_SEEDS))
