@@ -29,6 +29,7 @@ CONVOLUTIONAL_FLAGS = (
     "discriminator_norm",
     "minibatch_stddev",
 )
+WORKER_FLAGS = ("workers", "worker_index", "worker_timeout")
 FOLDER_FLAGS = ("max_pixels", "max_bad_share", "background")
 IMAGE_FLAGS = (
     "image_size",
@@ -61,6 +62,11 @@ def flags_without_effect(config: Config) -> dict[str, str]:
         (config.dataset == "folder", ("manual_dir",), "--dataset=folder"),
         (config.dataset != "folder", FOLDER_FLAGS, f"--dataset={config.dataset}"),
         (config.draws_points, IMAGE_FLAGS, f"--dataset={config.dataset}, which is of points in place of images"),
+        (
+            config.strategy != "multi_worker",
+            WORKER_FLAGS,
+            f"--strategy={config.strategy}, which is of one process",
+        ),
         (config.optimizer == "rmsprop", ("beta_1",), "--optimizer=rmsprop, which has no first moment"),
         (
             config.instance_noise_decay == "constant",
@@ -158,8 +164,14 @@ def _refuse_contradictions(config: Config) -> None:
             f"--learning_rate_decay={decay} is at 0 after --learning_rate_decay_steps={decay_steps}, and --steps="
             f"{config.steps} goes on: use as many for both, or exponential"
         )
-    if config.jit_compile and config.upsampling == "bicubic":
-        raise UserError("--jit_compile: XLA has no bicubic resizing. Use --upsampling=bilinear, or leave XLA out")
+    if (config.jit_compile or config.strategy == "tpu") and config.upsampling == "bicubic":
+        flag = "--jit_compile" if config.jit_compile else "--strategy=tpu"
+        raise UserError(f"{flag}: XLA has no bicubic resizing. Use --upsampling=bilinear, or leave XLA out")
+    if config.jit_compile and config.strategy != "none":
+        raise UserError(
+            f"--jit_compile compiles the step of one device, and --strategy={config.strategy} has devices that "
+            "exchange sums within a step: leave one out"
+        )
 
 
 def _default(config: Config, name: str) -> Any:

@@ -113,6 +113,7 @@ class Config:
     # Settled from the data: not flags
     class_names: tuple[str, ...] = _option((), "Names of the classes, in the order of their labels.", flag=False)
     data_digest: str = _option("", "Digest of the prepared images and labels.", flag=False)
+    replicas: int = _option(0, "Devices that train, settled at the start.", may_change=True, flag=False)
 
     # Length and randomness
     steps: int = _option(
@@ -289,6 +290,26 @@ class Config:
         10, "Train steps that run between two returns to Python.", minimum=1, maximum=10_000, may_change=True
     )
     mixed_precision: bool = _option(False, "Compute in bfloat16; weights and losses stay in float32.")
+    strategy: str = _option(
+        "none",
+        "none: one device. mirrored: all GPUs of this machine. multi_worker: the processes named by --workers. tpu: "
+        "the TPU of this machine.",
+        choices=("none", "mirrored", "multi_worker", "tpu"),
+        may_change=True,
+    )
+    workers: str = _option(
+        "",
+        "host:port of each process of --strategy=multi_worker, by commas; the first writes the run. Default: as "
+        "TF_CONFIG or SLURM says.",
+        may_change=True,
+    )
+    worker_index: int = _option(-1, "Which of --workers this process is, from 0.", minimum=-1, may_change=True)
+    worker_timeout: float = _option(
+        60.0,
+        "Seconds to wait for the other workers at the start; without a sign of life for so long, one counts as lost.",
+        above=0,
+        may_change=True,
+    )
     jit_compile: bool = _option(False, "Compile the train step with XLA. Worth a try on a GPU, no gain on a CPU.")
 
     @property

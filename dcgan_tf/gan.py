@@ -1,15 +1,18 @@
 """The networks, their optimizers, and the mathematics of one train step."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf import replicas
 from dcgan_tf.config import Config
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_discriminator
 from dcgan_tf.models.generator import build_generator
+from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.augment import augment
 from dcgan_tf.objectives.chance import subkey
 from dcgan_tf.objectives.losses import LOSSES, relative_logits
@@ -53,6 +56,7 @@ class GAN:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.loss = LOSSES[config.loss]
+        self._strategy = tf.distribute.get_strategy()
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         generator_seed, discriminator_seed = (int(s) for s in np.random.SeedSequence(config.seed).generate_state(2))
         dtype = "mixed_bfloat16" if config.mixed_precision else "float32"
@@ -94,12 +98,17 @@ class GAN:
         }
         taken = 0.0
         for _ in tf.range(count):
-            metrics, norms = step(*next(batches))
+            metrics, norms = self._run(step, next(batches))
             sums = {name: sums[name] + metrics[name] for name in sums}
             taken += 1.0
             if not tf.reduce_all(tf.math.is_finite(tf.stack(list(metrics.values())))):
                 break
         return {name: total / taken for name, total in sums.items()}, norms
+
+    def _run(self, step: Callable[..., Any], batch: tuple[tf.Tensor, tf.Tensor]) -> Any:
+        """One step on each replica; the results, which are the same on all, once."""
+        results = self._strategy.run(step, args=batch)
+        return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], results)
 
     def train_step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Metrics, dict[str, tf.Tensor]]:
         """Updates of the discriminator, then one of the generator (Goodfellow et al. 2014, algorithm 1).
@@ -133,14 +142,16 @@ class GAN:
                 fake_images = self._generate(FRESH_LATENTS, classes, last)
             generator_loss = self._generator_loss(real_images, fake_images, classes)
         variables = self.generator.trainable_variables
-        generator_gradients = generator_tape.gradient(generator_loss, variables)
-        self.generator_optimizer.apply(generator_gradients, variables)
+        generator_gradients = replicas.total(generator_tape.gradient(generator_loss, variables))
+        _apply(self.generator_optimizer, generator_gradients, variables)
 
         self._update_ema()
         self.step.assign_add(1)
         generator_norms = _norms(generator_gradients)
+        metrics["loss/generator"] = generator_loss
+        # A replica's means are its part of those of the global batch; gradients have been summed already.
+        metrics = dict(zip(metrics, replicas.total(list(metrics.values())), strict=True))
         metrics |= {
-            "loss/generator": generator_loss,
             "gradient_norm/discriminator": tf.norm(discriminator_norms),
             "gradient_norm/generator": tf.norm(generator_norms),
         }
@@ -158,8 +169,8 @@ class GAN:
             loss, metrics = self._discriminator_loss(
                 real_images, fake_images, update, lambda seen: self._logits(seen, classes)
             )
-        gradients = discriminator_tape.gradient(loss, variables)
-        self.discriminator_optimizer.apply(gradients, variables)
+        gradients = replicas.total(discriminator_tape.gradient(loss, variables))
+        _apply(self.discriminator_optimizer, gradients, variables)
         if self.config.weight_clip:
             for variable in variables:
                 variable.assign(tf.clip_by_value(variable, -self.config.weight_clip, self.config.weight_clip))
@@ -237,7 +248,7 @@ class GAN:
         config = self.config
         key = self._noise_key(purpose, update)
         if config.augmentations:
-            images = augment(images, config.augmentations, subkey(key, 1))
+            images = augment(images, config.augmentations, subkey(key, 1), parts=config.pack)
         if config.instance_noise:
             images = add_instance_noise(images, config, self.step, key)
         return tf.concat(tf.split(images, config.pack), axis=-1) if config.pack > 1 else images
@@ -262,7 +273,7 @@ class GAN:
         return logits[:, 0]
 
     def _generate(self, purpose: int, classes: tf.Tensor | None, update: int) -> tf.Tensor:
-        z = self._latents(purpose, self.config.batch_size, update)
+        z = self._latents(purpose, self.config.batch_size // replicas.count(), update)
         return self.generator(with_labels(z, classes), training=True)
 
     def _mean(self, terms: tf.Tensor) -> tf.Tensor:
@@ -285,7 +296,7 @@ class GAN:
 
     def _latents(self, purpose: int, count: int, update: int) -> tf.Tensor:
         shape = (count, self.config.latent_dim)
-        return tf.random.stateless_normal(shape, seed=self._noise_key(purpose, update), alg="philox")
+        return chance.normal(shape, self._noise_key(purpose, update), parts=self.config.pack)
 
     def _noise_key(self, purpose: int, update: int = 0) -> tf.Tensor:
         # The bits between the seed and the update are left to `subkey`.
@@ -329,6 +340,13 @@ def to_uint8(images: tf.Tensor) -> tf.Tensor:
 def to_samples(outputs: tf.Tensor) -> tf.Tensor:
     """What a generator makes, as data are: images uint8 [N, height, width, channels]; points unchanged."""
     return to_uint8(outputs) if outputs.shape.rank == 4 else outputs
+
+
+def _apply(optimizer: keras.Optimizer, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
+    """An update with gradients that are summed over the replicas already: `optimizer.apply` would do it once more."""
+    for gradient, variable in zip(gradients, variables, strict=True):
+        optimizer.update_step(gradient, variable, optimizer.learning_rate)
+    optimizer.iterations.assign_add(1)
 
 
 def _norms(gradients: list[tf.Tensor]) -> tf.Tensor:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pathlib
 import re
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,6 +130,13 @@ def open_run(run_dir: str, config: Config) -> Iterator[Run]:
         if _holds_run(directory):
             _refuse_changes(load_run(directory).config, config, directory)
         yield Run(directory, config)
+
+
+@contextlib.contextmanager
+def scratch_run(config: Config) -> Iterator[Run]:
+    """The run directory of a worker that is not the chief: nothing that it writes there stays."""
+    with tempfile.TemporaryDirectory(prefix="dcgan_tf-worker-") as directory:
+        yield Run(pathlib.Path(directory), config)
 
 
 def _holds_run(directory: pathlib.Path) -> bool:

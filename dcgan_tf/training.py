@@ -1,6 +1,7 @@
 """The training loop: from a configuration to an exported generator."""
 
 import os
+import pathlib
 import shlex
 import signal
 import sys
@@ -13,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from dcgan_tf import runs
-from dcgan_tf.checkpoints import Checkpoints
+from dcgan_tf import distribution, runs
+from dcgan_tf.checkpoints import Checkpoints, load_gan
 from dcgan_tf.config import Config
-from dcgan_tf.data.batches import fixed_images, make_batches
+from dcgan_tf.data.batches import fixed_images
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.diagnosis import Monitor
 from dcgan_tf.dry_run import print_config
@@ -26,6 +27,7 @@ from dcgan_tf.gan import GAN
 from dcgan_tf.grids import save_png
 from dcgan_tf.sampling import GRID_SEEDS, draw_samples, monitored_samples, training_samples
 from dcgan_tf.summaries import Summaries, metrics_at, read_metrics, save_curves, save_training_gif
+from dcgan_tf.workers import Workers
 from export.saved_model import export_gan, exported_steps
 
 
@@ -41,38 +43,53 @@ def train(config: Config, run_dir: str) -> None:
     """
     # ---- Device: the same seed gives the same weights, bit for bit, on the same machine.
     tf.config.experimental.enable_op_determinism()
-    print(f"Training on {_describe_device(config)}")
+    with distribution.join(config) as (workers, strategy):
+        _train(config, run_dir, workers, strategy)
+
+
+def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribute.Strategy) -> None:
+    say = print if workers.is_chief else _say_nothing
+    say(f"Training on {_describe_device(config)}{distribution.describe(workers, strategy)}")
 
     # ---- Data and networks: all that can be wrong with them shows before the run directory is touched.
     config, data = prepare(config)
-    gan = GAN(config)
+    config = distribution.settle_replicas(config, strategy)
+    distribution.refuse_differences(workers, config)
+    with strategy.scope():
+        gan = GAN(config)
 
-    with runs.open_run(run_dir, config) as run, Interruption() as interruption:
+    # Only the chief's run stays: the others do as it does, in a folder of their own that is removed.
+    opened = runs.open_run(run_dir, config) if workers.is_chief else runs.scratch_run(config)
+    with opened as run, Interruption() as interruption:
+        if not workers.is_chief:
+            workers.remove_at_loss(run.directory)
+
         # ---- Restore.
         checkpoints = Checkpoints(run.checkpoints, gan.checkpoint(), config.keep_checkpoints)
-        first = checkpoints.restore() or 0
+        first = _restore(gan, checkpoints, run, workers)
         checkpoints.set_aside_after(first)
         if first > config.steps:
             raise UserError(
                 f"--steps: the run is at step {first} already, it cannot end sooner. Received: {config.steps}"
             )
-        best = quick.best_step(run.metrics_file, checkpoints.steps())
-        if first == config.steps and (best or first) in exported_steps(run.saved_model):
-            print(f"This run is complete: {first} of {config.steps} steps. To train on, give a larger --steps.")
+        best, *_ = workers.gather(quick.best_step(run.metrics_file, checkpoints.steps()))
+        if workers.any(first == config.steps and (best or first) in exported_steps(run.saved_model)):
+            say(f"This run is complete: {first} of {config.steps} steps. To train on, give a larger --steps.")
             return
         run.save_config()
-        print(f"Run directory: {run.directory}\nConfiguration:")
-        print_config(config)
+        if workers.is_chief:
+            print(f"Run directory: {run.directory}\nConfiguration:")
+            print_config(config)
         resume_command = f"python train.py --run_dir={shlex.quote(str(run.directory))}"
         if first:
-            print(f"Resuming at step {first}.")
+            say(f"Resuming at step {first}.")
 
         # ---- Loop.
-        batches = iter(make_batches(data, config, first, config.steps))
+        batches = iter(distribution.distribute_batches(strategy, data, config, first, config.steps))
         step, timed_steps, timed_seconds = first, 0, 0.0
         evaluation = quick.make_quick_evaluation(gan, data)
-        print("Compiling the train step ...")
-        with Summaries(run, first) as summaries, _progress_bar(first, config.steps) as progress:
+        say("Compiling the train step ...")
+        with Summaries(run, first) as summaries, _progress_bar(first, config.steps, workers) as progress:
             real_images = fixed_images(data, config, len(GRID_SEEDS))
             monitor = Monitor(config, real_images)
             monitor.recall(read_metrics(run.metrics_file))
@@ -90,7 +107,7 @@ def train(config: Config, run_dir: str) -> None:
                         f"half the batch or fewer filters, in a new --run_dir ({str(error).splitlines()[0]})"
                     ) from None
                 values = {name: float(value) for name, value in metrics.items()}
-                done = int(gan.step) - step
+                done = int(gan.step.numpy()) - step
                 # The first call compiles: its time says nothing about speed.
                 if step > first:
                     timed_seconds += time.perf_counter() - call_start
@@ -110,7 +127,7 @@ def train(config: Config, run_dir: str) -> None:
                     summaries.samples(step, gan, samples)
                 if evaluation_due or _is_due(step, config.log_every, config):
                     diagnosis, sentences = monitor.observe(step, values, monitored_samples(gan.ema_generator, config))
-                    for sentence in sentences:
+                    for sentence in sentences if workers.is_chief else ():
                         progress.write(sentence, file=sys.stderr)
                     values |= diagnosis
                     if evaluation is not None and evaluation_due:
@@ -122,15 +139,19 @@ def train(config: Config, run_dir: str) -> None:
                         timed_steps, timed_seconds = 0, 0.0
                     summaries.scalars(step, values)
                 if evaluation_due:
-                    best = quick.best_step(run.metrics_file, [step, *checkpoints.steps()])
-                if step == best or _is_due(step, config.checkpoint_every, config) or interruption.requested:
+                    best, *_ = workers.gather(quick.best_step(run.metrics_file, [step, *checkpoints.steps()]))
+                # A signal to one worker stops all, after the same step.
+                interrupted = workers.any(interruption.requested)
+                if step == best or _is_due(step, config.checkpoint_every, config) or interrupted:
                     checkpoints.save(step, best)
-                if interruption.requested and step < config.steps:
+                if interrupted and step < config.steps:
                     progress.close()
-                    print(f"Stopped at step {step} of {config.steps}, and saved. To resume:\n  {resume_command}")
+                    say(f"Stopped at step {step} of {config.steps}, and saved. To resume:\n  {resume_command}")
                     return
 
         # ---- Finish.
+        if not workers.is_chief:
+            return
         print("Writing the curves, the GIF, the final grid and the export ...")
         save_curves(run)
         save_training_gif(run)
@@ -139,6 +160,8 @@ def train(config: Config, run_dir: str) -> None:
             samples = training_samples(gan.ema_generator, config)
             print(f"The samples and the export are of step {step}, the best by its evaluations.")
         save_png(draw_samples(samples, config), run.directory / "final_grid.png")
+        if config.strategy != "none":  # What is exported belongs to one device.
+            gan, _ = load_gan(run)
         saved_model = export_gan(gan, step, run.saved_model, config.keep_versions, metrics_at(run, step))
         print(
             f"Done: {config.steps} steps.\n"
@@ -148,6 +171,24 @@ def train(config: Config, run_dir: str) -> None:
             f"  TensorBoard  tensorboard --logdir={shlex.quote(str(run.tensorboard))} --samples_per_plugin images=0\n"
             f"  more images  python -m dcgan_tf.sample --run_dir={shlex.quote(str(run.directory))} --num=64"
         )
+
+
+def _restore(gan: GAN, checkpoints: Checkpoints, run: runs.Run, workers: Workers) -> int:
+    """Restores what the chief does, on every worker; returns the step."""
+    if workers.count == 1:
+        return checkpoints.restore() or 0
+    folder, *_ = workers.gather(str(run.checkpoints.absolute()))
+    steps = workers.gather(Checkpoints(pathlib.Path(folder), gan.checkpoint()).restore() or 0)
+    if len(set(steps)) > 1:
+        raise UserError(
+            f"--run_dir: the workers see other checkpoints in '{folder}', of the steps {', '.join(map(str, steps))}: "
+            "it must be a folder that all of them share, under the same path"
+        )
+    return steps[0]
+
+
+def _say_nothing(*_: object) -> None:
+    """What a worker prints that is not the chief."""
 
 
 class Interruption:
@@ -184,8 +225,10 @@ def _is_due(step: int, every: int, config: Config) -> bool:
     return step % every == 0 or step == config.steps
 
 
-def _progress_bar(first: int, steps: int) -> tqdm:
-    return tqdm(initial=first, total=steps, unit="step", mininterval=0.5, dynamic_ncols=True)
+def _progress_bar(first: int, steps: int, workers: Workers) -> tqdm:
+    return tqdm(
+        initial=first, total=steps, unit="step", mininterval=0.5, dynamic_ncols=True, disable=not workers.is_chief
+    )
 
 
 def _weight_norms(gan: GAN) -> dict[str, float]:
@@ -210,7 +253,7 @@ def _stop_at_nan(
     newest = max(checkpoints.steps(), default=None)
     kept = f"The checkpoint of step {newest} is unharmed." if newest is not None else "No checkpoint was written yet."
     raise UserError(
-        f"{name} became {value} at step {int(gan.step)}. {kept} Try, in a new --run_dir, a smaller "
+        f"{name} became {value} at step {int(gan.step.numpy())}. {kept} Try, in a new --run_dir, a smaller "
         "--learning_rate_discriminator and --learning_rate_generator"
         + (", or training without --mixed_precision" if gan.config.mixed_precision else "")
         + (", or --loss=non_saturating" if gan.config.loss == "minimax" else "")

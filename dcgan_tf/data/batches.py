@@ -1,6 +1,7 @@
 """Batch number s is a pure function of (seed, s), so that training resumes at any step without replaying."""
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -40,13 +41,17 @@ class BatchOrder:
         return rows
 
 
-def augment(images: np.ndarray, config: Config, batch_number: int) -> np.ndarray:
+def augment(
+    images: np.ndarray, config: Config, batch_number: int, places: np.ndarray | None = None, count: int = 0
+) -> np.ndarray:
     """Crops and mirrors each image by chance, where the configuration asks for it.
 
     Args:
         images: uint8 [N, at least height, at least width, channels].
         config: names the size, ``crop``, ``flip`` and the seed.
         batch_number: with the seed, the key of the chance.
+        places: int64 [N], where the images stand in a batch of ``count``, which draws the chance; None: they are it.
+        count: of the batch.
 
     Returns:
         uint8 [N, height, width, channels].
@@ -56,9 +61,11 @@ def augment(images: np.ndarray, config: Config, batch_number: int) -> np.ndarray
     # The epochs' permutations have the keys (seed, epoch), with seeds below 2**31.
     chance = np.random.Generator(np.random.Philox(key=[config.seed + 2**31, batch_number]))
     height, width = config.height_and_width
-    tops = chance.integers(0, images.shape[1] - height + 1, len(images))
-    lefts = chance.integers(0, images.shape[2] - width + 1, len(images))
-    mirrored = chance.random(len(images)) < (0.5 if config.flip else 0.0)
+    if places is None:
+        places, count = np.arange(len(images)), len(images)
+    tops = chance.integers(0, images.shape[1] - height + 1, count)[places]
+    lefts = chance.integers(0, images.shape[2] - width + 1, count)[places]
+    mirrored = (chance.random(count) < (0.5 if config.flip else 0.0))[places]
     crops = (
         image[top : top + height, left : left + width] for image, top, left in zip(images, tops, lefts, strict=True)
     )
@@ -70,23 +77,47 @@ def fixed_images(data: ImageData | PointData, config: Config, count: int) -> np.
     return augment(data.read(BatchOrder(len(data.images), count, config.seed).rows(0)), config, batch_number=0)
 
 
-def make_batches(data: ImageData | PointData, config: Config, first: int, stop: int) -> tf.data.Dataset:
-    """The batches ``first`` to ``stop - 1``, one a train step.
+def places_of(replica: int, replicas: int, count: int, parts: int) -> np.ndarray:
+    """Where the share of one replica stands in a batch: int64 [count / replicas], as `dcgan_tf.replicas.share` does."""
+    return np.arange(count).reshape(parts, replicas, -1)[:, replica].ravel()
+
+
+def make_batches(
+    data: ImageData | PointData,
+    config: Config,
+    first: int,
+    stop: int,
+    shares: Sequence[int] = (0,),
+    replicas: int = 1,
+) -> tf.data.Dataset:
+    """The batches ``first`` to ``stop - 1``, one a train step, or some replicas' shares of each.
+
+    Args:
+        data: to read from.
+        config: complete.
+        first, stop: steps.
+        shares: the replicas whose shares are wanted, one element each, in this order.
+        replicas: into how many shares a batch is cut.
 
     Returns:
         A dataset of images uint8 [count, height, width, channels], or points float32 [count, 2], and labels int64
-        [count], where count is ``batch_size`` for each of the step's updates of the discriminator.
+        [count], where count is ``batch_size / replicas`` for each of the step's updates of the discriminator.
     """
     count = config.batch_size * config.discriminator_steps
     order = BatchOrder(len(data.images), count, config.seed)
     dtype = tf.as_dtype(data.images.dtype)
+    # A share has its part of the batch of each update, and of each of the images that are packed into one row.
+    places = [places_of(replica, replicas, count, config.discriminator_steps * config.pack) for replica in shares]
 
     def read(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = order.rows(int(number))
-        return augment(data.read(rows), config, int(number)), data.labels[rows]
+        step, share = divmod(int(number), len(shares))
+        rows = order.rows(step)[places[share]]
+        return augment(data.read(rows), config, step, places[share], count), data.labels[rows]
 
-    def load(batch_number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, labels = tf.numpy_function(read, [batch_number], (dtype, tf.int64), stateful=False)
-        return tf.ensure_shape(images, (count, *config.sample_shape)), tf.ensure_shape(labels, count)
+    def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = tf.numpy_function(read, [number], (dtype, tf.int64), stateful=False)
+        rows = count // replicas
+        return tf.ensure_shape(images, (rows, *config.sample_shape)), tf.ensure_shape(labels, rows)
 
-    return tf.data.Dataset.range(first, stop).map(load).prefetch(PREFETCHED_BATCHES)
+    numbers = tf.data.Dataset.range(first * len(shares), stop * len(shares))
+    return numbers.map(load).prefetch(PREFETCHED_BATCHES * len(shares))

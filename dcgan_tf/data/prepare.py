@@ -182,10 +182,6 @@ def _cache_key(config: Config, source: Source) -> str:
 
 def _build(config: Config, source: Source, directory: pathlib.Path) -> None:
     """Converts the source shard by shard, continuing where an interrupted preparation stopped."""
-    source.prepare()
-    count, recipe = source.count(), Recipe.of(config)
-    shards = [Shard(first, min(first + ROWS_PER_SHARD, count)) for first in range(0, count, ROWS_PER_SHARD)]
-    row_shape = (recipe.height, recipe.width, recipe.channels)
     unfinished = directory.with_name(f".preparing-{directory.name}")
     try:
         unfinished.mkdir(parents=True, exist_ok=True)
@@ -201,6 +197,10 @@ def _build(config: Config, source: Source, directory: pathlib.Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)
         if directory.exists():
             return
+        source.prepare()  # Within the lock: TensorFlow Datasets fails where two processes prepare the same.
+        count, recipe = source.count(), Recipe.of(config)
+        shards = [Shard(first, min(first + ROWS_PER_SHARD, count)) for first in range(0, count, ROWS_PER_SHARD)]
+        row_shape = (recipe.height, recipe.width, recipe.channels)
         rows_file = unfinished / "images.npy"
         results = load_results(unfinished, shards) if rows_file.exists() else {}
         write_header(rows_file, (count, *row_shape))

@@ -1,7 +1,10 @@
 """What the generator and the discriminator share: initial weights, normalisation, ways to upsample, widths."""
 
+from typing import Any
+
 import keras
 
+from dcgan_tf import replicas
 from dcgan_tf.config import Config, parse_filters
 from dcgan_tf.errors import UserError
 from dcgan_tf.models.spectral import SpectralConv2D, SpectralDense
@@ -103,8 +106,15 @@ class LayerFactory:
         return keras.layers.Cropping2D(excess, dtype=dtype or self._dtype, name=f"{name}_crop")(x)
 
     def batch_norm(self, name: str) -> keras.Layer:
+        # Of one device alone, TensorFlow computes the variance with the mean held constant, which leaves its first
+        # derivative right and its second one, through which unrolling goes, wrong. The synchronized sums have both.
+        synchronized = replicas.count() > 1 or self._config.unroll_steps > 0
         return keras.layers.BatchNormalization(
-            momentum=self._config.batchnorm_momentum, epsilon=1e-5, dtype=self._dtype, name=name
+            momentum=self._config.batchnorm_momentum,
+            epsilon=1e-5,
+            synchronized=synchronized,
+            dtype=self._dtype,
+            name=name,
         )
 
     def normalize(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -127,12 +137,34 @@ class LayerFactory:
     def dropout(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         if not self._config.dropout:
             return x
-        return keras.layers.Dropout(self._config.dropout, seed=0, dtype=self._dtype, name=name)(x)
+        rows = self._config.batch_size // self._config.pack
+        return Dropout(self._config.dropout, rows, seed=0, dtype=self._dtype, name=name)(x)
 
     def _initializer(self) -> keras.Initializer:
         if self._config.architecture == "mlp":
             return keras.initializers.GlorotUniform(seed=self._seed)
         return keras.initializers.RandomNormal(stddev=DCGAN_INITIAL_DEVIATION, seed=self._seed)
+
+
+class Dropout(keras.layers.Dropout):
+    """Keras's dropout, whose masks do not depend on the number of replicas.
+
+    Args:
+        rate: share that is dropped.
+        batch_rows: rows of a global batch. An input with twice as many on all replicas is of two, one behind the other.
+    """
+
+    def __init__(self, rate: float, batch_rows: int, **options: Any) -> None:
+        super().__init__(rate, **options)
+        self.batch_rows = batch_rows
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training or replicas.count() == 1:
+            return super().call(inputs, training)
+        rows = inputs.shape[0] * replicas.count()
+        ones = keras.ops.ones((rows, *inputs.shape[1:]), inputs.dtype)
+        mask = keras.random.dropout(ones, self.rate, seed=self.seed_generator)
+        return inputs * replicas.share(mask, parts=rows // self.batch_rows)
 
 
 def block_filters(name: str, text: str, blocks: int) -> tuple[int, ...]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from dcgan_tf import replicas
+
 
 class MinibatchStddev(keras.layers.Layer):
     """Appends one feature map of a single number: the standard deviation over the batch, averaged over all features.
@@ -28,7 +30,7 @@ class MinibatchStddev(keras.layers.Layer):
         value = ops.convert_to_tensor(self.moving_stddev)
         if training:
             # The root has no derivative at 0, where all images of the batch agree.
-            value = ops.mean(ops.sqrt(ops.var(inputs, axis=0) + 1e-8))
+            value = ops.mean(ops.sqrt(replicas.variance_over_batch(inputs) + 1e-8))
             self.moving_stddev.assign(
                 self.momentum * self.moving_stddev + (1 - self.momentum) * ops.stop_gradient(value)
             )

@@ -4,18 +4,19 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.chance import subkey
 
 LARGEST_SHIFT = 1 / 8
 CUTOUT_SIDE = 1 / 2
 
 
-def translation(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+def translation(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
     """Shifts each image by up to an eighth of its size in both directions; gray fills the gap."""
     count, height, width = images.shape[0], images.shape[1], images.shape[2]
     for axis, size in ((1, height), (2, width)):
         largest = round(LARGEST_SHIFT * size)
-        shift = tf.random.stateless_uniform([count], subkey(key, axis), -largest, largest + 1, tf.int32, "philox")
+        shift = chance.uniform([count], subkey(key, axis), -largest, largest + 1, dtype=tf.int32, parts=parts)
         # A shift as a product with a matrix of ones and zeros: its gradient is the shift back.
         source = tf.range(size)[None, :] - shift[:, None]
         matrix = tf.one_hot(source, size, dtype=images.dtype)
@@ -23,10 +24,10 @@ def translation(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     return images
 
 
-def color(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+def color(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
     """Adds up to 1/2 in both directions to all pixels, multiplies saturation by 0 to 2, contrast by 1/2 to 3/2."""
     brightness, saturation, contrast = tf.unstack(
-        tf.random.stateless_uniform([3, images.shape[0], 1, 1, 1], key, dtype=images.dtype, alg="philox")
+        chance.uniform([3, images.shape[0], 1, 1, 1], key, dtype=images.dtype, parts=parts, axis=1)
     )
     images += brightness - 0.5
     gray = tf.reduce_mean(images, axis=3, keepdims=True)
@@ -35,12 +36,12 @@ def color(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     return (images - mean) * (contrast + 0.5) + mean
 
 
-def cutout(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+def cutout(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
     """Covers a square of half the side, which may reach over the border, with gray."""
     covered = []
     for axis, size in enumerate(images.shape[1:3]):
         side = round(CUTOUT_SIDE * size)
-        center = tf.random.stateless_uniform([images.shape[0], 1], subkey(key, axis), 0, size + 1, tf.int32, "philox")
+        center = chance.uniform([images.shape[0], 1], subkey(key, axis), 0, size + 1, dtype=tf.int32, parts=parts)
         start = center - side // 2
         position = tf.range(size)[None, :]
         covered.append(tf.logical_and(position >= start, position < start + side))
@@ -48,7 +49,7 @@ def cutout(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     return tf.where(hole, tf.zeros((), images.dtype), images)
 
 
-AUGMENTATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
+AUGMENTATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor, int], tf.Tensor]] = {
     "color": color,
     "translation": translation,
     "cutout": cutout,
@@ -56,18 +57,19 @@ AUGMENTATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
 MOST_KEYS_EACH = 4
 
 
-def augment(images: tf.Tensor, names: Sequence[str], key: tf.Tensor) -> tf.Tensor:
+def augment(images: tf.Tensor, names: Sequence[str], key: tf.Tensor, parts: int = 1) -> tf.Tensor:
     """Applies the named augmentations in the order of `AUGMENTATIONS`, with gradients to the images.
 
     Args:
         images: float32 [N, height, width, channels] in [-1, 1], of known shape.
         names: keys of `AUGMENTATIONS`.
         key: int64 [2], of the chance; each image has its own.
+        parts: as in `replicas.share`.
 
     Returns:
         float32 of the same shape; colours may leave [-1, 1].
     """
     for number, (name, function) in enumerate(AUGMENTATIONS.items()):
         if name in names:
-            images = function(images, subkey(key, MOST_KEYS_EACH * number))
+            images = function(images, subkey(key, MOST_KEYS_EACH * number), parts)
     return images

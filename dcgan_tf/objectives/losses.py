@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from dcgan_tf import replicas
+
 Term = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -84,7 +86,7 @@ LOSSES: dict[str, Loss] = {
 
 
 def relative_logits(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Each logit minus the mean of the other kind's (arXiv 1807.00734).
+    """Each logit minus the mean of the other kind's, over all replicas (arXiv 1807.00734).
 
     Args:
         real_logits, fake_logits: float32 [N].
@@ -92,4 +94,4 @@ def relative_logits(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple[tf.
     Returns:
         The two, each float32 [N].
     """
-    return real_logits - tf.reduce_mean(fake_logits), fake_logits - tf.reduce_mean(real_logits)
+    return real_logits - replicas.mean(fake_logits), fake_logits - replicas.mean(real_logits)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from dcgan_tf import replicas
+from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.chance import subkey
 
 Discriminate = Callable[[tf.Tensor], tf.Tensor]
@@ -44,8 +46,8 @@ def wgan_gp(discriminate: Discriminate, real: tf.Tensor, fake: tf.Tensor, key: t
 
 def dragan(discriminate: Discriminate, real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """(norm - 1)^2 at points around the real images (Kodali et al. 2017, arXiv 1705.07215). Arguments as `wgan_gp`."""
-    noise = tf.random.stateless_uniform(tf.shape(real), key, dtype=real.dtype, alg="philox")
-    far = DRAGAN_SCALE * tf.math.reduce_std(real) * noise
+    noise = chance.uniform(real.shape, key, dtype=real.dtype)
+    far = DRAGAN_SCALE * replicas.deviation(real) * noise
     share = _one_number_an_image(real, subkey(key, 1))
     return tf.square(input_gradient_norms(discriminate, real + share * far) - 1)
 
@@ -67,5 +69,4 @@ def _squared_norms(discriminate: Discriminate, images: tf.Tensor) -> tf.Tensor:
 
 
 def _one_number_an_image(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    shape = [tf.shape(images)[0], *[1] * (images.shape.rank - 1)]
-    return tf.random.stateless_uniform(shape, key, dtype=images.dtype, alg="philox")
+    return chance.uniform([images.shape[0], *[1] * (images.shape.rank - 1)], key, dtype=images.dtype)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from dcgan_tf.config import Config
+from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.chance import subkey
 from dcgan_tf.objectives.losses import Term
 
@@ -49,7 +50,7 @@ def add_instance_noise(images: tf.Tensor, config: Config, step: tf.Tensor, key: 
         float32 of the same shape.
     """
     deviation = config.instance_noise * decay_factor(config.instance_noise_decay, step, config.instance_noise_steps)
-    return images + deviation * tf.random.stateless_normal(tf.shape(images), key, alg="philox")
+    return images + deviation * chance.normal(images.shape, key, parts=config.pack)
 
 
 def real_targets(count: int, config: Config, key: tf.Tensor) -> tf.Tensor:
@@ -87,9 +88,9 @@ def mix_terms(targets: tf.Tensor, real_term: Term, fake_term: Term, logits: tf.T
 
 
 def _noise(count: int, config: Config, key: tf.Tensor) -> tf.Tensor:
-    return config.label_noise * tf.random.stateless_uniform([count], key, alg="philox")
+    return config.label_noise * chance.uniform([count], key)
 
 
 def _flip(targets: tf.Tensor, config: Config, key: tf.Tensor) -> tf.Tensor:
-    flipped = tf.random.stateless_uniform(targets.shape, subkey(key, 1), alg="philox") < config.label_flip
+    flipped = chance.uniform(targets.shape, subkey(key, 1)) < config.label_flip
     return tf.where(flipped, 1 - targets, targets)

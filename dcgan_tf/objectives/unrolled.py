@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from dcgan_tf import replicas
+
 Weights = list[tf.Tensor]
 
 
@@ -22,7 +24,7 @@ def unroll(
     Args:
         weights: where the unrolling starts.
         optimizer: Adam, built for these weights.
-        loss: of the weights, to be minimized.
+        loss: of the weights, to be minimized; of several replicas, this one's part of it.
         steps: virtual updates.
 
     Returns:
@@ -38,7 +40,7 @@ def unroll(
         with tf.GradientTape() as tape:
             tape.watch(current)
             value = loss(current)
-        gradients = tape.gradient(value, current)
+        gradients = replicas.total(tape.gradient(value, current))
         firsts = [optimizer.beta_1 * m + (1 - optimizer.beta_1) * g for m, g in zip(firsts, gradients, strict=True)]
         seconds = [
             optimizer.beta_2 * v + (1 - optimizer.beta_2) * tf.square(g)
