@@ -98,7 +98,7 @@ def test_run_leaves_everything_it_promises(command, small_flags, small_config, t
 
     training.train(small_config(), str(tmp_path))
     assert "This run is complete" in capsys.readouterr().out
-    assert sorted(path.name for path in (tmp_path / "saved_model").iterdir()) == ["1", "MODEL_CARD.md"]
+    assert sorted(path.name for path in (tmp_path / "saved_model").glob("[!.]*")) == ["1", "MODEL_CARD.md"]
 
     sampled = command("-m", "dcgan_tf.sample", f"--run_dir={tmp_path}", f"--out={tmp_path / 'grid.png'}")
     assert sampled.returncode == 0, sampled.stderr
@@ -230,7 +230,7 @@ def test_damaged_newest_checkpoint_falls_back_and_ends_the_same(small_config, fi
     assert "Resuming at step 6" in output
     for name, value in checkpoint_values(finished, 12).items():
         np.testing.assert_array_equal(value, wanted[name], err_msg=name)
-    assert [path.name for path in sorted((finished / "saved_model").iterdir())] == ["1", "2", "MODEL_CARD.md"]
+    assert [path.name for path in sorted((finished / "saved_model").glob("[!.]*"))] == ["1", "2", "MODEL_CARD.md"]
 
 
 def test_finished_run_continues_with_more_steps(small_config, finished, tmp_path):
