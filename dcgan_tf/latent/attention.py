@@ -1,5 +1,7 @@
 """What a discriminator looks at: its first filters, and guided backpropagation of its last features."""
 
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -8,6 +10,18 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.gan import to_float
 
 ROWS = 128
+
+
+class Strongest(NamedTuple):
+    """The features that answer most strongly.
+
+    Attributes:
+        features: int [features], their numbers.
+        images: int [features, images], what each answers to most.
+    """
+
+    features: np.ndarray
+    images: np.ndarray
 
 
 def first_filters(discriminator: keras.Model) -> np.ndarray:
@@ -35,22 +49,19 @@ def last_features(discriminator: keras.Model) -> keras.Model:
     return keras.Model(discriminator.inputs[0], activations[-1].output)
 
 
-def strongest_images(features: keras.Model, images: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The features that answer most strongly, and the image that each answers to most.
+def strongest_images(features: keras.Model, images: np.ndarray, count: int, per_feature: int) -> Strongest:
+    """The features that answer most strongly, and the images that each answers to most.
 
     Args:
         features: as `last_features` makes it.
         images: uint8 [N, height, width, channels].
-        count: how many features.
-
-    Returns:
-        Their numbers int [count], by the largest answer to any image, and the images' numbers int [count].
+        count: how many features, by their largest answer to any image.
+        per_feature: how many images of each, the strongest first.
     """
     parts = [images[start : start + ROWS] for start in range(0, len(images), ROWS)]
-    answers = [_peak(features(to_float(tf.constant(part)), training=False)).numpy() for part in parts]
-    peaks = np.concatenate(answers)
+    peaks = np.concatenate([_peak(features(to_float(tf.constant(part)), training=False)).numpy() for part in parts])
     chosen = np.argsort(-peaks.max(0), kind="stable")[:count]
-    return chosen, peaks[:, chosen].argmax(0)
+    return Strongest(chosen, np.argsort(-peaks[:, chosen], axis=0, kind="stable")[:per_feature].T)
 
 
 def guided_backpropagation(features: keras.Model, images: np.ndarray, numbers: np.ndarray) -> np.ndarray:

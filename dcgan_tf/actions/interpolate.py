@@ -1,0 +1,48 @@
+"""interpolate: from one seed's image to the next, as a strip or a GIF."""
+
+import pathlib
+
+from absl import flags
+
+from dcgan_tf.actions import common
+from dcgan_tf.actions.common import FLAGS
+from dcgan_tf.errors import UserError
+from dcgan_tf.grids import make_grid, save_animation, save_png
+
+
+def define_flags() -> None:
+    common.define_source_flags()
+    flags.DEFINE_string("seeds", "0,1", "Two or more seeds, such as 3,17,40-42.")
+    flags.DEFINE_integer("steps", 8, "Steps from each seed to the next.")
+    flags.DEFINE_enum("path", "spherical", ["spherical", "linear"], "On great circles, or on straight lines.")
+    flags.DEFINE_boolean("closed", False, "Go back to the first seed at the end, so that a GIF repeats without a jump.")
+    flags.DEFINE_float("psi", 1.0, "Scales the latents: 1 as in training; smaller is more typical and less varied.")
+    flags.DEFINE_float("fps", 10.0, "Images a second of a GIF, from 0.1 to 50. GIFs count time in hundredths.")
+    common.define_label_flag()
+    common.define_out_flag("interpolation.png", "A .png file for a strip, a row from each seed; or a .gif file.")
+
+
+def run() -> None:
+    source = common.find_source()
+    seeds = common.parse_seeds(FLAGS.seeds, at_least=2)
+    common.at_least("steps", 1)
+    common.at_least("psi", 0)
+    if not 0.1 <= FLAGS.fps <= 50:
+        raise UserError(f"--fps: expected from 0.1 to 50. Received: {FLAGS.fps}")
+    out = pathlib.Path(FLAGS.out).expanduser()
+    if out.suffix.lower() not in (".png", ".gif") or out.is_dir():
+        raise UserError(f"--out: expected a file that ends in .png or .gif. Received: '{out}'")
+    if out.suffix.lower() == ".png" and FLAGS["fps"].present:
+        raise UserError("--fps: a PNG file does not move. Leave it out, or end --out in .gif")
+    label = common.required_label(source)
+
+    images = common.load(source).interpolate(
+        seeds, FLAGS.steps, spherical=FLAGS.path == "spherical", closed=FLAGS.closed, psi=FLAGS.psi, label=label
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix.lower() == ".gif":
+        save_animation(images, FLAGS.fps, out)
+    else:
+        single_row = len(seeds) == 2 and not FLAGS.closed
+        save_png(make_grid(images, len(images) if single_row else FLAGS.steps), out)
+    print(f"Wrote {len(images)} images through the seeds {', '.join(map(str, seeds))} to {out}")
