@@ -2,6 +2,7 @@
 
 import pathlib
 
+import numpy as np
 from absl import flags
 
 from dcgan_tf.actions import common
@@ -19,7 +20,7 @@ def define_flags() -> None:
     flags.DEFINE_float("psi", 1.0, "Scales the latents: 1 as in training; smaller is more typical and less varied.")
     flags.DEFINE_float("fps", 10.0, "Images a second of a GIF, from 0.1 to 50. GIFs count time in hundredths.")
     common.define_label_flag()
-    common.define_out_flag("interpolation.png", "A .png file for a strip, a row from each seed; or a .gif file.")
+    common.define_out_flag("interpolation.png", "A .png file for a strip, a row from each seed to the next; or a .gif file.")
 
 
 def run() -> None:
@@ -43,6 +44,8 @@ def run() -> None:
     if out.suffix.lower() == ".gif":
         save_animation(images, FLAGS.fps, out)
     else:
-        single_row = len(seeds) == 2 and not FLAGS.closed
-        save_png(make_grid(images, len(images) if single_row else FLAGS.steps), out)
+        from dcgan_tf.latent.paths import path_rows
+
+        path = np.concatenate([images, images[:1]]) if FLAGS.closed else images
+        save_png(make_grid(path_rows(path, FLAGS.steps), FLAGS.steps + 1), out)
     print(f"Wrote {len(images)} images through the seeds {', '.join(map(str, seeds))} to {out}")

@@ -25,10 +25,9 @@ def run() -> None:
     out = common.png_path(FLAGS.out)
     label = common.required_label(source)
 
+    from dcgan_tf.latent.paths import path_rows
+
     images = common.load(source).interpolate(seeds, FLAGS.steps, closed=True, label=label)
-    # Each row ends where the next one begins, so that a row shows its whole transition.
-    rows = images.reshape(POINTS, FLAGS.steps, *images.shape[1:])
-    rows = np.concatenate([rows, np.roll(rows[:, :1], -1, axis=0)], axis=1)
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_png(make_grid(rows.reshape(-1, *images.shape[1:]), FLAGS.steps + 1), out)
+    save_png(make_grid(path_rows(np.concatenate([images, images[:1]]), FLAGS.steps), FLAGS.steps + 1), out)
     print(f"Wrote a walk through the seeds {seeds[0]} to {seeds[-1]}, and back to the first, to {out}")

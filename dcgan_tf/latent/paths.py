@@ -26,3 +26,17 @@ def make_path(stations: np.ndarray, steps: int, *, spherical: bool = True, close
     # Exactly the stations at their places, free of the rounding of sines.
     between[::steps] = stations[:legs]
     return between if closed else np.concatenate([between, stations[-1:]])
+
+
+def path_rows(images: np.ndarray, steps: int) -> np.ndarray:
+    """The images of a path, a row from each station to the next with both of them in it.
+
+    Args:
+        images: [(N - 1) * steps + 1, ...], of an open path; of a closed one, with its first image again at the end.
+        steps: from one station to the next.
+
+    Returns:
+        [(N - 1) * (steps + 1), ...].
+    """
+    legs = (len(images) - 1) // steps
+    return images[(np.arange(legs)[:, None] * steps + np.arange(steps + 1)).ravel()]
