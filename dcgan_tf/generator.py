@@ -84,6 +84,7 @@ class Generator:
         spherical: bool = True,
         closed: bool = False,
         psi: float = 1.0,
+        shift: np.ndarray | None = None,
         label: int | None = None,
     ) -> np.ndarray:
         """Images on the way through the latents of two or more seeds, as `latent.paths.make_path` leads.
@@ -94,11 +95,13 @@ class Generator:
             spherical: on great circles; else on straight lines.
             closed: back to the first.
             psi: scales the latents.
+            shift: float32 [latent_dim], added to each of the seeds' latents.
             label: the class of every image, for a conditional generator only.
         """
         if len(seeds) < 2 or steps < 1:
             raise UserError(f"expected at least 2 seeds and 1 step. Received: {len(seeds)} seeds, {steps} steps")
-        z = make_path(self.latents(seeds, psi), steps, spherical=spherical, closed=closed)
+        stations = self.latents(seeds, psi) + (0 if shift is None else shift)
+        z = make_path(stations, steps, spherical=spherical, closed=closed)
         return self.decode(z, self.repeat_label(label, len(z)))
 
     def project(
@@ -124,8 +127,7 @@ class Generator:
         self.require_images()
         if image.shape != self.config.sample_shape or image.dtype != np.uint8:
             raise UserError(
-                f"expected an image uint8 {list(self.config.sample_shape)}. "
-                f"Received: {image.dtype} {list(image.shape)}"
+                f"expected an image uint8 {list(self.config.sample_shape)}. Received: {image.dtype} {list(image.shape)}"
             )
         if feature_weight and (self.discriminator is None or self.config.pack > 1):
             raise UserError(

@@ -1,6 +1,7 @@
 """What a trained generator can show: python -m dcgan_tf.sample ACTION --run_dir=runs/000-mnist
 
-The first word names the action (images, where it is left out); `python -m dcgan_tf.sample ACTION --help` lists its flags.
+The first word names the action (images, where it is left out); `python -m dcgan_tf.sample ACTION --help` lists
+its flags.
 """
 
 import importlib

@@ -146,8 +146,8 @@ def png_path(text: str, flag: str = "out") -> pathlib.Path:
 
 def at_least(flag: str, least: float) -> None:
     """Raises UserError unless a flag has at least a value. NaN has not."""
-    if not FLAGS[flag].value >= least:
-        raise UserError(f"--{flag}: expected at least {least}. Received: {FLAGS[flag].value}")
+    if not getattr(FLAGS, flag) >= least:
+        raise UserError(f"--{flag}: expected at least {least}. Received: {getattr(FLAGS, flag)}")
 
 
 def vectors_path(source: Source) -> pathlib.Path:

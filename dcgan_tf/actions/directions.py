@@ -54,9 +54,7 @@ def run() -> None:
         f"{fit.slope:.2f} {unit} a deviation"
     )
     print(f"position  mean {name} of {FLAGS.test_samples} other images, {unit}")
-    for position, mean, error in zip(
-        POSITIONS, values.mean(1), values.std(1) / np.sqrt(values.shape[1]), strict=True
-    ):
+    for position, mean, error in zip(POSITIONS, values.mean(1), values.std(1) / np.sqrt(values.shape[1]), strict=True):
         print(f"{position:+8d}  {mean:.2f} +- {error:.2f}")
     print(f"It grows from one position to the next in {(np.diff(values, axis=0) > 0).mean():.1%} of the single images")
     if not (np.diff(values.mean(1)) > 0).all():

@@ -8,6 +8,7 @@ from absl import flags
 
 from dcgan_tf.actions import common
 from dcgan_tf.actions.common import FLAGS
+from dcgan_tf.actions.shifts import define_shift_flag, find_shift, parse_shifts
 from dcgan_tf.errors import UserError
 from dcgan_tf.grids import make_grid, save_png
 from dcgan_tf.panels import caption_tiles
@@ -15,16 +16,10 @@ from dcgan_tf.panels import caption_tiles
 
 def define_flags() -> None:
     common.define_source_flags()
-    common.define_vectors_flag()
     flags.DEFINE_integer("num", 64, "How many images, of the seeds --seed, --seed + 1, and so on.")
     flags.DEFINE_integer("seed", 0, "Seed of the first image. The same seed always gives the same image.")
     flags.DEFINE_float("psi", 1.0, "Scales the latents: 1 as in training; smaller is more typical and less varied.")
-    flags.DEFINE_string(
-        "shift",
-        "",
-        "Move all latents along directions, such as 1:2.5,thickness:-1: principal directions by number, named vectors "
-        "by name, in deviations of a latent.",
-    )
+    define_shift_flag()
     flags.DEFINE_string(
         "label", "", "Class of the images of a conditional run: its name or number. Default: a row of the grid each."
     )
@@ -54,12 +49,7 @@ def run() -> None:
     if source.config.label_count:
         rows = np.arange(FLAGS.num) // columns % source.config.label_count
         labels = rows if label is None else np.full(FLAGS.num, label)
-    z = generator.latents(seeds, FLAGS.psi)
-    if shifts:
-        from dcgan_tf.actions.sweep import find_directions
-
-        directions = find_directions(source, generator, list(shifts))
-        z = z + np.float32([list(shifts.values())]) @ directions
+    z = generator.latents(seeds, FLAGS.psi) + find_shift(source, generator, shifts)
     images = generator.decode(z, labels)
     out.parent.mkdir(parents=True, exist_ok=True)
     if FLAGS.separate:
@@ -75,21 +65,6 @@ def run() -> None:
     else:
         save_png(make_grid(images, columns), out)
     print(f"Wrote {FLAGS.num} images, seeds {seeds[0]} to {seeds[-1]}, to {out}")
-
-
-def parse_shifts(text: str) -> dict[str, float]:
-    """Reads ``1:2.5,thickness:-1`` as {"1": 2.5, "thickness": -1.0}."""
-    shifts: dict[str, float] = {}
-    for part in text.split(",") if text else ():
-        name, colon, amount = part.partition(":")
-        try:
-            value = float(amount)
-        except ValueError:
-            value = math.nan
-        if not colon or not name.strip() or not math.isfinite(value) or name.strip() in shifts:
-            raise UserError(f"--shift: expected directions and numbers, such as 1:2.5,thickness:-1. Received: {text!r}")
-        shifts[name.strip()] = value
-    return shifts
 
 
 def _checked_out() -> pathlib.Path:

@@ -7,6 +7,7 @@ from absl import flags
 
 from dcgan_tf.actions import common
 from dcgan_tf.actions.common import FLAGS
+from dcgan_tf.actions.shifts import define_shift_flag, find_shift, parse_shifts
 from dcgan_tf.errors import UserError
 from dcgan_tf.grids import make_grid, save_animation, save_png
 
@@ -19,8 +20,11 @@ def define_flags() -> None:
     flags.DEFINE_boolean("closed", False, "Go back to the first seed at the end, so that a GIF repeats without a jump.")
     flags.DEFINE_float("psi", 1.0, "Scales the latents: 1 as in training; smaller is more typical and less varied.")
     flags.DEFINE_float("fps", 10.0, "Images a second of a GIF, from 0.1 to 50. GIFs count time in hundredths.")
+    define_shift_flag()
     common.define_label_flag()
-    common.define_out_flag("interpolation.png", "A .png file for a strip, a row from each seed to the next; or a .gif file.")
+    common.define_out_flag(
+        "interpolation.png", "A .png file for a strip, a row from each seed to the next; or a .gif file."
+    )
 
 
 def run() -> None:
@@ -35,10 +39,18 @@ def run() -> None:
         raise UserError(f"--out: expected a file that ends in .png or .gif. Received: '{out}'")
     if out.suffix.lower() == ".png" and FLAGS["fps"].present:
         raise UserError("--fps: a PNG file does not move. Leave it out, or end --out in .gif")
+    shifts = parse_shifts(FLAGS.shift)
     label = common.required_label(source)
 
-    images = common.load(source).interpolate(
-        seeds, FLAGS.steps, spherical=FLAGS.path == "spherical", closed=FLAGS.closed, psi=FLAGS.psi, label=label
+    generator = common.load(source)
+    images = generator.interpolate(
+        seeds,
+        FLAGS.steps,
+        spherical=FLAGS.path == "spherical",
+        closed=FLAGS.closed,
+        psi=FLAGS.psi,
+        shift=find_shift(source, generator, shifts),
+        label=label,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix.lower() == ".gif":

@@ -74,7 +74,9 @@ def run() -> None:
         from dcgan_tf.evaluation.classifier import load_or_train_classifier
 
         labels = np.argmax(load_or_train_classifier(config).network(generated, training=False)["logits"], 1)
-    names = [_name(config.class_names, label) for label in (*real_labels, *([-1] * len(real) if labels is None else labels))]
+    names = [
+        _name(config.class_names, label) for label in (*real_labels, *([-1] * len(real) if labels is None else labels))
+    ]
     kinds = ["real"] * len(real) + ["generated"] * len(generated)
     write_projector(
         out,

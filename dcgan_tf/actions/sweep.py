@@ -1,19 +1,14 @@
 """sweep: one image moved along one direction at a time."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from absl import flags
 
 from dcgan_tf.actions import common
 from dcgan_tf.actions.common import FLAGS
+from dcgan_tf.actions.shifts import find_directions
 from dcgan_tf.errors import UserError
 from dcgan_tf.grids import save_png
-from dcgan_tf.latent.source import Source
 from dcgan_tf.panels import label_rows
-
-if TYPE_CHECKING:
-    from dcgan_tf.generator import Generator
 
 
 def define_flags() -> None:
@@ -50,29 +45,3 @@ def run() -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(label_rows(images, names, [f"{position:+.1f}" for position in positions]), out)
     print(f"Wrote seed {seed} moved along {', '.join(names)} to {out}")
-
-
-def find_directions(source: Source, generator: "Generator", names: list[str]) -> np.ndarray:
-    """Directions of length 1 by name: a number is a principal direction, counted from 1; else a named vector.
-
-    Returns:
-        float32 [names, latent_dim].
-
-    Raises:
-        UserError: there is none of a name.
-    """
-    numbered = any(name.isdecimal() for name in names)
-    named = {} if all(name.isdecimal() for name in names) else common.open_vectors(source, generator).arrays()
-    principal = generator.principal_directions.vectors if numbered else np.empty((0, generator.latent_dim))
-    found = []
-    for name in names:
-        if name.isdecimal() and 1 <= int(name) <= len(principal):
-            found.append(principal[int(name) - 1])
-        elif name in named:
-            found.append(named[name] / np.linalg.norm(named[name]))
-        else:
-            raise UserError(
-                f"unknown direction '{name}'. Expected a number from 1 to {len(principal) or 10}, or a named vector: "
-                f"{', '.join(named) or 'none is defined; the actions directions and vectors make some'}"
-            )
-    return np.float32(found)

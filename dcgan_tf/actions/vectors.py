@@ -41,11 +41,11 @@ def define_flags() -> None:
 
 def run() -> None:
     source = common.find_source()
-    ways = [way for way in ("seeds", "propose", "merge") if FLAGS[way].value or FLAGS[way].present]
-    if len(ways) > 1 or (FLAGS.name and ways not in (["seeds"], ["propose"])) or (ways and ways != ["merge"]) > bool(
-        FLAGS.name
-    ):
-        raise UserError("expected --name with --seeds or with --propose; or --merge alone; or none, to list the vectors")
+    ways = [way for way in ("seeds", "propose", "merge") if FLAGS[way].present]
+    if ways not in ([["seeds"], ["propose"]] if FLAGS.name else [["merge"], []]):
+        raise UserError(
+            "expected --name with --seeds or with --propose; or --merge alone; or none, to list the vectors"
+        )
     for name in ("count", "candidates", "of"):
         if FLAGS[name].present and ways != ["propose"]:
             raise UserError(f"--{name}: means something with --propose only. Leave it out")
@@ -104,19 +104,23 @@ def _wanted_class(source: Source) -> int | None:
 
 def _propose(source: Source, generator: "Generator", label: int | None, wanted_class: int | None) -> list[int]:
     images = generator.sample(range(FLAGS.candidates), labels=generator.repeat_label(label, FLAGS.candidates))
-    allowed, scores = None, None
+    allowed = None
     if wanted_class is not None:
-        from dcgan_tf.evaluation.classifier import load_or_train_classifier
-
-        network = load_or_train_classifier(common.data_config(source)).network
-        parts = [images[start : start + ROWS] for start in range(0, len(images), ROWS)]
-        logits = np.concatenate([network(part, training=False)["logits"].numpy() for part in parts])
-        exponentials = np.exp(logits - logits.max(1, keepdims=True))
-        scores = (exponentials / exponentials.sum(1, keepdims=True))[:, wanted_class]
-        allowed = scores >= SURE
-    if FLAGS.propose != TYPICAL:
-        scores = PROPOSALS[FLAGS.propose](images)
+        probabilities = _classify(source, images)[:, wanted_class]
+        allowed = probabilities >= SURE
+    scores = probabilities if FLAGS.propose == TYPICAL else PROPOSALS[FLAGS.propose](images)
     seeds = best_rows(scores, FLAGS.count, allowed).tolist()
     if len(seeds) < FLAGS.count:
         raise UserError(f"--count: only {len(seeds)} of the {FLAGS.candidates} candidates are surely of that class")
     return seeds
+
+
+def _classify(source: Source, images: np.ndarray) -> np.ndarray:
+    """Probabilities float [N, classes] by the classifier of the data set."""
+    from dcgan_tf.evaluation.classifier import load_or_train_classifier
+
+    network = load_or_train_classifier(common.data_config(source)).network
+    parts = [images[start : start + ROWS] for start in range(0, len(images), ROWS)]
+    logits = np.concatenate([np.asarray(network(part, training=False)["logits"]) for part in parts])
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    return exponentials / exponentials.sum(1, keepdims=True)

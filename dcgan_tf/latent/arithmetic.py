@@ -25,7 +25,8 @@ def parse_expression(text: str) -> Terms:
     Raises:
         UserError: not names with + and - between them, each with a number if wanted.
     """
-    terms, place = [], 0
+    terms: Terms = []
+    place = 0
     while place < len(text) or not terms:
         match = TERM.match(text, place)
         # Only the first term may do without a sign.
@@ -52,7 +53,7 @@ def evaluate(terms: Terms, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
             f"--expression: unknown vector '{unknown[0]}'. Expected one of: {', '.join(vectors) or 'none is defined'}. "
             f"Make it with the action vectors or directions"
         )
-    return sum(np.float32(factor) * vectors[name] for factor, name in terms)
+    return np.sum([np.float32(factor) * vectors[name] for factor, name in terms], axis=0)
 
 
 def result_and_neighbors(z: np.ndarray, seed: int) -> np.ndarray:
