@@ -10,7 +10,8 @@ def stroke_thickness(images: np.ndarray) -> np.ndarray:
 
     A stroke of width w and length l has the area w l and an edge of 2 (w + l), so a long one measures w. The length
     of an edge is the total variation of the brightness (the coarea formula), which needs no threshold; and as area
-    and edge both grow with the contrast, a faint stroke measures as wide as a bright one.
+    and edge both grow with the contrast, a faint stroke measures as wide as a bright one. On a grid of pixels, a round
+    edge that is sharp measures up to 7 % too long.
 
     Args:
         images: uint8 [N, height, width, channels], strokes bright on black.
