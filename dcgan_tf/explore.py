@@ -22,6 +22,7 @@ NUM = 25
 COLUMNS = 5
 SLIDERS = 6
 EXTENT = 4
+SOURCE_FLAGS = ("run_dir", "checkpoint", "saved_model")
 WALK_STEPS = 9
 
 
@@ -30,13 +31,13 @@ class Page:
 
     Args:
         generator: of images.
-        source_flag: such as ``--run_dir=runs/000-mnist``, for the commands.
+        source_flags: such as ``--run_dir=runs/000-mnist``, for the commands.
         folder: where the pictures to download are written.
     """
 
-    def __init__(self, generator: Generator, source_flag: str, folder: pathlib.Path) -> None:
+    def __init__(self, generator: Generator, source_flags: list[str], folder: pathlib.Path) -> None:
         self._generator = generator
-        self._source_flag = source_flag
+        self._source_flags = source_flags
         self._folder = folder
         self.sliders = min(SLIDERS, len(generator.principal_directions.vectors))
 
@@ -88,7 +89,7 @@ class Page:
     def _command(
         self, action: str, words: list[str], psi: float, class_name: str | None, amounts: tuple[float, ...]
     ) -> str:
-        words = ["python", "-m", "dcgan_tf.sample", action, self._source_flag, *words]
+        words = ["python", "-m", "dcgan_tf.sample", action, *self._source_flags, *words]
         moved = [f"{number}:{amount:g}" for number, amount in enumerate(amounts, start=1) if amount]
         words += [f"--psi={psi:g}"] * (psi != 1) + [f"--shift={','.join(moved)}"] * bool(moved)
         return shlex.join(words + [f"--label={class_name}"] * bool(class_name))
@@ -158,10 +159,10 @@ def main() -> None:
         raise UserError("the page needs Gradio: pip install -r requirements-explore.txt") from None
 
     generator = common.load(source)
-    source_flag = f"--saved_model={FLAGS.saved_model}" if FLAGS.saved_model else f"--run_dir={FLAGS.run_dir}"
+    source_flags = [f"--{name}={FLAGS[name].value}" for name in SOURCE_FLAGS if FLAGS[name].present]
     with tempfile.TemporaryDirectory(prefix="dcgan_tf-") as folder:
         print("Looking for the leading directions of the latent space ...")
-        page = Page(generator, source_flag, pathlib.Path(folder))
+        page = Page(generator, source_flags, pathlib.Path(folder))
         blocks = build_page(page, generator.class_names)
         # Fonts of the machine: the themes' own are fetched from the network.
         theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])

@@ -33,13 +33,15 @@ class Generator:
         config: the settings of the training.
         network: z float32 [N, latent_dim] -> images float32 in [-1, 1]; takes [z, labels] if conditional.
         discriminator: images in [-1, 1] -> logits [N, 1]; None in an export of a packed one.
+        step: train steps that it has seen.
         digest: of the generator's weights. Directions and vectors mean something for these weights only.
     """
 
-    def __init__(self, config: Config, network: keras.Model, discriminator: keras.Model | None) -> None:
+    def __init__(self, config: Config, network: keras.Model, discriminator: keras.Model | None, step: int) -> None:
         self.config = config
         self.network = network
         self.discriminator = discriminator
+        self.step = step
         self.digest = digest_of_weights(network)
 
     @property
@@ -173,7 +175,7 @@ class Generator:
         return labels.astype(np.int64)
 
 
-def load_generator(path: str | os.PathLike[str]) -> Generator:
+def load_generator(path: str | os.PathLike[str], checkpoint: str = "best") -> Generator:
     """Reads a trained generator from a run's folder or from an export alone.
 
     >>> from dcgan_tf import load_generator
@@ -190,11 +192,12 @@ def load_generator(path: str | os.PathLike[str]) -> Generator:
 
     Args:
         path: a run's folder; or the folder of an export's versions, of which the newest is read, or of one version.
+        checkpoint: of a run: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
 
     Raises:
         UserError: there is neither, or it cannot be read.
     """
-    return read_source(open_source(path))
+    return read_source(open_source(path, checkpoint))
 
 
 def read_source(source: Source) -> Generator:
@@ -202,11 +205,11 @@ def read_source(source: Source) -> Generator:
     config = source.config
     network, discriminator = build_generator(config, seed=0), build_discriminator(config, seed=0)
     if source.run is not None:
-        gan, _ = load_gan(source.run)
+        gan, step = load_gan(source.run, source.checkpoint)
         # Both in float32, also of a run in mixed precision, as they are exported.
         network.set_weights(gan.ema_generator.get_weights())
         discriminator.set_weights(gan.discriminator.get_weights())
-        return Generator(config, network, discriminator)
+        return Generator(config, network, discriminator, step)
     try:
         loaded = tf.saved_model.load(str(source.directory))
     except (OSError, ValueError, tf.errors.OpError) as error:
@@ -215,9 +218,9 @@ def read_source(source: Source) -> Generator:
     signatures = loaded.signatures
     _copy_weights(signatures["serving_default"], network)
     if "discriminate" not in signatures:
-        return Generator(config, network, None)
+        return Generator(config, network, None, source.step)
     _copy_weights(signatures["discriminate"], discriminator)
-    return Generator(config, network, discriminator)
+    return Generator(config, network, discriminator, source.step)
 
 
 def _copy_weights(signature: tf.types.experimental.ConcreteFunction, network: keras.Model) -> None:

@@ -67,7 +67,7 @@ def save_animation(images: np.ndarray, frames_per_second: float, path: pathlib.P
     A GIF counts time in hundredths of a second, so the rate is the nearest that a whole number of them makes.
     """
     milliseconds = 10 * max(1, round(100 / frames_per_second))
-    frames = [_to_picture(make_grid(image[None])) for image in images]
+    frames = [to_picture(make_grid(image[None])) for image in images]
     _write_gif(frames, [milliseconds] * len(frames), path)
 
 

@@ -29,7 +29,7 @@ def test_the_page_shows_what_its_commands_make(run_dir, tmp_path, monkeypatch):
 
     from tests.latent.conftest import parsed
 
-    page = Page(load_generator(run_dir), f"--run_dir={run_dir}", tmp_path)
+    page = Page(load_generator(run_dir), [f"--run_dir={run_dir}"], tmp_path)
     answers = [page.grid(5, 0.5, "dog", 0, -1.25, 3), page.walk(7, 9, 1.0, "cat", 2)]
     for number, (_, file, command) in enumerate(answers):
         words = shlex.split(command)

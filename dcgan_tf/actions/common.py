@@ -21,8 +21,9 @@ MOST_SEEDS = 100_000
 
 
 def define_source_flags() -> None:
-    """--run_dir and --saved_model."""
+    """--run_dir with --checkpoint, and --saved_model."""
     flags.DEFINE_string("run_dir", "", "Folder of the run to use.")
+    flags.DEFINE_string("checkpoint", "best", "Of the run: best, latest, or a step that has a checkpoint.")
     flags.DEFINE_string(
         "saved_model", "", "In place of --run_dir: an exported SavedModel, or the folder of its versions."
     )
@@ -67,7 +68,9 @@ def find_source(*, needs_images: bool = True) -> Source:
     """
     if bool(FLAGS.run_dir) and bool(FLAGS.saved_model):
         raise UserError("--run_dir and --saved_model name two models. Give one of them")
-    source = open_saved_model(FLAGS.saved_model) if FLAGS.saved_model else open_run(FLAGS.run_dir)
+    if FLAGS.saved_model and FLAGS["checkpoint"].present:
+        raise UserError("--checkpoint: an export is of one step. Leave it out, or give --run_dir")
+    source = open_saved_model(FLAGS.saved_model) if FLAGS.saved_model else open_run(FLAGS.run_dir, FLAGS.checkpoint)
     if needs_images and source.config.draws_points:
         raise UserError(
             f"the samples of --dataset={source.config.dataset} are points, and this action is for images. "

@@ -64,7 +64,8 @@ def run() -> None:
         save_png(caption_tiles(images, [str(seed) for seed in seeds], columns), out)
     else:
         save_png(make_grid(images, columns), out)
-    print(f"Wrote {FLAGS.num} images, seeds {seeds[0]} to {seeds[-1]}, to {out}")
+    kind = "points" if source.config.draws_points else "images"
+    print(f"Wrote {FLAGS.num} {kind} of step {generator.step}, seeds {seeds[0]} to {seeds[-1]}, to {out}")
 
 
 def _checked_out() -> pathlib.Path:
