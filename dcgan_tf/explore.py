@@ -116,7 +116,7 @@ def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
             with gr.Column(scale=2):
                 gallery = gr.Gallery(
                     show_label=False, columns=COLUMNS, format="png", allow_preview=False, object_fit="contain",
-                    height=720, elem_id="grid", buttons=[],
+                    height=850, elem_id="grid", buttons=[],
                 )  # fmt: skip
                 grid_command = gr.Code(label="The same on the command line", language="shell", elem_id="grid-command")
                 grid_file = gr.DownloadButton("Download the grid as PNG", elem_id="grid-file")
