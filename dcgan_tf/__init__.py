@@ -1,7 +1,12 @@
 """DCGAN in TensorFlow and Keras: train, watch, evaluate, export, serve."""
 
 import os
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from dcgan_tf.generator import load_generator
+
+__all__ = ["load_generator"]
 __version__ = "0.1.0"
 
 # All are read once, when TensorFlow is imported, so they are set before anything here imports it.
@@ -12,3 +17,12 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # TensorFlow's C++ log reports a harmless "remapper failed" for every convolution followed by LeakyReLU, and a
 # missing GPU on every CPU machine, as errors. Real errors also arrive as Python exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def __getattr__(name: str) -> Any:
+    # TensorFlow takes seconds to import, so it waits until somebody asks for what needs it.
+    if name == "load_generator":
+        from dcgan_tf.generator import load_generator
+
+        return load_generator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

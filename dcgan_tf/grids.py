@@ -58,9 +58,22 @@ def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathl
             frame.paste(picture)
         ImageDraw.Draw(frame).text((GRID_MARGIN, picture.height + 2), caption, fill="black")
         frames.append(frame)
-    durations = [milliseconds] * (len(frames) - 1) + [2000]
+    _write_gif(frames, [milliseconds] * (len(frames) - 1) + [2000], path)
+
+
+def save_animation(images: np.ndarray, frames_per_second: float, path: pathlib.Path) -> None:
+    """Writes images uint8 [N, height, width, 1 or 3], small ones enlarged, as a GIF that repeats.
+
+    A GIF counts time in hundredths of a second, so the rate is the nearest that a whole number of them makes.
+    """
+    milliseconds = 10 * max(1, round(100 / frames_per_second))
+    frames = [to_picture(make_grid(image[None])) for image in images]
+    _write_gif(frames, [milliseconds] * len(frames), path)
+
+
+def _write_gif(frames: list[Image.Image], milliseconds: list[int], path: pathlib.Path) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
     os.replace(temporary, path)
 
 

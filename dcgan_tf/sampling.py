@@ -1,6 +1,6 @@
 """From seeds to latents to images, and the pictures by which a training is watched."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -65,31 +65,43 @@ def slerp(first: tf.Tensor, last: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     return weight_first * first + weight_last * last
 
 
-def generate(
-    generator: keras.Model, seeds: Sequence[int] | np.ndarray, labels: Sequence[int] | np.ndarray | None = None
-) -> np.ndarray:
-    """Images of the given seeds, by BatchNorm's inference statistics.
+def seed_latents(seeds: Sequence[int] | np.ndarray, latent_dim: int) -> np.ndarray:
+    """The latents of seeds, as `latents_from_seeds` draws them: float32 [len(seeds), latent_dim]."""
+    return _in_equal_parts(lambda part: _latents_in_a_graph(part, latent_dim), np.asarray(seeds, np.int64))
+
+
+def decode(generator: keras.Model, z: np.ndarray, labels: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+    """Images of the given latents, by BatchNorm's inference statistics.
 
     Args:
         generator: as `build_generator` makes it.
-        seeds: one an image.
+        z: float32 [N, latent_dim].
         labels: one an image, for a conditional generator only.
 
     Returns:
-        uint8 [len(seeds), height, width, channels], or points float32 [len(seeds), 2]. An image depends
-        on its own seed and label alone.
+        uint8 [N, height, width, channels], or points float32 [N, 2]. An image depends on its own latent and label
+        alone.
     """
-    latent_dim = generator.inputs[0].shape[1]
-    parts = []
-    for start in range(0, len(seeds), ROWS_PER_CALL):
-        part = slice(start, min(start + ROWS_PER_CALL, len(seeds)))
-        padded_seeds, padded_labels = (
-            None if values is None else np.resize(np.asarray(values[part], np.int64), ROWS_PER_CALL)
-            for values in (seeds, labels)
-        )
-        z = _latents_in_a_graph(padded_seeds, latent_dim)
-        images = to_samples(generator(with_labels(z, padded_labels), training=False))
-        parts.append(images.numpy()[: part.stop - start])
+    if labels is None:
+        return _in_equal_parts(lambda part: to_samples(generator(part, training=False)), z)
+    return _in_equal_parts(
+        lambda *part: to_samples(generator(with_labels(*part), training=False)), z, np.asarray(labels, np.int64)
+    )
+
+
+def generate(
+    generator: keras.Model, seeds: Sequence[int] | np.ndarray, labels: Sequence[int] | np.ndarray | None = None
+) -> np.ndarray:
+    """Images of the given seeds: `decode` of their latents."""
+    return decode(generator, seed_latents(seeds, generator.inputs[0].shape[1]), labels)
+
+
+def _in_equal_parts(function: Callable[..., tf.Tensor], *arrays: np.ndarray) -> np.ndarray:
+    """A function of rows, called with `ROWS_PER_CALL` of them each time; the last ones are filled up with others."""
+    count, parts = len(arrays[0]), []
+    for start in range(0, count, ROWS_PER_CALL):
+        rows = np.resize(np.arange(start, min(start + ROWS_PER_CALL, count)), ROWS_PER_CALL)
+        parts.append(function(*(tf.constant(array[rows]) for array in arrays)).numpy()[: count - start])
     return np.concatenate(parts)
 
 

@@ -169,7 +169,7 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
             f"  training     {run.directory / 'training.gif'}, {run.directory / 'curves.png'}\n"
             f"  SavedModel   {saved_model}\n"
             f"  TensorBoard  tensorboard --logdir={shlex.quote(str(run.tensorboard))} --samples_per_plugin images=0\n"
-            f"  more images  python -m dcgan_tf.sample --run_dir={shlex.quote(str(run.directory))} --num=64"
+            f"  more images  python -m dcgan_tf.sample images --run_dir={shlex.quote(str(run.directory))} --num=64"
         )
 
 
