@@ -22,8 +22,6 @@ from dcgan_tf.errors import UserError
 SIGNS_OF_LIFE = 4  # In the time after which a worker counts as lost
 LONGEST_MESSAGE = 2**24
 HANDSHAKE_SECONDS = 5.0
-# After an error of a collective, in which the connection tells which worker was lost.
-BLAME_SECONDS = 5.0
 
 
 class Workers:
@@ -104,9 +102,10 @@ class Workers:
             return
         if error is None:
             self.gather(None)
-        elif not isinstance(error, (UserError, KeyboardInterrupt)):
-            # The loss of a worker makes a collective of the others fail; its connection says whose loss it was.
-            time.sleep(BLAME_SECONDS)
+        elif type(error).__module__.startswith("tensorflow"):
+            # A collective fails where a worker is lost, at times before its silence counts as loss here; the thread
+            # that listens to it names it, and ends this process.
+            time.sleep(self._timeout + 1)
         self._leaving.set()
         self._say_goodbye(None if error is None else str(error) or type(error).__name__)
 
