@@ -78,7 +78,7 @@ def test_two_replicas_equal_one_over_20_steps():
         assert_equal_replicas(distances)
 
 
-@pytest.mark.long
+@pytest.mark.measurement
 def test_every_preset_is_the_same_on_two_replicas():
     """With the presets' own settings, but for widths, and data, of which nothing is needed but its shape."""
     small = {"generator_filters": "8", "discriminator_filters": "8", "batch_size": 8}

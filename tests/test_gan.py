@@ -268,15 +268,16 @@ def test_pixels_survive_the_round_trip():
 def test_unrolling_moves_the_generator_alone(small_config):
     plain, unrolled = (state(trained(small_config(unroll_steps=steps), steps=1)) for steps in (0, 3))
     for name, value in plain.items():
-        # BatchNorm's statistics miss the pass of G's loss, which a virtual discriminator makes.
+        # BatchNorm's statistics miss the pass of G's loss, which a virtual discriminator makes; and its variance is
+        # summed in another order where it is differentiated twice.
         if name.startswith(("discriminator1", "D")) and "moving" not in name:
-            np.testing.assert_array_equal(unrolled[name], value, err_msg=name)
+            np.testing.assert_allclose(unrolled[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
     assert not np.array_equal(unrolled["generator0/project/kernel"], plain["generator0/project/kernel"])
 
 
 def test_generator_gradient_through_the_virtual_updates_is_the_real_one(small_config):
     """By numerical differences of the whole unrolled loss along one direction in the generator's weights."""
-    ring = {**RING, "image_size": "auto", "channels": "auto", "leaky_slope": 0.9}
+    ring = {**RING, "image_size": "auto", "channels": "auto", "leaky_slope": 0.99}  # Nearly without kinks
     gan = trained(small_config(**ring, unroll_steps=3, learning_rate_discriminator=0.02), steps=3)
     points = next(batches(gan.config, 1))[0]
     kernel = gan.generator.get_layer("to_image").kernel
@@ -290,11 +291,11 @@ def test_generator_gradient_through_the_virtual_updates_is_the_real_one(small_co
     gradient = tape.gradient(value, kernel.value)
     direction = np.random.default_rng(0).normal(size=start.shape).astype(np.float32)
     values = []
-    for move in (-1e-2, 1e-2):
+    for move in (-2e-3, 2e-3):
         kernel.assign(start + move * direction)
         values.append(float(loss()))
     full = float(tf.reduce_sum(gradient * direction))
-    assert full == pytest.approx((values[1] - values[0]) / 2e-2, rel=0.02)
+    assert full == pytest.approx((values[1] - values[0]) / 4e-3, rel=0.02)
     # Without the way through D's updates it would be another number.
     kernel.assign(start)
     with tf.GradientTape() as tape:

@@ -53,7 +53,7 @@ def test_data_without_classes(bars_config, bars):
         load_or_train_classifier(flat)
 
 
-@pytest.mark.long
+@pytest.mark.measurement
 @pytest.mark.parametrize(("dataset", "least"), [("mnist", 0.992), ("fashion_mnist", 0.91)])
 def test_accuracy_on_real_data(real_data, dataset, least):
     typed = {"dataset": dataset}
