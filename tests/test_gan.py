@@ -278,7 +278,7 @@ def test_unrolling_moves_the_generator_alone(small_config):
 def test_generator_gradient_through_the_virtual_updates_is_the_real_one(small_config):
     """By numerical differences of the whole unrolled loss along one direction in the generator's weights."""
     ring = {**RING, "image_size": "auto", "channels": "auto", "leaky_slope": 0.99}  # Nearly without kinks
-    gan = trained(small_config(**ring, unroll_steps=3, learning_rate_discriminator=0.02), steps=3)
+    gan = trained(small_config(**ring, unroll_steps=3, learning_rate_discriminator=0.2), steps=3)
     points = next(batches(gan.config, 1))[0]
     kernel = gan.generator.get_layer("to_image").kernel
     start = kernel.numpy()

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 from tests.test_training import assert_same_checkpoint, checkpoint_values, wait_for
 from tests.test_workers import free_addresses
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.measurement  # Minutes, and not yet steady enough on a loaded machine for every commit
 
 # Divides by two and by three.
 BATCH = {"batch_size": 12}
