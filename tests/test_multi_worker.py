@@ -1,4 +1,4 @@
-"""Two and three real workers on loopback, with what can happen to them. Minutes: python -m pytest -m long"""
+"""Two and three real workers on loopback, with what can happen to them. Minutes: python -m pytest -m measurement"""
 
 import os
 import pathlib
