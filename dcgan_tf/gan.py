@@ -110,6 +110,8 @@ class GAN:
         results = self._strategy.run(step, args=batch)
         return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], results)
 
+    # Its branches and loops are Python's own, decided while it is traced; rewriting it for others takes seconds.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Metrics, dict[str, tf.Tensor]]:
         """Updates of the discriminator, then one of the generator (Goodfellow et al. 2014, algorithm 1).
 
@@ -191,7 +193,7 @@ class GAN:
             real_logits, fake_logits = relative_logits(real_logits, fake_logits)
         real_term, fake_term = self.loss.discriminator_real, self.loss.discriminator_fake
         if config.label_smoothing or config.label_noise or config.label_flip:
-            key, count = self._noise_key(TARGETS, update), len(real_logits)
+            key, count = self._noise_key(TARGETS, update), real_logits.shape[0]
             real_loss = self._mean(mix_terms(real_targets(count, config, key), real_term, fake_term, real_logits))
             targets = fake_targets(count, config, subkey(key, 2))
             fake_loss = self._mean(mix_terms(targets, real_term, fake_term, fake_logits))
@@ -262,7 +264,7 @@ class GAN:
 
     def _logits(self, seen: tf.Tensor, classes: tf.Tensor | None, weights: list[tf.Tensor] | None = None) -> tf.Tensor:
         """The discriminator's logits [N] in training mode, with its own weights or with others in their place."""
-        if classes is not None and len(seen) == 2 * len(classes):  # Real and fake in one batch
+        if classes is not None and seen.shape[0] == 2 * classes.shape[0]:  # Real and fake in one batch
             classes = tf.concat([classes, classes], axis=0)
         inputs = with_labels(seen, classes)
         if weights is None:
