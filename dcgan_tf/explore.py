@@ -136,7 +136,8 @@ def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
             status = f"From seed {clicked[0]} to seed {clicked[1]}."
             return clicked, status, picture, command, gr.update(value=file, interactive=True)
 
-        settings = [seed, psi, class_name, *amounts]
+        # Gradio adds the events of its components while it runs, where no type checker sees them.
+        settings: list[Any] = [seed, psi, class_name, *amounts]
         shown = [gallery, grid_file, grid_command]
         gr.on([blocks.load, *(each.change for each in settings)], page.grid, settings, shown, show_progress="hidden")
         gallery.select(
