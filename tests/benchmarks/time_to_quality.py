@@ -27,7 +27,7 @@ from dcgan_tf.metrics.frechet import frechet_distance
 from dcgan_tf.sampling import generate
 from tests.benchmarks.settings import parse_settings
 
-RESULTS = flags.DEFINE_string("results", "", "File of the finished runs, a JSON object a line.", required=True)
+RESULTS = flags.DEFINE_string("results", None, "File of the finished runs, a JSON object a line.", required=True)
 PICTURES = flags.DEFINE_string("pictures", "", "Folder for a picture of each run's last samples.")
 CANDIDATES = flags.DEFINE_list("candidates", ["default", "quick_pair"], "Names of the rows of CANDIDATES to run.")
 MINUTES = flags.DEFINE_list("minutes", ["1", "2", "4", "8", "12"], "Minutes of training after which to measure.")
