@@ -145,7 +145,7 @@ class GAN:
             generator_loss = self._generator_loss(real_images, fake_images, classes)
         variables = self.generator.trainable_variables
         generator_gradients = replicas.total(generator_tape.gradient(generator_loss, variables))
-        _apply(self.generator_optimizer, generator_gradients, variables)
+        apply_gradients(self.generator_optimizer, generator_gradients, variables)
 
         self._update_ema()
         self.step.assign_add(1)
@@ -172,7 +172,7 @@ class GAN:
                 real_images, fake_images, update, lambda seen: self._logits(seen, classes)
             )
         gradients = replicas.total(discriminator_tape.gradient(loss, variables))
-        _apply(self.discriminator_optimizer, gradients, variables)
+        apply_gradients(self.discriminator_optimizer, gradients, variables)
         if self.config.weight_clip:
             for variable in variables:
                 variable.assign(tf.clip_by_value(variable, -self.config.weight_clip, self.config.weight_clip))
@@ -344,7 +344,7 @@ def to_samples(outputs: tf.Tensor) -> tf.Tensor:
     return to_uint8(outputs) if outputs.shape.rank == 4 else outputs
 
 
-def _apply(optimizer: keras.Optimizer, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
+def apply_gradients(optimizer: keras.Optimizer, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
     """An update with gradients that are summed over the replicas already: `optimizer.apply` would do it once more."""
     for gradient, variable in zip(gradients, variables, strict=True):
         optimizer.update_step(gradient, variable, optimizer.learning_rate)
