@@ -56,6 +56,11 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def memory_bytes() -> int:
+    """The resident memory of this process now."""
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def device_peak_memory_bytes() -> int | None:
     """The most that TensorFlow has allocated on the GPU at once; None without a GPU."""
     return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]) if has_gpu() else None

@@ -85,7 +85,7 @@ def run_benchmark(config: Config, options: Options) -> Benchmark:
     with open_workload(config, synthetic=options.synthetic) as (config, data):
         print("Compiling the train step ...")
         gan = GAN(config)
-        batches = _endless_batches(data, config)
+        batches = endless_batches(data, config)
         train(gan, batches, 1)
         figures: dict[str, float] = {"time_to_first_step_seconds": machine.seconds_since_process_start()}
         figures |= _memory_of_training(gan, batches)
@@ -121,7 +121,8 @@ def bare_step(gan: GAN, data: ImageData | PointData) -> Callable[[], object]:
     return lambda: float(step(images, labels)[0]["loss/generator"])
 
 
-def _endless_batches(data: ImageData | PointData, config: Config) -> Any:
+def endless_batches(data: ImageData | PointData, config: Config) -> Any:
+    """An iterator over the batches of a training that never ends."""
     return iter(distribution.distribute_batches(tf.distribute.get_strategy(), data, config, 0, ENDLESS_STEPS))
 
 
@@ -196,7 +197,7 @@ def _measure_variant(
     config = dataclasses.replace(gan.config, **switched)
     config.validate()
     print(f"Compiling the train step with --{name}={str(getattr(config, name)).lower()} ...")
-    other, other_batches = GAN(config), _endless_batches(data, config)
+    other, other_batches = GAN(config), endless_batches(data, config)
     start = time.perf_counter()
     train(other, other_batches, 1)
     first_call_seconds = time.perf_counter() - start

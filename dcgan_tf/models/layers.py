@@ -9,8 +9,10 @@ from dcgan_tf import replicas
 from dcgan_tf.config import Config, parse_filters
 from dcgan_tf.errors import UserError
 from dcgan_tf.models.spectral import SpectralConv2D, SpectralDense
+from dcgan_tf.models.transposed import ImageConv2DTranspose
 
 DCGAN_INITIAL_DEVIATION = 0.02
+MOST_IMAGE_CHANNELS = 3
 
 
 class LayerFactory:
@@ -97,7 +99,8 @@ class LayerFactory:
                 else keras.layers.Conv2D(**options)(x)
             )
         if method == "transposed":
-            x = keras.layers.Conv2DTranspose(strides=2, **options)(x)
+            kind = ImageConv2DTranspose if filters <= MOST_IMAGE_CHANNELS else keras.layers.Conv2DTranspose
+            x = kind(strides=2, **options)(x)
         else:
             x = keras.layers.UpSampling2D(2, interpolation=method, dtype=self._dtype, name=f"{name}_resize")(x)
             x = keras.layers.Conv2D(**options)(x)
