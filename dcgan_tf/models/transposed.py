@@ -10,9 +10,9 @@ import tensorflow as tf
 class ImageConv2DTranspose(keras.layers.Conv2DTranspose):
     """A transposed convolution of stride 2 to few channels; the options are Keras's.
 
-    TensorFlow computes it as the input gradient of a convolution, which for one channel took more than twice as long on two
-    CPU cores as what is done here in training: a convolution that makes the four pixels of each block of the output as
-    channels, which are then moved to their places. Backward, TensorFlow's own way is the faster one.
+    TensorFlow computes it as the input gradient of a convolution, which for one channel took more than twice as long
+    on two CPU cores as what is done here in training: a convolution that makes the four pixels of each block of the
+    output as channels, which are then moved to their places. Backward, TensorFlow's own way is the faster one.
     """
 
     def call(self, inputs: Any, training: bool = False) -> Any:
