@@ -52,6 +52,7 @@ QUICK_PAIR: dict[str, Any] = {
 CANDIDATES_BY_NAME: dict[str, dict[str, Any]] = {
     "default": {},
     "quick_pair": QUICK_PAIR,
+    "tutorial": {"preset": "tutorial"},
 }
 
 
