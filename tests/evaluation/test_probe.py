@@ -69,6 +69,17 @@ def test_probe_draws_labels_and_gives_an_interval():
     assert everything.accuracy >= result.accuracy
 
 
+def test_a_feature_that_lives_in_test_images_only_drowns_no_other():
+    random = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    features = random.normal(size=(400, 9)).astype(np.float32)
+    features[:, 0] += 3 * labels
+    features[:200, 8] = 1e-9 * random.normal(size=200)
+    train, test = (LabelledImages(lambda rows, part=part: features[part][rows], labels[:200]) for part in
+                   (slice(0, 200), slice(200, 400)))  # fmt: skip
+    assert probe("alive", lambda images: images, train, test, 2).accuracy > 0.9
+
+
 def test_more_labels_than_images():
     with pytest.raises(UserError, match="--labels_per_class: expected at most 10"):
         probe("pixels", raw_pixels, labelled(0, 20), labelled(0, 20), 2, labels_per_class=11)
