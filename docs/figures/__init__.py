@@ -7,7 +7,7 @@ FIGURES = {
     "gradients": "the two losses of G and their gradients; 5 seconds",
     "convolution": "a convolution as a matrix, and its transpose; 5 seconds",
     "architecture": "both networks, from the built models; 10 seconds",
-    "checkerboards": "transposed and resize-convolutions early in training; 2 minutes",
+    "checkerboards": "transposed and resize-convolutions early in training; 1 minute",
     "batch_norm": "one latent in several batches, in training and in inference; 1 minute",
-    "failures": "a healthy training and four that fail; 5 minutes",
+    "failures": "a healthy training and four that fail; 3 minutes",
 }

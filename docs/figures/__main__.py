@@ -1,6 +1,6 @@
 """Draws the pictures of docs/how-it-works.md: python -m docs.figures NAME ...; without a name, all of them.
 
-It names the pictures where an unknown one is asked for. All take about ten minutes on two CPU cores.
+It names the pictures where an unknown one is asked for. All take about five minutes on two CPU cores.
 """
 
 import importlib
