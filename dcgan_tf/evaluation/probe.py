@@ -20,6 +20,9 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 VALIDATION_SHARE = 0.2
 MOST_VALIDATION_IMAGES = 5000
 MAXIMUM_ITERATIONS = 200
+# Of the mean deviation. A feature that (nearly) does not vary over a hundred labelled images may well do so over ten
+# thousand test images, and divided by its own deviation it would then outweigh all others.
+SMALLEST_DEVIATION = 0.01
 CONFIDENCE = 1.96
 
 Read = Callable[[np.ndarray], np.ndarray]
@@ -152,7 +155,8 @@ def probe(
 ) -> ProbeResult:
     """Fits the SVM on the features of labelled images and tests it on others.
 
-    Features are scaled by their standard deviation over the training images. C is chosen on a fifth of the labelled
+    Features are scaled by their standard deviation over the training images, or a hundredth of the features' mean
+    deviation where theirs is smaller. C is chosen on a fifth of the labelled
     images (of the first draw), and the SVM fitted again on all of them.
 
     Args:
@@ -182,7 +186,8 @@ def probe(
     accuracies, penalty = [], 0.0
     for number, rows in enumerate(picks):
         features = _features(function, train.read, rows, f"{name} features, draw {number + 1} of {len(picks)}")
-        deviation = features.std(0) + 1e-6
+        deviation = features.std(0)
+        deviation = np.maximum(deviation, max(SMALLEST_DEVIATION * deviation.mean(), 1e-6))
         features /= deviation
         labels = train.labels[rows]
         if not penalty:

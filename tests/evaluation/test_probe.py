@@ -69,6 +69,29 @@ def test_probe_draws_labels_and_gives_an_interval():
     assert everything.accuracy >= result.accuracy
 
 
+def test_features_that_hardly_vary_over_few_labels_do_no_harm():
+    """Pixels that are nearly constant in the labelled images, and not in the test images, must not decide."""
+
+    def with_specks(images, values):
+        images = images.copy()
+        images[:, 0, :8, 0] = values
+        return images
+
+    train, test = labelled(0, 40), labelled(5000, 100)
+    images, test_images = train.read(np.arange(40)), test.read(np.arange(100))
+    random = np.random.default_rng(0)
+    few, many = random.random((40, 8)) < 0.03, random.integers(0, 256, (100, 8))
+    result = probe(
+        "pixels",
+        raw_pixels,
+        LabelledImages(lambda rows: with_specks(images, few)[rows], train.labels),
+        LabelledImages(lambda rows: with_specks(test_images, many)[rows], test.labels),
+        2,
+        labels_per_class=20,
+    )
+    assert result.accuracy > 0.8
+
+
 def test_more_labels_than_images():
     with pytest.raises(UserError, match="--labels_per_class: expected at most 10"):
         probe("pixels", raw_pixels, labelled(0, 20), labelled(0, 20), 2, labels_per_class=11)
