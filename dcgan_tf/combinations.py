@@ -87,9 +87,30 @@ def flags_without_effect(config: Config) -> dict[str, str]:
 
 
 def _refuse_contradictions(config: Config) -> None:
-    penalized = config.penalty != "none"
+    for refuse in (
+        _check_data,
+        _check_bounds,
+        _check_batches,
+        _check_targets,
+        _check_unrolling,
+        _check_decay,
+        _check_xla,
+    ):
+        refuse(config)
+
+
+def _check_data(config: Config) -> None:
     if config.draws_points and config.architecture != "mlp":
         raise UserError(f"--dataset={config.dataset} has no images to convolve: use --architecture=mlp")
+    if config.dataset == "stacked_mnist" and config.channels == "1":
+        raise UserError(
+            "--dataset=stacked_mnist has a digit in each colour, which --channels=1 would mix: leave it out"
+        )
+
+
+def _check_bounds(config: Config) -> None:
+    """What keeps the discriminator's slope bounded."""
+    penalized = config.penalty != "none"
     if penalized and config.weight_clip:
         raise UserError(
             f"--weight_clip and --penalty={config.penalty} are two ways to bound the discriminator: leave one out"
@@ -117,15 +138,25 @@ def _refuse_contradictions(config: Config) -> None:
         raise UserError(
             "--spectral_norm divides each kernel by its norm, so --weight_clip bounds nothing: leave one out"
         )
+
+
+def _check_batches(config: Config) -> None:
+    """What looks at several images at once."""
     if config.minibatch_stddev and config.joint_batch:
         raise UserError(
             "--minibatch_stddev tells a varied batch from a collapsed one, and --joint_batch mixes real and fake in "
             "one: leave one out"
         )
-    if config.dataset == "stacked_mnist" and config.channels == "1":
+    if config.batch_size % config.pack:
         raise UserError(
-            "--dataset=stacked_mnist has a digit in each colour, which --channels=1 would mix: leave it out"
+            f"--pack must divide --batch_size. Received: {config.pack} and {config.batch_size}; use --batch_size="
+            f"{max(config.pack, config.batch_size // config.pack * config.pack)}"
         )
+    if config.pack > 1 and config.conditional:
+        raise UserError("--pack joins images of different classes, and --conditional judges one class: leave one out")
+
+
+def _check_targets(config: Config) -> None:
     for name in TARGET_FLAGS:
         if getattr(config, name) and config.loss not in LOSSES_WITH_TARGETS:
             raise UserError(
@@ -137,16 +168,12 @@ def _refuse_contradictions(config: Config) -> None:
             "--label_smoothing and --label_noise: expected a sum below 0.5, so that real stays nearer to 1. Received: "
             f"{config.label_smoothing} and {config.label_noise}"
         )
-    if config.batch_size % config.pack:
-        raise UserError(
-            f"--pack must divide --batch_size. Received: {config.pack} and {config.batch_size}; use --batch_size="
-            f"{max(config.pack, config.batch_size // config.pack * config.pack)}"
-        )
-    if config.pack > 1 and config.conditional:
-        raise UserError("--pack joins images of different classes, and --conditional judges one class: leave one out")
+
+
+def _check_unrolling(config: Config) -> None:
     if config.unroll_steps:
         for name, clashes in (
-            (f"penalty={config.penalty}", penalized),
+            (f"penalty={config.penalty}", config.penalty != "none"),
             (f"weight_clip={config.weight_clip}", config.weight_clip),
             (f"optimizer={config.optimizer}", config.optimizer != "adam"),
         ):
@@ -155,6 +182,9 @@ def _refuse_contradictions(config: Config) -> None:
                     f"--unroll_steps follows plain updates of the discriminator by Adam, and cannot be used with "
                     f"--{name}: leave one out"
                 )
+
+
+def _check_decay(config: Config) -> None:
     decay, decay_steps = config.learning_rate_decay, config.learning_rate_decay_steps
     if decay != "constant" and not decay_steps:
         length = "the run's length" if config.epochs else f"--learning_rate_decay_steps={config.steps}"
@@ -164,6 +194,9 @@ def _refuse_contradictions(config: Config) -> None:
             f"--learning_rate_decay={decay} is at 0 after --learning_rate_decay_steps={decay_steps}, and --steps="
             f"{config.steps} goes on: use as many for both, or exponential"
         )
+
+
+def _check_xla(config: Config) -> None:
     if (config.jit_compile or config.strategy == "tpu") and config.upsampling == "bicubic":
         flag = "--jit_compile" if config.jit_compile else "--strategy=tpu"
         raise UserError(f"{flag}: XLA has no bicubic resizing. Use --upsampling=bilinear, or leave XLA out")

@@ -5,7 +5,7 @@ import functools
 import io
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
@@ -16,9 +16,16 @@ from dcgan_tf.errors import UserError
 flags.disclaim_key_flags()  # --help shows what the command itself asked for, so the flags count as the command's.
 
 
-def define_config_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines one absl flag a field of `Config`, with its type, default, choices, range and description."""
+def define_config_flags(leave_out: Collection[str] = (), flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines one absl flag a field of `Config`, with its type, default, choices, range and description.
+
+    Args:
+        leave_out: fields that mean nothing to the command: it refuses their flags as unknown.
+        flag_values: where they are defined.
+    """
     for field in _flag_fields():
+        if field.name in leave_out:
+            continue
         # The default shown is the field's; the flag itself is None until typed, so that a preset can step between.
         text = f"{_describe(field)} (default: {str(field.default).lower() or 'see above'})"
         if field.type is bool:
@@ -33,7 +40,7 @@ def define_config_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 
 def typed_config_values(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
     """The fields of `Config` whose flags the user typed, with their values."""
-    values = {field.name: flag_values[field.name].value for field in _flag_fields()}
+    values = {field.name: flag_values[field.name].value for field in _flag_fields() if field.name in flag_values}
     return {name: value for name, value in values.items() if value is not None}
 
 

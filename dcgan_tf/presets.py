@@ -31,6 +31,29 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate_generator": 2e-4,
         "learning_rate_discriminator": 2e-4,
     },
+    # The layer sizes and hyper-parameters of TensorFlow's tutorial (tensorflow.org/tutorials/generative/dcgan), for
+    # comparison of speed and quality. The project's own rules hold for the rest: N(0, 0.02) weights, BatchNorm by
+    # channel after the first layer, too, and D's update before G's.
+    # python train.py --preset=tutorial
+    "tutorial": {
+        "dataset": "mnist",
+        "image_size": "28",
+        "kernel_size": 5,
+        "generator_filters": "256,128,64",
+        "generator_extra_layer": "base",
+        "generator_activation": "leaky_relu",
+        "discriminator_filters": "64,128",
+        "discriminator_norm": "none",
+        "dropout": 0.3,
+        "leaky_slope": 0.3,
+        "batchnorm_momentum": 0.99,
+        "batch_size": 256,
+        "learning_rate_generator": 1e-4,
+        "learning_rate_discriminator": 1e-4,
+        "beta_1": 0.9,
+        "ema_decay": 0.0,
+        "epochs": 50.0,
+    },
     # Mao et al. 2017 (arXiv 1611.04076): DCGAN's networks with squares in place of cross-entropy.
     # python train.py --dataset=mnist --preset=lsgan
     "lsgan": {**_DCGAN_PAPER, "loss": "least_squares"},

@@ -79,8 +79,9 @@ def test_refused_with_both_flags_named(typed, flags):
     ],
     ids=str,
 )
-def test_accepted(typed):
-    make_config(typed)
+def test_accepted_as_typed(typed):
+    config = make_config(typed)
+    assert {name: getattr(config, name) for name in typed} == typed
 
 
 def test_points_bring_their_networks_but_typed_flags_win():

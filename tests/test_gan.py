@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.gan import GAN, METRICS, to_float, to_uint8
+from dcgan_tf.gan import GAN, METRICS, apply_gradients, to_float, to_uint8
 from dcgan_tf.objectives.unrolled import unroll
 
 CONDITIONAL = {"conditional": True, "class_names": ("a", "b", "c")}
@@ -401,3 +401,19 @@ def test_each_kind_of_noise_reaches_the_step(small_config, flag):
     plain = trained(small_config(), steps=1).discriminator.get_layer("logits").kernel.numpy()
     other = trained(small_config(**{flag: 0.3}), steps=1).discriminator.get_layer("logits").kernel.numpy()
     assert not np.array_equal(plain, other)
+
+
+def test_fused_adam_is_kerass():
+    random = np.random.default_rng(0)
+    starts = [random.normal(size=shape).astype("float32") for shape in ((3, 4), (5,))]
+    gradients = [[random.normal(size=start.shape).astype("float32") for start in starts] for _ in range(4)]
+    results = []
+    for apply in (apply_gradients, lambda optimizer, values, variables: optimizer.apply(values, variables)):
+        variables = [keras.Variable(start) for start in starts]
+        optimizer = keras.optimizers.Adam(0.1, 0.5, 0.9)
+        optimizer.build(variables)
+        for values in gradients:
+            apply(optimizer, [tf.constant(value) for value in values], variables)
+        results.append([variable.numpy() for variable in [*variables, *optimizer.variables]])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)

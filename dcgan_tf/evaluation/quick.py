@@ -37,7 +37,7 @@ class QuickEvaluation:
     def __init__(self, gan: GAN, data: ImageData) -> None:
         self._generator = gan.ema_generator
         config = gan.config
-        self._network = random_network((*config.height_and_width, int(config.channels)))
+        self._network = random_network(config.sample_shape)
         rows = spread_rows(len(data.images), REAL_IMAGES)
         real = [
             self._network.function(tf.constant(augment(data.read(part), config, 0)))[0].numpy()

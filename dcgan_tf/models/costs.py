@@ -27,9 +27,15 @@ def count_activations(model: keras.Model) -> int:
 def step_flops(generator: keras.Model, discriminator: keras.Model, config: Config) -> int:
     """Floating-point operations of one train step.
 
-    A backward pass costs about twice its forward pass; half of that where it only passes through the
-    discriminator on its way to the generator. What is differentiated twice (a penalty, a virtual update) costs about
-    twice as much again.
+    A backward pass costs twice its forward pass, once for the gradients of the weights and once for those of the
+    inputs, which nobody needs of a network's first layer. So, a letter for a forward pass of a batch, and with a
+    prime for that of a network's first layer alone, a plain step is
+
+        2 (3 D - D')  the discriminator's update, on real and on fake images
+        + 2 D         the generator's loss, and its gradient with respect to the images
+        + 3 G - G'    the generator: images for both updates, and its update
+
+    What is differentiated twice (a penalty, a virtual update) costs about twice as much again.
     """
     relative = config.loss == "relativistic_average"
     penalty_passes = 0.0 if config.penalty == "none" else 6 / config.penalty_every
@@ -37,9 +43,12 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, config: Confi
     discriminator_passes = (
         config.discriminator_steps * (3 + 3 + penalty_passes) + config.unroll_steps * 3 * (3 + 3) + 2 + relative
     )
+    each_generated = generator_passes * count_flops(generator) - _first_layer_flops(generator)
+    each_judged = discriminator_passes * count_flops(discriminator) - (
+        2 * config.discriminator_steps * _first_layer_flops(discriminator)
+    )
     # A packed discriminator sees fewer, deeper rows.
-    each = generator_passes * count_flops(generator) + discriminator_passes * count_flops(discriminator) / config.pack
-    return round(config.batch_size * each)
+    return round(config.batch_size * (each_generated + each_judged / config.pack))
 
 
 def estimate_memory(generator: keras.Model, discriminator: keras.Model, config: Config) -> int:
@@ -57,6 +66,10 @@ def estimate_memory(generator: keras.Model, discriminator: keras.Model, config: 
         * (count_activations(generator) + discriminator_passes * count_activations(discriminator) / config.pack)
     )
     return round(FRAMEWORK_BYTES + BYTES_PER_FLOAT * (weights + activations))
+
+
+def _first_layer_flops(model: keras.Model) -> int:
+    return next(flops for layer in model.layers if (flops := _layer_flops(layer)))
 
 
 def _layer_flops(layer: keras.Layer) -> int:

@@ -5,7 +5,6 @@ GAN paper. mnist: every preset's objective on the default's networks for the sam
 the results file, so an interrupted command goes on where it was; at the end a table of all lines is printed.
 """
 
-import dataclasses
 import json
 import pathlib
 import time
@@ -29,6 +28,7 @@ from dcgan_tf.metrics.frechet import frechet_distance
 from dcgan_tf.metrics.modes import count_modes, stacked_modes
 from dcgan_tf.presets import PRESETS
 from dcgan_tf.sampling import draw_samples, generate, training_samples
+from tests.benchmarks.settings import parse_settings
 
 RESULTS = flags.DEFINE_string("results", "", "File of the finished runs, a JSON object a line.")
 PICTURES = flags.DEFINE_string("pictures", "", "Folder for a picture of each run's samples.")
@@ -117,7 +117,7 @@ def points_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, A
 
 
 def run_points(typed: dict[str, Any]) -> dict[str, Any]:
-    gan, seconds = train(make_config({**typed, **overrides()}))
+    gan, seconds = train(make_config({**typed, **parse_settings(SET.value)}))
     points = generate(gan.ema_generator, range(POINT_SAMPLES))
     mixture = MIXTURES[gan.config.dataset]
     distances = np.linalg.norm(points[:, None] - mixture.centers[None], axis=2)
@@ -137,7 +137,7 @@ def stacked_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, 
 
 
 def run_stacked(typed: dict[str, Any]) -> dict[str, Any]:
-    gan, seconds = train(make_config({**typed, **overrides()}))
+    gan, seconds = train(make_config({**typed, **parse_settings(SET.value)}))
     digits_config, _ = prepare(make_config({"dataset": "mnist"}))
     classifier = load_or_train_classifier(digits_config)
     images = generate(gan.ema_generator, range(STACKED_SAMPLES))
@@ -166,7 +166,7 @@ def mnist_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, An
 
 
 def run_mnist(typed: dict[str, Any]) -> dict[str, Any]:
-    gan, seconds = train(make_config({**typed, **overrides()}), seconds=SECONDS.value)
+    gan, seconds = train(make_config({**typed, **parse_settings(SET.value)}), seconds=SECONDS.value)
     classifier = load_or_train_classifier(gan.config)
     network = classifier_network(classifier, gan.config.sample_shape)
     test = open_test_split(gan.config)
@@ -180,13 +180,6 @@ def run_mnist(typed: dict[str, Any]) -> dict[str, Any]:
         "steps": int(gan.step),
         "seconds": seconds,
     }
-
-
-def overrides() -> dict[str, Any]:
-    """The settings typed with --set, in the types of their fields."""
-    types = {field.name: field.type for field in dataclasses.fields(Config)}
-    pairs = (item.split("=", 1) for item in SET.value)
-    return {name: types[name](value) for name, value in pairs}
 
 
 def picture(gan: GAN, image: np.ndarray) -> None:

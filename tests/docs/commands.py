@@ -86,7 +86,7 @@ def defined_flags(source: pathlib.Path) -> flags.FlagValues:
         node = nodes.pop()
         name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
         if name.endswith("define_config_flags"):
-            command_line.define_config_flags(values)
+            command_line.define_config_flags(flag_values=values)
         elif name.startswith("common.define_"):
             nodes += ast.walk(SHARED[name.removeprefix("common.")])
         elif name.startswith("flags.DEFINE_"):

@@ -31,7 +31,7 @@ def test_files_that_the_text_names(page):
     for line, text in page.spans:
         # Only with a folder: a bare name may be of a file in a run, or of one in the folder just named.
         if re.fullmatch(r"[\w\-.]+(/[\w\-.]+)+\.(py|md|txt|yaml|config|ipynb)", text) and not text.startswith("runs/"):
-            candidates = (ROOT / text, page.path.parent / text)
+            candidates = (ROOT / text, ROOT / "dcgan_tf" / text, page.path.parent / text)
             assert any(path.exists() for path in candidates), f"{page.path.name}:{line}: no file {text}"
 
 

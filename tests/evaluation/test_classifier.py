@@ -15,7 +15,10 @@ from dcgan_tf.evaluation.classifier import (
 from tests.evaluation.conftest import draw
 
 
-def test_trained_once_then_read_and_trained_again_where_damaged(bars_config, short_classifier_training, capsys):
+def test_trained_once_then_read_and_trained_again_where_damaged(
+    bars_config, short_classifier_training, tmp_path, capsys
+):
+    bars_config = dataclasses.replace(bars_config, cache_dir=str(tmp_path))  # Nobody has trained it for these data.
     first = load_or_train_classifier(bars_config)
     assert first.accuracy > 0.95
     assert first.accuracy_split == "120 images of test"

@@ -165,15 +165,33 @@ def test_parameters_and_flops_by_hand():
     first, second, logits = 16 * 1 * 4, 16 * 4 * 8, 7 * 7 * 8
     assert discriminator.count_params() == first + 4 + second + 4 * 8 + logits + 1
     assert costs.count_flops(discriminator) == 2 * (14 * 14 * first + 7 * 7 * second + logits)
-    both = 64 * (3 * costs.count_flops(generator) + 8 * costs.count_flops(discriminator))
-    assert costs.step_flops(generator, discriminator, config()) == both
     one, g = costs.count_flops(discriminator), costs.count_flops(generator)
+    # Nobody needs the gradient of z, nor that of the images in the discriminator's update on real and on fake ones.
+    own_g, own_d = 3 * g - 2 * project, 2 * (3 * one - 2 * 14 * 14 * first)
+    assert costs.step_flops(generator, discriminator, config()) == 64 * (own_g + own_d + 2 * one)
     several = config(discriminator_steps=5, discriminator_norm="none", penalty="r1", penalty_every=2)
-    assert costs.step_flops(generator, discriminator, several) == 64 * (7 * g + (5 * (6 + 3) + 2) * one)
-    assert costs.step_flops(generator, discriminator, config(unroll_steps=2)) == 64 * (3 * g + (8 + 2 * 18) * one)
-    assert costs.step_flops(generator, discriminator, config(pack=2)) == 64 * (3 * g + 8 * one / 2)
+    assert costs.step_flops(generator, discriminator, several) == 64 * (own_g + 4 * g + 5 * (own_d + 3 * one) + 2 * one)
+    unrolled = config(unroll_steps=2)
+    assert costs.step_flops(generator, discriminator, unrolled) == 64 * (own_g + own_d + (2 + 2 * 18) * one)
+    assert costs.step_flops(generator, discriminator, config(pack=2)) == 64 * (own_g + (own_d + 2 * one) / 2)
     plain, unrolled = (costs.estimate_memory(generator, discriminator, config(unroll_steps=k)) for k in (0, 5))
     assert unrolled - plain == 4 * 2 * 64 * 4 * 5 * costs.count_activations(discriminator)
+
+
+def test_tutorial_preset_has_the_layers_of_the_tutorial():
+    chosen = dataclasses.replace(make_config({"preset": "tutorial"}), channels="1")
+    generator, discriminator = build_generator(chosen, seed=0), build_discriminator(chosen, seed=0)
+    shapes = [layer.output.shape[1:] for layer in generator.layers if layer.weights and "norm" not in layer.name]
+    assert shapes == [(7 * 7 * 256,), (7, 7, 128), (14, 14, 64), (28, 28, 1)]
+    assert [layer.output.shape[1:] for layer in discriminator.layers if layer.weights] == [
+        (14, 14, 64),
+        (7, 7, 128),
+        (1,),
+    ]
+    # The tutorial prints 2,330,944 for its generator. Its first BatchNorm has four weights for each of the 7x7x256
+    # numbers, and ours for each of the 256 channels; and our last layer has a bias.
+    assert generator.count_params() == 2_330_944 - 4 * (7 * 7 * 256 - 256) + 1
+    assert discriminator.count_params() == 212_865
 
 
 def test_at_first_a_conditional_generator_follows_z_more_than_the_class():

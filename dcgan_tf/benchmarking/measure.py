@@ -1,0 +1,251 @@
+"""The figures of ``python -m dcgan_tf.benchmark``."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf import distribution
+from dcgan_tf.benchmarking import machine
+from dcgan_tf.benchmarking.breakdown import measure_breakdown
+from dcgan_tf.benchmarking.timing import measure_by_turns, summarize
+from dcgan_tf.benchmarking.workload import open_workload
+from dcgan_tf.config import Config
+from dcgan_tf.data.batches import make_batches
+from dcgan_tf.data.points import PointData
+from dcgan_tf.data.prepare import ImageData
+from dcgan_tf.gan import GAN
+from dcgan_tf.models import costs
+from dcgan_tf.sampling import generate
+
+# More than a benchmark ever takes.
+ENDLESS_STEPS = 10**9
+SAMPLED_IMAGES = 256
+PROFILED_CALLS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to measure, and how often.
+
+    Attributes:
+        repeats: rounds, of whose results the median is reported.
+        seconds: for each result of a round, at least.
+        synthetic: noise in place of the data set.
+        variants: fields of `Config` that are switched over, one after the other, to compare.
+        breakdown: measure the parts of a step, too.
+        profile: folder for a trace, empty for none.
+    """
+
+    repeats: int = 5
+    seconds: float = 1.0
+    synthetic: bool = True
+    variants: tuple[str, ...] = ()
+    breakdown: bool = False
+    profile: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """What was measured.
+
+    Attributes:
+        config: complete.
+        protocol: where and how, in words and numbers.
+        figures: name with unit -> median, or the only value.
+        rounds: for each figure that was repeated, its values.
+        variants: field that was switched over -> figures.
+        breakdown: part of a step -> milliseconds.
+    """
+
+    config: Config
+    protocol: dict[str, Any]
+    figures: dict[str, float]
+    rounds: dict[str, list[float]]
+    variants: dict[str, dict[str, float]]
+    breakdown: dict[str, float]
+
+
+def run_benchmark(config: Config, options: Options) -> Benchmark:
+    """Measures a configuration on this machine.
+
+    Args:
+        config: validated; ``auto`` values are settled here.
+        options: what to measure.
+
+    Raises:
+        UserError: the data cannot be had, or the settings do not fit each other.
+    """
+    tf.config.experimental.enable_op_determinism()  # As a training does
+    with open_workload(config, synthetic=options.synthetic) as (config, data):
+        print("Compiling the train step ...")
+        gan = GAN(config)
+        batches = endless_batches(data, config)
+        train(gan, batches, 1)
+        figures: dict[str, float] = {"time_to_first_step_seconds": machine.seconds_since_process_start()}
+        figures |= _memory_of_training(gan, batches)
+
+        calls, units = _calls(gan, data, batches)
+        seconds = measure_by_turns(calls, options.repeats, options.seconds, "measuring")
+        rounds = _figures_of_rounds(seconds, units, config)
+        flops = costs.step_flops(gan.generator, gan.discriminator, config)
+        rounds |= _rates(rounds, flops, seconds["matrix product"], units["matrix product"])
+        figures |= {"flops_per_step": flops} | {name: summarize(values)[0] for name, values in rounds.items()}
+        variants = {name: _measure_variant(name, gan, batches, data, options) for name in options.variants}
+        breakdown = (
+            measure_breakdown(gan, data, calls["train step"], config.steps_per_call, options.repeats, options.seconds)
+            if options.breakdown
+            else {}
+        )
+        if options.profile:
+            _write_trace(gan, batches, options.profile)
+    return Benchmark(config, _protocol(config, data, options), figures, rounds, variants, breakdown)
+
+
+def train(gan: GAN, batches: Any, steps: int) -> None:
+    """Train steps in one call, whose scalars are read as the training loop reads them."""
+    metrics, _ = gan.train_steps(batches, tf.constant(steps))
+    for value in metrics.values():
+        float(value)
+
+
+def bare_step(gan: GAN, data: ImageData | PointData) -> Callable[[], object]:
+    """The train step alone: always the same batch, which is on the device already, and no loop in the graph."""
+    images, labels = next(iter(make_batches(data, gan.config, 0, 1)))
+    step = tf.function(gan.train_step, jit_compile=gan.config.jit_compile)
+    return lambda: float(step(images, labels)[0]["loss/generator"])
+
+
+def endless_batches(data: ImageData | PointData, config: Config) -> Any:
+    """An iterator over the batches of a training that never ends."""
+    return iter(distribution.distribute_batches(tf.distribute.get_strategy(), data, config, 0, ENDLESS_STEPS))
+
+
+def _memory_of_training(gan: GAN, batches: Any) -> dict[str, float]:
+    """The peaks after a few steps, before anything else is measured in this process."""
+    train(gan, batches, gan.config.steps_per_call)
+    figures: dict[str, float] = {"peak_memory_bytes": machine.peak_memory_bytes()}
+    device = machine.device_peak_memory_bytes()
+    return figures if device is None else figures | {"device_peak_memory_bytes": device}
+
+
+def _calls(
+    gan: GAN, data: ImageData | PointData, batches: Any
+) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
+    """What is timed by turns, and how much of it one call does: steps, images or operations."""
+    config = gan.config
+    source = iter(make_batches(data, config, 0, ENDLESS_STEPS))
+    seeds = np.arange(SAMPLED_IMAGES)
+    labels = seeds % config.label_count if config.conditional else None
+    multiply, operations = machine.matrix_product("bfloat16" if config.mixed_precision else "float32")
+    calls: dict[str, Callable[[], object]] = {
+        "train step": functools.partial(train, gan, batches, config.steps_per_call),
+        "one step a call": functools.partial(train, gan, batches, 1),
+        "bare step": bare_step(gan, data),
+        "matrix product": multiply,
+        "input": lambda: next(source),
+        "sampling": lambda: generate(gan.ema_generator, seeds, labels),
+    }
+    units: dict[str, float] = {
+        "train step": config.steps_per_call,
+        "matrix product": operations,
+        "input": config.batch_size * config.discriminator_steps,
+        "sampling": SAMPLED_IMAGES,
+    }
+    return calls, units
+
+
+def _figures_of_rounds(
+    seconds: dict[str, list[float]], units: dict[str, float], config: Config
+) -> dict[str, list[float]]:
+    step = [value / units["train step"] for value in seconds["train step"]]
+    return {
+        "train_step_ms": [1000 * value for value in step],
+        "images_per_second": [config.batch_size / value for value in step],
+        "one_step_per_call_ms": [1000 * value for value in seconds["one step a call"]],
+        "bare_step_ms": [1000 * value for value in seconds["bare step"]],
+        "around_the_bare_step_share": [
+            value / bare - 1 for value, bare in zip(step, seconds["bare step"], strict=True)
+        ],
+        "input_images_per_second": [units["input"] / value for value in seconds["input"]],
+        "sampling_images_per_second": [units["sampling"] / value for value in seconds["sampling"]],
+    }
+
+
+def _rates(
+    rounds: dict[str, list[float]], flops: int, product_seconds: list[float], product_flops: float
+) -> dict[str, list[float]]:
+    reached = [1000 * flops / milliseconds for milliseconds in rounds["train_step_ms"]]
+    possible = [product_flops / seconds for seconds in product_seconds]
+    return {
+        "train_step_flops_per_second": reached,
+        "matmul_flops_per_second": possible,
+        "share_of_matmul_rate": [one / other for one, other in zip(reached, possible, strict=True)],
+    }
+
+
+def _measure_variant(
+    name: str, gan: GAN, batches: Any, data: ImageData | PointData, options: Options
+) -> dict[str, float]:
+    """The train step with one setting switched over, by turns with the step as configured."""
+    switched: dict[str, Any] = {name: not getattr(gan.config, name)}
+    config = dataclasses.replace(gan.config, **switched)
+    config.validate()
+    print(f"Compiling the train step with --{name}={str(getattr(config, name)).lower()} ...")
+    other, other_batches = GAN(config), endless_batches(data, config)
+    start = time.perf_counter()
+    train(other, other_batches, 1)
+    first_call_seconds = time.perf_counter() - start
+    steps = config.steps_per_call
+    calls: dict[str, Callable[[], object]] = {
+        "plain": functools.partial(train, gan, batches, steps),
+        "variant": functools.partial(train, other, other_batches, steps),
+    }
+    multiply, operations = machine.matrix_product("bfloat16" if config.mixed_precision else "float32")
+    seconds = measure_by_turns(calls | {"product": multiply}, options.repeats, options.seconds, name)
+    milliseconds = [1000 * value / steps for value in seconds["variant"]]
+    flops = costs.step_flops(gan.generator, gan.discriminator, config)
+    shares = [
+        1000 * flops / step * product / operations
+        for step, product in zip(milliseconds, seconds["product"], strict=True)
+    ]
+    speed_ups = [plain / variant for plain, variant in zip(seconds["plain"], seconds["variant"], strict=True)]
+    return {
+        "train_step_ms": summarize(milliseconds)[0],
+        "images_per_second": 1000 * config.batch_size / summarize(milliseconds)[0],
+        "speed_up": summarize(speed_ups)[0],
+        "first_call_seconds": first_call_seconds,
+        "matmul_flops_per_second": operations / summarize(seconds["product"])[0],
+        "share_of_matmul_rate": summarize(shares)[0],
+    }
+
+
+def _write_trace(gan: GAN, batches: Any, folder: str) -> None:
+    print(f"Writing a trace of {PROFILED_CALLS} calls to {folder} ...")
+    with tf.profiler.experimental.Profile(folder):
+        for call in range(PROFILED_CALLS):
+            with tf.profiler.experimental.Trace("train", step_num=call, _r=1):
+                train(gan, batches, gan.config.steps_per_call)
+
+
+def _protocol(config: Config, data: ImageData | PointData, options: Options) -> dict[str, Any]:
+    return {
+        "device": machine.describe_device(),
+        "cpu_cores": machine.cpu_cores(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "one_dnn": machine.one_dnn(),
+        "data": data.source,
+        "images": len(data.images),
+        "repeats": options.repeats,
+        "seconds_per_repeat": options.seconds,
+        "batch_size": config.batch_size,
+        "steps_per_call": config.steps_per_call,
+        "jit_compile": config.jit_compile,
+        "mixed_precision": config.mixed_precision,
+    }

@@ -1,0 +1,67 @@
+"""The data that a benchmark trains on: the user's, or noise in a file, so that no data set is needed."""
+
+import contextlib
+import math
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+
+from dcgan_tf.config import Config
+from dcgan_tf.data.pictures import Recipe
+from dcgan_tf.data.points import PointData
+from dcgan_tf.data.prepare import ImageData, prepare, resolve, settle_length
+from dcgan_tf.data.shards import HEADER_BYTES, ROWS_PER_SHARD, write_header
+from dcgan_tf.data.sources import find_source
+
+SYNTHETIC_BYTES = 64 * 2**20
+MOST_SYNTHETIC_IMAGES = 60_000
+SYNTHETIC = "synthetic"
+
+
+@contextlib.contextmanager
+def open_workload(config: Config, *, synthetic: bool) -> Iterator[tuple[Config, ImageData | PointData]]:
+    """The complete configuration and its data.
+
+    Args:
+        config: as typed.
+        synthetic: noise of the data set's shape in place of its images, in a temporary file that is read like
+            prepared data. Points, which are drawn anyway, are the real ones.
+
+    Raises:
+        UserError: the data set is unknown or, if its images are asked for, cannot be had.
+    """
+    if not synthetic or config.draws_points:
+        yield prepare(config)
+        return
+    config = resolve(config, find_source(config))
+    with tempfile.TemporaryDirectory(prefix="dcgan_tf-benchmark-") as folder:
+        data = make_synthetic_data(config, pathlib.Path(folder))
+        yield settle_length(config, len(data.images)), data
+
+
+def make_synthetic_data(config: Config, folder: pathlib.Path, count: int | None = None) -> ImageData:
+    """Writes noise in the format of prepared data.
+
+    Args:
+        config: without ``auto``.
+        folder: where ``images.npy`` is written.
+        count: images; None for at most 60,000 and 64 MiB, unless one step takes more.
+    """
+    recipe = Recipe.of(config)
+    shape = (recipe.height, recipe.width, recipe.channels)
+    if count is None:
+        count = min(MOST_SYNTHETIC_IMAGES, SYNTHETIC_BYTES // math.prod(shape))
+        count = max(count, config.batch_size * config.discriminator_steps)
+    path = folder / "images.npy"
+    write_header(path, (count, *shape))
+    random = np.random.default_rng(config.seed)
+    with open(path, "r+b") as rows:
+        rows.seek(HEADER_BYTES)
+        for first in range(0, count, ROWS_PER_SHARD):
+            rows.write(random.bytes(min(ROWS_PER_SHARD, count - first) * math.prod(shape)))
+    labels = np.arange(count) % max(1, len(config.class_names))
+    images = np.load(path, mmap_mode="r", allow_pickle=False)
+    file = open(path, "rb", buffering=0)
+    return ImageData(images, labels, config.class_names, SYNTHETIC, 0, "", folder, file)

@@ -1,0 +1,58 @@
+"""The transposed convolution that makes the image, faster in training than TensorFlow's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class ImageConv2DTranspose(keras.layers.Conv2DTranspose):
+    """A transposed convolution of stride 2 to few channels; the options are Keras's.
+
+    TensorFlow computes it as the input gradient of a convolution, which for one channel took more than twice as long
+    on two CPU cores as what is done here in training: a convolution that makes the four pixels of each block of the
+    output as channels, which are then moved to their places. Backward, TensorFlow's own way is the faster one.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training:
+            return super().call(inputs)
+        outputs = upsample_by_convolution(inputs, self.kernel.value)
+        return outputs + self.bias if self.use_bias else outputs
+
+
+@tf.custom_gradient
+def upsample_by_convolution(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    """What `tf.nn.conv2d_transpose` computes with stride 2 and the padding SAME.
+
+    Args:
+        x: float32 [N, height, width, in].
+        kernel: float32 [side, side, out, in], with a side of at least 2.
+
+    Returns:
+        float32 [N, 2 height, 2 width, out].
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return (
+            tf.nn.conv2d(upstream, kernel, strides=2, padding="SAME"),
+            tf.raw_ops.Conv2DBackpropFilter(
+                input=upstream, filter_sizes=kernel.shape, out_backprop=x, strides=[1, 2, 2, 1], padding="SAME"
+            ),
+        )
+
+    # Output pixel 2 q + r is the sum over the input pixels q + d of x[q + d] * kernel[r + before - 2 d], where before
+    # is the padding of the convolution whose gradient this is. For each r that is a convolution, with every second
+    # element of the kernel in reverse order; d goes from last - length + 1 to last.
+    side, _, out, into = kernel.shape
+    before = (side - 2) // 2
+    last = -(-before // 2)
+    front = 2 * last - before
+    length = -(-(front + side) // 2)
+    border, sides = [front, 2 * length - front - side], [length - 1 - last, last]
+    padded = tf.pad(kernel, [border, border, [0, 0], [0, 0]])
+    taps = tf.reverse(tf.reshape(padded, [length, 2, length, 2, out, into]), axis=[0, 2])
+    taps = tf.reshape(tf.transpose(taps, [0, 2, 5, 1, 3, 4]), [length, length, into, 4 * out])
+    pixels = tf.nn.conv2d(x, taps, strides=1, padding=[[0, 0], sides, sides, [0, 0]])
+    return tf.nn.depth_to_space(pixels, 2), gradient

@@ -1,0 +1,89 @@
+"""How long a training spends on what is no train step: python -m tests.benchmarks.default_run [--steps=1000]
+
+Runs the training of the default settings, or of the flags given as to train.py, in a temporary folder, and times what
+the loop does beside train steps. The intervals of a run with fewer steps are the same, and so the shares.
+"""
+
+import contextlib
+import functools
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+from dcgan_tf import command_line
+from dcgan_tf.config import make_config
+
+command_line.define_config_flags()
+
+
+def timed(function: Callable[..., Any], name: str, seconds: Counter, calls: Counter) -> Callable[..., Any]:
+    """The function, whose time is added up; not that of calls from within another one that is timed."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        start = time.perf_counter()
+        inner = seconds.total()
+        try:
+            return function(*arguments, **options)
+        finally:
+            seconds[name] += time.perf_counter() - start - (seconds.total() - inner)
+            calls[name] += 1
+
+    return call
+
+
+def main() -> None:
+    config = make_config(command_line.typed_config_values())
+
+    from dcgan_tf import training
+    from dcgan_tf.checkpoints import Checkpoints
+    from dcgan_tf.diagnosis import Monitor
+    from dcgan_tf.evaluation.quick import QuickEvaluation
+    from dcgan_tf.summaries import Summaries
+
+    parts = {
+        "evaluation": [(QuickEvaluation, "measure")],
+        "sampling and grids": [(training, "training_samples"), (Summaries, "samples"), (Summaries, "start")],
+        "checkpoints": [(Checkpoints, "save")],
+        "scalars and monitor": [
+            (training, "monitored_samples"),
+            (Monitor, "observe"),
+            (Summaries, "scalars"),
+            (training, "_weight_norms"),
+        ],
+    }
+    seconds: Counter = Counter()
+    calls: Counter = Counter()
+    with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        for name, functions in parts.items():
+            for owner, attribute in functions:
+                replacement = timed(getattr(owner, attribute), name, seconds, calls)
+                stack.enter_context(mock.patch.object(owner, attribute, replacement))
+        marks: dict[str, float] = {}
+
+        def mark(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                marks[name] = time.perf_counter()
+                marks[f"{name}, parts"] = seconds.total()
+                return function(*arguments, **options)
+
+            return call
+
+        stack.enter_context(mock.patch.object(training, "fixed_images", mark("first", training.fixed_images)))
+        stack.enter_context(mock.patch.object(training, "save_curves", mark("last", training.save_curves)))
+        training.train(config, f"{folder}/run")
+    # What comes after the loop is timed, too, but is no part of it.
+    loop = marks["last"] - marks["first"]
+    print(f"\nThe loop of {config.steps:,} steps: {loop:.1f} s, with the first step's compilation\n")
+    print("| Part | Calls | s | Share of the loop |\n|---|---|---|---|")
+    for name in parts:
+        print(f"| {name} | {calls[name]} | {seconds[name]:.2f} | {seconds[name] / loop:.2%} |")
+    together = marks["last, parts"]
+    print(f"| together | | {together:.2f} | {together / loop:.2%} |")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,127 @@
+"""How soon generated digits are good: python -m tests.benchmarks.time_to_quality --results=FILE
+
+Trains each candidate for some minutes and measures, on the way, the Frechet distance between 10,000 samples of the
+moving average and the test split, on the features of the data set's own classifier. The clock stands still while it
+measures and compiles. Each finished run is a line of the results file, so an interrupted command goes on where it was;
+at the end a table of all lines is printed. One run of the default takes 20 minutes on two cores.
+"""
+
+import json
+import pathlib
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from dcgan_tf.config import make_config
+from dcgan_tf.data.batches import make_batches
+from dcgan_tf.data.prepare import prepare
+from dcgan_tf.evaluation.classifier import load_or_train_classifier
+from dcgan_tf.evaluation.features import FeatureNetwork, classifier_network, compute_features, read_batches
+from dcgan_tf.evaluation.splits import open_test_split
+from dcgan_tf.gan import GAN
+from dcgan_tf.grids import make_grid, save_png
+from dcgan_tf.metrics.frechet import frechet_distance
+from dcgan_tf.sampling import generate
+from tests.benchmarks.settings import parse_settings
+
+RESULTS = flags.DEFINE_string("results", None, "File of the finished runs, a JSON object a line.", required=True)
+PICTURES = flags.DEFINE_string("pictures", "", "Folder for a picture of each run's last samples.")
+CANDIDATES = flags.DEFINE_list("candidates", ["default", "quick_pair"], "Names of the rows of CANDIDATES to run.")
+MINUTES = flags.DEFINE_list("minutes", ["1", "2", "4", "8", "12"], "Minutes of training after which to measure.")
+SEEDS = flags.DEFINE_integer("seeds", 1, "Runs of each candidate.")
+SET = flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
+
+SAMPLES = 10_000
+# A pair without any tuning, by which the defaults are judged: kernels of 4, 7x7x128 -> 64 -> 1, 32 -> 64.
+QUICK_PAIR: dict[str, Any] = {
+    "kernel_size": 4,
+    "generator_filters": "64",
+    "discriminator_filters": "32",
+    "batch_size": 64,
+    "learning_rate_generator": 5e-4,
+    "learning_rate_discriminator": 5e-4,
+    "learning_rate_decay": "constant",
+    "beta_1": 0.5,
+    "beta_2": 0.999,
+    "ema_decay": 0.999,
+    "batchnorm_momentum": 0.9,
+}
+CANDIDATES_BY_NAME: dict[str, dict[str, Any]] = {
+    "default": {},
+    "quick_pair": QUICK_PAIR,
+    "tutorial": {"preset": "tutorial"},
+}
+
+
+def run(name: str, seed: int) -> dict[str, Any]:
+    """Trains one candidate and measures it after each of the minutes."""
+    marks = sorted(float(minutes) * 60 for minutes in MINUTES.value)
+    config = make_config({"steps": 10**7, "seed": seed, **CANDIDATES_BY_NAME[name], **parse_settings(SET.value)})
+    config, data = prepare(config)
+    network = classifier_network(load_or_train_classifier(config), config.sample_shape)
+    test = open_test_split(config)
+    rows = np.arange(SAMPLES)
+    real = compute_features([network], read_batches(test.data.read, rows), len(rows), "real")[network.name].values
+    gan = GAN(config)
+    batches = iter(make_batches(data, config, 0, config.steps))
+    gan.train_steps(batches, tf.constant(1))
+    rows_of_table, trained, processor = [], 0.0, 0.0
+    for mark in marks:
+        start, processor_start = time.perf_counter(), time.process_time()
+        while trained + time.perf_counter() - start < mark:
+            metrics, _ = gan.train_steps(batches, tf.constant(config.steps_per_call))
+        float(metrics["loss/generator"])
+        trained += time.perf_counter() - start
+        processor += time.process_time() - processor_start
+        row = {"seconds": trained, "processor_seconds": processor, "steps": int(gan.step)}
+        row["frechet_distance"] = measure(gan, network, real)
+        print(json.dumps({"candidate": name, "seed": seed, **row}), flush=True)
+        rows_of_table.append(row)
+    if PICTURES.value:
+        pathlib.Path(PICTURES.value).mkdir(parents=True, exist_ok=True)
+        save_png(make_grid(generate(gan.ema_generator, range(64))), f"{PICTURES.value}/{name}-{seed}.png")
+    return {"candidate": name, "seed": seed, "settings": SET.value, "network": network.name, "rows": rows_of_table}
+
+
+def measure(gan: GAN, network: FeatureNetwork, real: np.ndarray) -> float:
+    images = read_batches(lambda seeds: generate(gan.ema_generator, seeds), np.arange(SAMPLES))
+    return frechet_distance(real, compute_features([network], images, SAMPLES, "generated")[network.name].values)
+
+
+def print_table(records: list[dict[str, Any]]) -> None:
+    """Distances by the minutes of training: means and deviations over the seeds."""
+    for record in records:
+        record["name"] = " ".join([record["candidate"], *record["settings"]])
+    minutes = sorted({round(row["seconds"] / 60) for record in records for row in record["rows"]})
+    print("| candidate | seeds | steps | " + " | ".join(f"{minute} min" for minute in minutes) + " |")
+    print("|---" * (3 + len(minutes)) + "|")
+    for name in dict.fromkeys(record["name"] for record in records):
+        group = [record for record in records if record["name"] == name]
+        cells = []
+        for minute in minutes:
+            values = [row["frechet_distance"] for record in group for row in record["rows"]
+                      if round(row["seconds"] / 60) == minute]  # fmt: skip
+            deviation = f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else ""
+            cells.append(f"{np.mean(values):.4g}{deviation}" if values else "")
+        steps = int(np.median([record["rows"][-1]["steps"] for record in group]))
+        print(f"| {name} | {len(group)} | {steps} | " + " | ".join(cells) + " |")
+
+
+def main(_: list[str]) -> None:
+    file = pathlib.Path(RESULTS.value)
+    records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    done = [(record["candidate"], record["seed"], record["settings"]) for record in records]
+    for seed in range(SEEDS.value):
+        for name in CANDIDATES.value:
+            if (name, seed, SET.value) not in done:
+                records.append(run(name, seed))
+                with open(file, "a") as lines:
+                    lines.write(json.dumps(records[-1]) + "\n")
+    print_table(records)
+
+
+if __name__ == "__main__":
+    app.run(main)
