@@ -9,7 +9,7 @@ from dcgan_tf.config import make_config
 from dcgan_tf.models.discriminator import build_discriminator
 from dcgan_tf.models.generator import build_generator
 from docs.figures import FIGURES, architecture, checkerboards, convolution, failures, gradients
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SMALL
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -71,3 +71,12 @@ def test_diagrams_follow_the_networks():
 def test_trainings_of_the_figure_are_ones_that_can_be_typed(title):
     config = make_config({**failures.BASE, **failures.TRAININGS[title]})
     assert config.steps % config.log_every == 0
+
+
+@pytest.mark.long
+def test_a_training_of_the_figure_is_watched_by_the_monitor():
+    typed = {**SMALL, "steps": 4, "log_every": 2}
+    outcome = failures.watch(typed)
+    assert [record["step"] for record in outcome.records] == [2, 4]
+    assert {"loss/generator", "diagnosis/diversity"} <= set(outcome.records[0])
+    assert outcome.samples.shape == (64, 16, 16, 1)
