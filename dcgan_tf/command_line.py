@@ -16,11 +16,12 @@ from dcgan_tf.errors import UserError
 flags.disclaim_key_flags()  # --help shows what the command itself asked for, so the flags count as the command's.
 
 
-def define_config_flags(leave_out: Collection[str] = ()) -> None:
+def define_config_flags(leave_out: Collection[str] = (), flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines one absl flag a field of `Config`, with its type, default, choices, range and description.
 
     Args:
         leave_out: fields that mean nothing to the command: it refuses their flags as unknown.
+        flag_values: where they are defined.
     """
     for field in _flag_fields():
         if field.name in leave_out:
@@ -28,18 +29,18 @@ def define_config_flags(leave_out: Collection[str] = ()) -> None:
         # The default shown is the field's; the flag itself is None until typed, so that a preset can step between.
         text = f"{_describe(field)} (default: {str(field.default).lower() or 'see above'})"
         if field.type is bool:
-            flags.DEFINE_boolean(field.name, None, text)
+            flags.DEFINE_boolean(field.name, None, text, flag_values=flag_values)
         elif field.type is int:
-            flags.DEFINE_integer(field.name, None, text)
+            flags.DEFINE_integer(field.name, None, text, flag_values=flag_values)
         elif field.type is float:
-            flags.DEFINE_float(field.name, None, text)
+            flags.DEFINE_float(field.name, None, text, flag_values=flag_values)
         else:
-            flags.DEFINE_string(field.name, None, text)
+            flags.DEFINE_string(field.name, None, text, flag_values=flag_values)
 
 
-def typed_config_values() -> dict[str, Any]:
+def typed_config_values(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
     """The fields of `Config` whose flags the user typed, with their values."""
-    values = {field.name: flags.FLAGS[field.name].value for field in _flag_fields() if field.name in flags.FLAGS}
+    values = {field.name: flag_values[field.name].value for field in _flag_fields() if field.name in flag_values}
     return {name: value for name, value in values.items() if value is not None}
 
 

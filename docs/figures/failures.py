@@ -1,0 +1,111 @@
+"""A healthy training and four that fail, with what the monitor says of each."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dcgan_tf.diagnosis import Monitor
+from dcgan_tf.grids import make_grid
+from dcgan_tf.sampling import monitored_samples, training_samples
+from docs.figures.drawing import save
+from docs.figures.training import train
+
+# Small networks, so that five trainings take minutes.
+BASE: dict[str, Any] = {
+    "dataset": "mnist",
+    "generator_filters": "24",
+    "discriminator_filters": "16",
+    "steps": 600,
+    "log_every": 25,
+    "ema_decay": 0.99,
+}
+# Title -> what differs from these.
+TRAININGS: dict[str, dict[str, Any]] = {
+    "healthy": {},
+    "discriminator wins": {
+        "loss": "minimax",
+        "learning_rate_generator": 5e-5,
+        "learning_rate_discriminator": 2e-3,
+    },
+    "generator wins": {"learning_rate_generator": 2e-3, "learning_rate_discriminator": 5e-6},
+    "collapse": {
+        "architecture": "mlp",
+        "generator_filters": "256,512",
+        "discriminator_filters": "256,128",
+        "learning_rate_generator": 2e-3,
+    },
+    "oscillation": {
+        "discriminator_norm": "none",
+        "beta_1": 0.95,
+        "learning_rate_generator": 2e-3,
+        "learning_rate_discriminator": 2e-3,
+    },
+}
+SHOWN = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a training left behind.
+
+    Attributes:
+        records: the scalars, one each ``log_every`` steps, with those of the monitor.
+        sentences: of the monitor, in the order of the steps.
+        samples: uint8 [64, height, width, channels], of the averaged generator at the end.
+    """
+
+    records: list[dict[str, float]]
+    sentences: list[str]
+    samples: np.ndarray
+
+
+def watch(typed: dict[str, Any]) -> Outcome:
+    """Trains, with the monitor of a run looking on."""
+    records: list[dict[str, float]] = []
+    sentences: list[str] = []
+    monitor: Monitor | None = None
+    for gan, values, real_images in train(typed):
+        monitor = monitor or Monitor(gan.config, real_images)
+        step = int(gan.step)
+        diagnosis, said = monitor.observe(step, values, monitored_samples(gan.ema_generator, gan.config))
+        records.append({"step": step, **values, **diagnosis})
+        sentences += said
+    return Outcome(records, sentences, training_samples(gan.ema_generator, gan.config))
+
+
+def draw() -> None:
+    outcomes = {title: watch({**BASE, **changes}) for title, changes in TRAININGS.items()}
+    figure = Figure(figsize=(15, 9.2), layout="constrained")
+    panels = figure.subplots(4, len(outcomes), height_ratios=[1, 1, 1, 1.5])
+    rows = (
+        ("Loss", ("loss/discriminator", "loss/generator"), None),
+        ("D's probability of real", ("prob/real", "prob/fake"), (-0.03, 1.03)),
+        ("Variety, real images 1", ("diagnosis/diversity",), (0, 1.25)),
+    )
+    for column, (title, outcome) in enumerate(outcomes.items()):
+        steps = [record["step"] for record in outcome.records]
+        for row, (label, names, limits) in enumerate(rows):
+            axes = panels[row, column]
+            for name in names:
+                axes.plot(steps, [record[name] for record in outcome.records], label=name.split("/")[1], linewidth=1)
+            axes.grid(alpha=0.3)
+            if limits:
+                axes.set_ylim(*limits)
+            if not column:
+                axes.set_ylabel(label)
+                if len(names) > 1:
+                    axes.legend(fontsize=8)
+        changes = "\n".join(f"--{name}={value}" for name, value in TRAININGS[title].items()) or "as by default"
+        panels[0, column].set_title(title, fontsize=11, weight="bold", pad=46)
+        panels[0, column].text(0.5, 1.03, changes, transform=panels[0, column].transAxes, fontsize=7, ha="center")
+        panels[2, column].set_xlabel("step")
+        panels[3, column].imshow(make_grid(outcome.samples[:SHOWN]), cmap="gray")
+        panels[3, column].axis("off")
+        last = outcome.records[-1]
+        print(f"{title}: {changes.replace(chr(10), ' ')}")
+        print("  at the end: " + ", ".join(f"{name} {last[name]:.3f}" for _, names, _ in rows for name in names))
+        for sentence in outcome.sentences:
+            print(f"  {sentence}")
+    save(figure, "failures")

@@ -1,0 +1,31 @@
+"""Short trainings without a run's folder, for the figures that need a network as it is on its way."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.config import make_config
+from dcgan_tf.data.batches import fixed_images, make_batches
+from dcgan_tf.data.prepare import prepare
+from dcgan_tf.gan import GAN
+from dcgan_tf.sampling import GRID_SEEDS
+
+
+def train(typed: dict[str, Any]) -> Iterator[tuple[GAN, dict[str, float], np.ndarray]]:
+    """Trains with the given settings, and comes back every ``log_every`` steps.
+
+    Args:
+        typed: as flags are; ``steps`` is a multiple of ``log_every``.
+
+    Yields:
+        The networks as they are, the mean scalars of the steps since the last time, and some real images uint8.
+    """
+    config, data = prepare(make_config(typed))
+    gan = GAN(config)
+    real_images = fixed_images(data, config, len(GRID_SEEDS))
+    batches = iter(make_batches(data, config, 0, config.steps))
+    for _ in range(config.steps // config.log_every):
+        metrics, _ = gan.train_steps(batches, tf.constant(config.log_every))
+        yield gan, {name: float(value) for name, value in metrics.items()}, real_images

@@ -1,0 +1,266 @@
+"""Writes the pages that follow from the code, within a second: python -m docs.generate
+
+docs/configuration.md comes from the fields of `Config` and from the presets with their comments, docs/api.md from the
+docstrings of the modules that a program would import. A test fails where either is stale.
+"""
+
+import ast
+import dataclasses
+import inspect
+import pathlib
+import re
+from typing import Any
+
+from dcgan_tf import presets as presets_module
+from dcgan_tf.combinations import DEPENDENT_FLAGS
+from dcgan_tf.config import Config
+from dcgan_tf.presets import PRESETS
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+# Heading -> modules, in the order of the page. What is not here is of use within the project only.
+API: dict[str, tuple[str, ...]] = {
+    "A trained generator": (
+        "dcgan_tf.generator",
+        "dcgan_tf.latent.projection",
+        "dcgan_tf.latent.directions",
+        "dcgan_tf.latent.paths",
+        "dcgan_tf.latent.arithmetic",
+        "dcgan_tf.grids",
+    ),
+    "Training": (
+        "dcgan_tf.config",
+        "dcgan_tf.training",
+        "dcgan_tf.gan",
+        "dcgan_tf.diagnosis",
+        "dcgan_tf.runs",
+        "dcgan_tf.checkpoints",
+        "dcgan_tf.sampling",
+    ),
+    "Data": ("dcgan_tf.data.sources", "dcgan_tf.data.prepare", "dcgan_tf.data.batches"),
+    "Networks": ("dcgan_tf.models.generator", "dcgan_tf.models.discriminator", "dcgan_tf.models.plan"),
+    "Objectives": (
+        "dcgan_tf.objectives.losses",
+        "dcgan_tf.objectives.penalties",
+        "dcgan_tf.objectives.unrolled",
+        "dcgan_tf.objectives.stabilizers",
+        "dcgan_tf.objectives.augment",
+    ),
+    "Measures": (
+        "dcgan_tf.metrics.frechet",
+        "dcgan_tf.metrics.kernel",
+        "dcgan_tf.metrics.precision_recall",
+        "dcgan_tf.metrics.density_coverage",
+        "dcgan_tf.metrics.inception_score",
+        "dcgan_tf.metrics.class_balance",
+        "dcgan_tf.metrics.modes",
+        "dcgan_tf.metrics.diversity",
+        "dcgan_tf.metrics.neighbors",
+        "dcgan_tf.metrics.arrays",
+    ),
+    "Export and serving": ("export.saved_model", "export.signatures", "export.client"),
+}
+
+PAPER = re.compile(r"\b\d{4}\.\d{4,5}\b")
+SECTION_HEAD = re.compile(r"(Args|Attributes|Returns|Raises):")
+ENTRY = re.compile(r"([\w, .*]+?): (.*)")
+GENERATED = "<!-- Written by python -m docs.generate: change the code, not this page. -->"
+
+
+def configuration_page() -> str:
+    """The text of docs/configuration.md."""
+    lines = [
+        "# Settings",
+        "",
+        GENERATED,
+        "",
+        "Every setting is a field of `dcgan_tf.config.Config`, and a flag of `train.py`. Precedence: the defaults",
+        "below, then the preset, then what a data set of points needs, then the flags that you type. An on/off flag is",
+        "typed as `--flip` or `--noflip`. A run keeps its settings in `config.json`; where it is resumed, only those",
+        "with a yes in the column *Resume* may differ. Two more flags belong to the command, not to the run:",
+        "`--run_dir`, the run's folder, and `--dry_run`, which prints this, the networks and their cost, and stops.",
+    ]
+    for heading, fields in _fields_by_section().items():
+        lines += [
+            "",
+            f"## {heading}",
+            "",
+            "| Flag | Type | Default | Range | What it does | Paper | Resume |",
+            "|---|---|---|---|---|---|---|",
+            *(_field_row(field) for field in fields),
+        ]
+    lines += [
+        "",
+        "## Settings that belong to another",
+        "",
+        "These are refused while the first has its default, because they would do nothing:",
+        "",
+        "| Without | these mean nothing |",
+        "|---|---|",
+        *(
+            f"| `--{parent}` | {', '.join(f'`--{child}`' for child in children)} |"
+            for parent, children in DEPENDENT_FLAGS.items()
+        ),
+        "",
+        "Pairs that contradict each other are refused, too, with both flags and the way out in one line.",
+        "",
+        "## Presets",
+        "",
+        "A preset is a named combination of settings. Any flag typed beside it wins.",
+    ]
+    comments = _preset_comments()
+    for name, values in PRESETS.items():
+        words = [line for line in comments[name] if not line.startswith("python ")]
+        commands = [line for line in comments[name] if line.startswith("python ")]
+        lines += ["", f"### `--preset={name}`", "", *words]
+        lines += ["", *(f"    {command}" for command in commands)] if commands else []
+        typed = " ".join(f"--{key}={_shown(value)}" for key, value in values.items())
+        lines += ["", f"Sets `{typed}`." if typed else "Sets nothing: these are the defaults above."]
+    return "\n".join(lines) + "\n"
+
+
+def api_page() -> str:
+    """The text of docs/api.md."""
+    lines = [
+        "# Programming interface",
+        "",
+        GENERATED,
+        "",
+        "What a program of yours may import, by module, from the docstrings. `from dcgan_tf import load_generator` is",
+        "the door to a trained generator, `from export.client import Client` the one to a server. Images are uint8 in",
+        "files and arrays, and float32 in [-1, 1] within networks.",
+        "",
+        *(
+            f"- {heading}: {', '.join(f'[{module}](#{_anchor(module)})' for module in modules)}"
+            for heading, modules in API.items()
+        ),
+    ]
+    for heading, modules in API.items():
+        lines += ["", f"## {heading}"]
+        for module in modules:
+            lines += _module_lines(module)
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"configuration.md": configuration_page, "api.md": api_page}
+
+
+def _fields_by_section() -> dict[str, list[dataclasses.Field]]:
+    """The flags under the headings that are comments in the class's source, such as ``# Data``."""
+    flags = {field.name: field for field in dataclasses.fields(Config) if field.metadata["flag"]}
+    sections: dict[str, list[dataclasses.Field]] = {}
+    heading = "The preset"
+    for line in inspect.getsource(Config).splitlines():
+        if match := re.fullmatch(r"    # (.+)", line):
+            heading = match[1]
+        elif (match := re.match(r"    (\w+): \w+", line)) and match[1] in flags:
+            sections.setdefault(heading, []).append(flags[match[1]])
+    return sections
+
+
+def _field_row(field: dataclasses.Field) -> str:
+    rules = field.metadata
+    kind = {bool: "on/off", int: "whole number", float: "number", str: "text"}[field.type]  # type: ignore[index]
+    limits = [
+        f"{word} {rules[rule]:,}"
+        for rule, word in (("minimum", "at least"), ("above", "above"), ("maximum", "at most"), ("below", "below"))
+        if rules[rule] is not None
+    ]
+    if field.name == "preset":
+        limits = ["[one of these](#presets)"]
+    if rules["choices"]:
+        limits = [", ".join(f"`{choice}`" for choice in rules["choices"])]
+    default = "off" if field.default is False else f"`{_shown(field.default)}`" if field.default != "" else "empty"
+    papers = ", ".join(f"[{number}](https://arxiv.org/abs/{number})" for number in PAPER.findall(rules["description"]))
+    resume = "yes" if rules["may_change"] else "no"
+    cells = (f"`--{field.name}`", kind, default, ", ".join(limits), rules["description"], papers, resume)
+    return f"| {' | '.join(cells)} |"
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _preset_comments() -> dict[str, list[str]]:
+    """The comment lines above each preset in the source, without their ``#``."""
+    comments: dict[str, list[str]] = {}
+    above: list[str] = []
+    for line in inspect.getsource(presets_module).splitlines():
+        if match := re.fullmatch(r"    # (.+)", line):
+            above.append(match[1])
+            continue
+        if (match := re.match(r'    "(\w+)": ', line)) and match[1] in PRESETS:
+            comments.setdefault(match[1], above)
+        above = []
+    return comments
+
+
+def _module_lines(module: str) -> list[str]:
+    source = ROOT / (module.replace(".", "/") + ".py")
+    tree = ast.parse(source.read_text())
+    lines = ["", f"### {module}", "", *_text_lines(ast.get_docstring(tree) or "")]
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            lines += _definition_lines(node)
+    return lines
+
+
+def _definition_lines(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
+    if isinstance(node, ast.FunctionDef):
+        return ["", f"#### `{_signature(node)}`", "", *_text_lines(ast.get_docstring(node) or "")]
+    lines = ["", f"#### class `{node.name}`", "", *_text_lines(ast.get_docstring(node) or "")]
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_") and ast.get_docstring(method):
+            is_property = any(ast.unparse(decorator).endswith("property") for decorator in method.decorator_list)
+            returned = ast.unparse(method.returns) if method.returns else ""
+            name = f"{method.name}: {returned}" if is_property else _signature(method)
+            lines += ["", f"##### `{node.name}.{name}`", "", *_text_lines(ast.get_docstring(method) or "")]
+    return lines
+
+
+def _signature(node: ast.FunctionDef) -> str:
+    arguments = ast.unparse(node.args).removeprefix("self").removeprefix(", ")
+    return f"{node.name}({arguments}) -> {ast.unparse(node.returns) if node.returns else 'None'}"
+
+
+def _text_lines(docstring: str) -> list[str]:
+    """A docstring as Markdown: ``Args:`` and the like become lists, examples become code."""
+    lines: list[str] = []
+    heading, in_example = "", False
+    for line in [*docstring.splitlines(), ""]:
+        text = line.strip()
+        if text.startswith(">>>") and not in_example:
+            in_example = True
+            lines.append("```python")
+        elif in_example and not text:
+            in_example = False
+            lines.append("```")
+        if match := SECTION_HEAD.fullmatch(text):
+            heading = match[1]
+            lines += [f"*{heading}*", ""]
+        elif not line.startswith("    "):
+            heading = ""
+            lines.append(text)
+        elif heading and not line.startswith(" " * 8) and (match := ENTRY.fullmatch(text)) and heading != "Returns":
+            lines.append(f"- `{match[1]}`: {match[2]}")
+        elif heading and lines[-1].startswith(("- ", "  ")):
+            lines.append(f"  {text}")
+        else:
+            lines.append(text)
+    return lines[:-1]
+
+
+def _anchor(heading: str) -> str:
+    """GitHub's name for a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def main() -> None:
+    for name, page in PAGES.items():
+        path = ROOT / "docs" / name
+        path.write_text(page())
+        print(f"Wrote docs/{name}, {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

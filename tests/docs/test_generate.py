@@ -1,0 +1,30 @@
+"""The pages that follow from the code are those that the code would write now."""
+
+import dataclasses
+
+import pytest
+
+from dcgan_tf.config import Config
+from dcgan_tf.presets import PRESETS
+from docs import generate
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_page_is_not_stale(name):
+    assert (ROOT / "docs" / name).read_text() == generate.PAGES[name](), "stale: run python -m docs.generate"
+
+
+def test_every_flag_and_preset_is_on_the_page_of_settings():
+    page = generate.configuration_page()
+    for field in dataclasses.fields(Config):
+        assert (f"\n| `--{field.name}` |" in page) == field.metadata["flag"], field.name
+    for preset in PRESETS:
+        assert f"### `--preset={preset}`" in page
+
+
+def test_docstrings_become_lists():
+    page = generate.api_page()
+    assert "#### `frechet_distance(" in page
+    assert "\n- `restarts`: optimised side by side; the best is returned." in page
+    assert "`UserError`:" in page
