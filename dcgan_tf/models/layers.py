@@ -153,8 +153,8 @@ class LayerFactory:
 class BatchNorm(keras.layers.BatchNormalization):
     """Keras's batch normalisation, in training as one operation forward and one backward.
 
-    Keras computes mean, variance and result one after the other, each a pass or more over all activations, which took
-    a quarter of a train step of the default networks on two CPU cores.
+    Keras computes mean, variance and result one after the other, each a pass or more over all activations. Layers that
+    are synchronized, or differentiated twice, stay with that.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:

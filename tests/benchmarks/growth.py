@@ -1,8 +1,8 @@
 """What grows with what: python -m tests.benchmarks.growth --out=docs/images
 
 Train steps of the default networks on noise, each setting in a process of its own: speed and memory by batch size and
-by image size; memory by the number of images and by the number of steps, with smaller networks. Writes
-performance_growth.png and, beside it, performance_growth.json. About five minutes on two cores, 1 GB of disk.
+by image size; memory by the number of images and by the number of steps, with smaller networks. Prints
+tables and draws performance_growth.png. About five minutes on two cores, 1 GB of disk.
 """
 
 import json
@@ -106,16 +106,17 @@ def draw(results: dict[str, dict[str, dict[str, Any]]], path: pathlib.Path) -> N
     ):
         values = [int(value) for value in results[kind]]
         speed.plot(values, [result["images_per_second"] for result in results[kind].values()], "o-")
-        speed.set(ylabel="images/s", xlabel=label, ylim=(0, None))
+        speed.set(ylabel="images/s", xlabel=label)
         memory.plot(values, [result["peak_memory_bytes"] / 2**20 for result in results[kind].values()], "o-")
-        memory.set(ylabel="peak memory, MiB", xlabel=label, ylim=(0, None))
+        memory.set(ylabel="peak memory, MiB", xlabel=label)
     counts = [int(value) for value in results["images"]]
     memory_images.semilogx(counts, [r["peak_memory_bytes"] / 2**20 for r in results["images"].values()], "o-")
-    memory_images.set(ylabel="peak memory, MiB", xlabel="images in the data set", ylim=(0, None))
+    memory_images.set(ylabel="peak memory, MiB", xlabel="images in the data set")
     steps, memory_bytes = zip(*results["steps"][str(STEPS)]["memory_bytes"], strict=True)
     memory_steps.plot(steps, [value / 2**20 for value in memory_bytes])
-    memory_steps.set(ylabel="memory, MiB", xlabel="steps", ylim=(0, None))
+    memory_steps.set(ylabel="memory, MiB", xlabel="steps")
     for axes in figure.axes:
+        axes.set_ylim(0, 1.1 * axes.dataLim.ymax)
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=100)
 
@@ -127,7 +128,6 @@ def main(_: list[str]) -> None:
     results = measure_all()
     path = pathlib.Path(OUT.value, "performance_growth.png")
     draw(results, path)
-    path.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
     for kind, values in results.items():
         print(f"\n| {kind} | images/s | peak memory, MiB |\n|---|---|---|")
         for value, result in values.items():
