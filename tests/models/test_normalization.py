@@ -113,14 +113,16 @@ def test_batchnorm_of_an_unrolled_run_has_its_second_derivative(small_config, un
     assert np.allclose(second, differences, atol=2e-2) is exact
 
 
+@pytest.mark.parametrize("synchronized", [False, True])
 @pytest.mark.parametrize("shape", [(4, 8, 8, 3), (6, 5)])
-def test_batch_norm_is_kerass(shape):
+def test_batch_norm_is_kerass(shape, synchronized):
     """Output, moving statistics and gradients, in training and after it."""
     inputs = tf.constant(np.random.default_rng(1).normal(2, 3, shape), tf.float32)
     weights = tf.constant(np.random.default_rng(2).normal(size=shape), tf.float32)
     results = []
     for kind in (BatchNorm, keras.layers.BatchNormalization):
-        layer = kind(momentum=0.7, epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1, 0.1, seed=0))
+        gamma = keras.initializers.RandomNormal(1, 0.1, seed=0)
+        layer = kind(momentum=0.7, epsilon=1e-5, gamma_initializer=gamma, synchronized=synchronized)
         layer.build(shape)
         with tf.GradientTape() as tape:
             tape.watch(inputs)
