@@ -1,4 +1,10 @@
-"""Two and three real workers on loopback, with what can happen to them. Minutes: python -m pytest -m long"""
+"""Two and three real workers on loopback, with what can happen to them.
+
+    python -m pytest -m "long or measurement" tests/test_multi_worker.py
+
+The faults of two workers are in the long tests; what takes longer is left to be run by hand, so that these stay below
+ten minutes.
+"""
 
 import os
 import pathlib
@@ -15,8 +21,6 @@ from dcgan_tf.summaries import read_metrics
 from tests.conftest import ROOT
 from tests.test_training import assert_same_checkpoint, checkpoint_values, wait_for
 from tests.test_workers import free_addresses
-
-pytestmark = pytest.mark.long
 
 # Divides by two and by three.
 BATCH = {"batch_size": 12}
@@ -85,6 +89,7 @@ def assert_near(first, second, step):
             np.testing.assert_allclose(one[name], two[name], atol=2e-3, err_msg=name)
 
 
+@pytest.mark.long
 def test_killed_worker_stops_the_other_and_the_same_command_resumes_bit_for_bit(workers, small_flags, tmp_path):
     flags = small_flags(**BATCH, steps=60, checkpoint_every=15, sample_every=60, log_every=15, dropout=0.3)
     straight = workers(2, [*flags, f"--run_dir={tmp_path / 'straight'}"])
@@ -124,6 +129,7 @@ class FakeCommunicate:
         return self.group.output(0) + self.group.output(1), None
 
 
+@pytest.mark.measurement
 def test_two_workers_resume_on_one_and_one_on_two(workers, command, small_flags, tmp_path):
     alone = small_flags(**BATCH, steps=12)
     straight, one, two = (tmp_path / name for name in ("straight", "one", "two"))
@@ -145,6 +151,7 @@ def test_two_workers_resume_on_one_and_one_on_two(workers, command, small_flags,
     assert_near(straight, two, 12)
 
 
+@pytest.mark.long
 def test_sigterm_on_any_worker_leads_to_one_checkpoint(workers, small_flags, tmp_path):
     flags = small_flags(**BATCH, steps=100_000, checkpoint_every=100_000, sample_every=100_000)
     group = workers(2, [*flags, f"--run_dir={tmp_path / 'run'}"])
@@ -159,6 +166,7 @@ def test_sigterm_on_any_worker_leads_to_one_checkpoint(workers, small_flags, tmp
     assert int(np.max(checkpoint_values(tmp_path / "run", step)["step/.ATTRIBUTES/VARIABLE_VALUE"])) == step
 
 
+@pytest.mark.measurement
 def test_three_workers_train_and_the_loss_of_the_chief_stops_the_others(workers, command, small_flags, tmp_path):
     flags = small_flags(**BATCH, steps=8)
     group = workers(3, [*flags, f"--run_dir={tmp_path / 'three'}"])
@@ -179,6 +187,7 @@ def test_three_workers_train_and_the_loss_of_the_chief_stops_the_others(workers,
         assert endless.error(index).startswith("error: worker 0 (127.0.0.1:")
 
 
+@pytest.mark.long
 def test_stopped_worker_counts_as_lost_after_the_timeout(workers, small_flags, tmp_path):
     flags = [*small_flags(**BATCH, steps=100_000), f"--run_dir={tmp_path / 'run'}", "--worker_timeout=20"]
     group = workers(2, flags)
@@ -188,6 +197,7 @@ def test_stopped_worker_counts_as_lost_after_the_timeout(workers, small_flags, t
     assert "gave no sign of life for 20 seconds (--worker_timeout)" in group.error(0)
 
 
+@pytest.mark.long
 def test_worker_that_never_starts_and_workers_of_other_settings_are_refused(workers, small_flags, tmp_path):
     flags = [*small_flags(**BATCH), f"--run_dir={tmp_path / 'run'}"]
     lonely = [f"--workers={','.join(free_addresses(2))}", "--worker_index=0", "--worker_timeout=3"]
