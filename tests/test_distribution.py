@@ -99,7 +99,7 @@ def test_run_on_two_replicas_goes_on_with_one(small_config, tmp_path, monkeypatc
     assert ", 2 replicas" in result.stdout
     run = runs.load_run(tmp_path / "run")
     assert run.config.replicas == 2
-    assert saved_model.exported_step(run.saved_model) == 6
+    assert saved_model.exported_steps(run.saved_model) == [6]
 
     monkeypatch.setattr(saved_model, "_verify", lambda *_: None)
     training.train(runs.configure(str(run.directory), {"strategy": "none", "steps": 12}), str(run.directory))
