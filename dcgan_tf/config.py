@@ -117,7 +117,11 @@ class Config:
 
     # Length and randomness
     steps: int = _option(
-        5000, "Train steps in all. A finished run continues when this grows.", minimum=1, maximum=10**9, may_change=True
+        10_000,
+        "Train steps in all. A finished run continues when this grows.",
+        minimum=1,
+        maximum=10**9,
+        may_change=True,
     )
     epochs: float = _option(
         0.0, "Passes over the data in all; 0 means that --steps decides.", minimum=0, may_change=True
@@ -144,8 +148,8 @@ class Config:
     )
     blocks: int = _option(
         0,
-        "How often the image's size is halved to the generator's first feature map, rounded up. 0: as often as exact "
-        "halves of at least 4 pixels allow.",
+        "How often the image's size is halved, rounded up, to the generator's first feature map. 0: as often as leaves "
+        "it at least 4 pixels on its short side.",
         minimum=0,
         maximum=7,
     )
@@ -156,7 +160,7 @@ class Config:
         choices=("none", "base", "image"),
     )
     generator_activation: str = _option("relu", "After the generator's hidden layers.", choices=("relu", "leaky_relu"))
-    kernel_size: int = _option(5, "Side of the convolution kernels, in pixels.", minimum=3, maximum=7)
+    kernel_size: int = _option(4, "Side of the convolution kernels, in pixels.", minimum=3, maximum=7)
     generator_filters: str = _option(
         "64",
         "Filters of the generator's last hidden layer, doubled for each layer towards z; or one number a hidden "
@@ -254,8 +258,8 @@ class Config:
         choices=DECAY_NAMES,
     )
     learning_rate_decay_steps: int = _option(0, "Train steps until the learning rates have decayed.", minimum=0)
-    learning_rate_generator: float = _option(5e-4, "The generator's learning rate.", above=0)
-    learning_rate_discriminator: float = _option(5e-4, "The discriminator's learning rate.", above=0)
+    learning_rate_generator: float = _option(1e-3, "The generator's learning rate.", above=0)
+    learning_rate_discriminator: float = _option(1e-3, "The discriminator's learning rate.", above=0)
     beta_1: float = _option(0.5, "Adam's decay rate of the first moment.", minimum=0, below=1)
     beta_2: float = _option(0.999, "Decay rate of the second moment, of Adam or RMSProp.", minimum=0, below=1)
     ema_decay: float = _option(
@@ -276,7 +280,7 @@ class Config:
     log_every: int = _option(50, "Steps between scalars in TensorBoard and metrics.jsonl.", minimum=1, may_change=True)
     sample_every: int = _option(250, "Steps between grids of samples.", minimum=1, may_change=True)
     evaluate_every: int = _option(
-        500,
+        1000,
         "Steps between quick evaluations, by which the best checkpoint is kept. 0: none, and the newest is the best.",
         minimum=0,
         may_change=True,

@@ -39,6 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dataset": "mnist",
         "image_size": "28",
         "kernel_size": 5,
+        "blocks": 2,
         "generator_filters": "256,128,64",
         "generator_extra_layer": "base",
         "generator_activation": "leaky_relu",
@@ -141,6 +142,8 @@ _POINTS: dict[str, Any] = {
     "generator_filters": "128,128",
     "discriminator_filters": "128,128",
     "batch_size": 512,
+    "learning_rate_generator": 5e-4,
+    "learning_rate_discriminator": 5e-4,
 }
 
 # Data set -> what only suits it: stands above a preset and below typed flags.

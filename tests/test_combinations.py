@@ -26,7 +26,7 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
         ),
         (
             {"learning_rate_decay": "linear", "learning_rate_decay_steps": 10},
-            ["--learning_rate_decay=linear", "--learning_rate_decay_steps=10", "--steps=5000"],
+            ["--learning_rate_decay=linear", "--learning_rate_decay_steps=10", "--steps=10000"],
         ),
         ({"loss": "hinge", "label_smoothing": 0.1}, ["--label_smoothing", "--loss=hinge"]),
         ({**WGAN_GP, "label_flip": 0.1}, ["--label_flip", "--loss=wasserstein"]),
@@ -40,7 +40,7 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
         ({"weight_clip": 0.1, "unroll_steps": 1}, ["--unroll_steps", "--weight_clip"]),
         ({"optimizer": "rmsprop", "unroll_steps": 1}, ["--unroll_steps", "--optimizer=rmsprop"]),
         ({"optimizer": "rmsprop", "beta_1": 0.9}, ["--beta_1", "--optimizer=rmsprop"]),
-        ({"learning_rate_decay": "linear"}, ["--learning_rate_decay=linear", "--learning_rate_decay_steps=5000"]),
+        ({"learning_rate_decay": "linear"}, ["--learning_rate_decay=linear", "--learning_rate_decay_steps=10000"]),
         ({"penalty_weight": 1.0}, ["--penalty_weight", "--penalty=none"]),
         ({"instance_noise_steps": 5}, ["--instance_noise_steps", "--instance_noise=0.0"]),
         ({"dataset": "ring", "architecture": "dcgan"}, ["--dataset=ring", "--architecture=mlp"]),

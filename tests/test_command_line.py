@@ -17,7 +17,7 @@ from tests.conftest import one_line
         ),
         ("--preset=quick", "unknown preset 'quick'"),
         ("--stepz=5", "Unknown command line flag 'stepz'"),
-        ("--image_size=30", "near it are 28 or 32"),
+        ("--image_size=300", "--image_size: expected sides from 16 to 256 pixels. Received: '300'"),
         ("mnist", "expected flags only"),
     ],
 )

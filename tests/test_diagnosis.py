@@ -162,8 +162,15 @@ def test_healthy_run_stays_quiet(mnist):
 
 
 def test_discriminator_that_learns_100_times_too_fast_is_named(mnist):
-    names = run(mnist(learning_rate_discriminator=5e-2, image_size="28", generator_filters="16"), steps=200)
-    assert names[:1] == ["discriminator wins"]
+    networks = {"image_size": "28", "blocks": 2, "kernel_size": 5, "generator_filters": "16"}
+    rates = {"learning_rate_discriminator": 5e-2, "learning_rate_generator": 5e-4}
+    assert run(mnist(**networks, **rates), steps=200)[:1] == ["discriminator wins"]
+
+
+def test_discriminator_of_three_blocks_that_learns_100_times_too_fast_swings(mnist):
+    # It sees whole digits, wins at first, and then overshoots: its loss goes up and down by as much as chance.
+    names = run(mnist(learning_rate_discriminator=1e-1, image_size="28", generator_filters="16"), steps=200)
+    assert names[:1] == ["oscillation"]
 
 
 def test_constant_generator_is_named(mnist):

@@ -31,7 +31,7 @@ def test_reopened_run_keeps_its_settings(run_dir):
     assert runs.load_run(run_dir).config == CONFIG
 
 
-@pytest.mark.parametrize("typed", [{"image_size": "auto"}, {"channels": "auto"}, {"dataset": "mnist", "steps": 5000}])
+@pytest.mark.parametrize("typed", [{"image_size": "auto"}, {"channels": "auto"}, {"dataset": "mnist", "steps": 10_000}])
 def test_same_command_is_accepted(run_dir, typed):
     assert runs.configure(run_dir, typed) == CONFIG
 

@@ -341,8 +341,8 @@ def test_dry_run_prints_and_writes_nothing(command, tmp_path):
     result = command("train.py", "--dry_run", "--preset=dcgan", f"--run_dir={tmp_path / 'run'}", environment=empty)
     assert result.returncode == 0, result.stderr
     for text in (
-        "--generator_filters=128", "--image_size=28", "generator: 2,", "discriminator: 2", "MFLOP an image forward",
-        "unknown (not prepared yet) images", "7x7 -> 14x14 -> 28x28", "GFLOP, batch 128", "memory: about",
+        "--generator_filters=128", "--image_size=28", "generator: 4,", "discriminator: 1,", "MFLOP an image forward",
+        "unknown (not prepared yet) images", "4x4 -> 7x7 -> 14x14 -> 28x28", "GFLOP, batch 128", "memory: about",
     ):  # fmt: skip
         assert text in result.stdout, text
     assert not (tmp_path / "run").exists()

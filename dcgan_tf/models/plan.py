@@ -1,14 +1,14 @@
 """Which image sizes can be built, and from how many blocks. Free of TensorFlow, so that a flag is checked at once."""
 
 import dataclasses
-import itertools
 
 MINIMUM_SIZE = 16
 MAXIMUM_SIZE = 256
-# The generator's first feature map: its short side is 4 to 7 pixels (4 for 64x64, 7 for 28x28), its long side may
-# be as much longer as the image is.
-SHORTEST_BASE, LONGEST_BASE = 4, 7
-SMALLEST_FORCED_BASE = 2
+# The short side of the generator's first feature map; the long side may be as much longer as the image is. The smaller
+# it is, the more of the image a position of the discriminator's last feature map sees: of 28x28 pixels 22x22 with a map
+# of 4x4 and kernels of 4, but only 10x10 with one of 7x7, which is too little to tell whether a digit is whole.
+SMALLEST_AUTOMATIC_BASE = 4
+SMALLEST_BASE = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,38 +39,25 @@ def plan_blocks(height: int, width: int, blocks: int = 0) -> BlockPlan:
 
     Args:
         height, width: pixels.
-        blocks: doublings; each cuts the image's size in half, rounded up. 0: as many exact halves as leave a base of
-            at least 4 pixels on its short side.
+        blocks: doublings; each cuts the image's size in half, rounded up. 0: as many as leave a base of at least 4
+            pixels on its short side.
 
     Returns:
         The plan.
 
     Raises:
-        ValueError: no plan reaches this size. The message names what can be built.
+        ValueError: no plan reaches this size. The message says what can be built.
     """
-    if blocks:
-        if min(height, width) < MINIMUM_SIZE or max(height, width) > MAXIMUM_SIZE:
-            raise ValueError(f"expected sides from {MINIMUM_SIZE} to {MAXIMUM_SIZE} pixels")
-        halves = _halve(height, width, blocks)
-        if min(halves.base) < SMALLEST_FORCED_BASE:
-            most = (min(height, width) - 1).bit_length() - 1
-            raise ValueError(f"{format_size(height, width)} pixels can be halved at most {most} times, not {blocks}")
-        return halves
-    plan = _find_plan(height, width)
-    if plan is None:
-        near = " or ".join(format_size(*size) for size in nearest_sizes(height, width))
-        if min(height, width) >= MINIMUM_SIZE and max(height, width) <= MAXIMUM_SIZE:
-            near += "; or set the number of --blocks, for halves that are rounded up"
-        raise ValueError(f"no stack of doubling blocks reaches {format_size(height, width)} pixels; near it are {near}")
-    return plan
-
-
-def nearest_sizes(height: int, width: int, count: int = 2) -> list[tuple[int, int]]:
-    """The ``count`` buildable (height, width) nearest to the one given; square ones only for a square."""
-    sides = range(MINIMUM_SIZE, MAXIMUM_SIZE + 1)
-    candidates = ((s, s) for s in sides) if height == width else itertools.product(sides, sides)
-    buildable = [size for size in candidates if _find_plan(*size)]
-    return sorted(buildable, key=lambda size: abs(size[0] - height) + abs(size[1] - width))[:count]
+    if min(height, width) < MINIMUM_SIZE or max(height, width) > MAXIMUM_SIZE:
+        raise ValueError(f"expected sides from {MINIMUM_SIZE} to {MAXIMUM_SIZE} pixels")
+    most = _most_halves(min(height, width), SMALLEST_BASE)
+    if blocks > most:
+        raise ValueError(f"{format_size(height, width)} pixels can be halved at most {most} times, not {blocks}")
+    sizes = [(height, width)]
+    for _ in range(blocks or _most_halves(min(height, width), SMALLEST_AUTOMATIC_BASE)):
+        height, width = -(-height // 2), -(-width // 2)
+        sizes.insert(0, (height, width))
+    return BlockPlan(tuple(sizes))
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -90,23 +77,8 @@ def format_size(height: int, width: int) -> str:
     return str(height) if height == width else f"{height}x{width}"
 
 
-def _find_plan(height: int, width: int) -> BlockPlan | None:
-    if min(height, width) < MINIMUM_SIZE or max(height, width) > MAXIMUM_SIZE:
-        return None
-    blocks = 0
-    while (
-        height % (2 << blocks) == 0
-        and width % (2 << blocks) == 0
-        and min(height, width) >> (blocks + 1) >= SHORTEST_BASE
-    ):
-        blocks += 1
-    plan = _halve(height, width, blocks)
-    return plan if min(plan.base) <= LONGEST_BASE else None
-
-
-def _halve(height: int, width: int, blocks: int) -> BlockPlan:
-    sizes = [(height, width)]
-    for _ in range(blocks):
-        height, width = -(-height // 2), -(-width // 2)
-        sizes.insert(0, (height, width))
-    return BlockPlan(tuple(sizes))
+def _most_halves(side: int, smallest: int) -> int:
+    halves = 0
+    while (half := -(-side // 2)) >= smallest and half < side:
+        side, halves = half, halves + 1
+    return halves

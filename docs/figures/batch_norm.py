@@ -10,7 +10,17 @@ from dcgan_tf.sampling import seed_latents
 from docs.figures.drawing import IMAGES
 from docs.figures.training import train
 
-SETTINGS = {"dataset": "mnist", "generator_filters": "32", "steps": 600, "log_every": 200, "ema_decay": 0.99}
+SETTINGS = {
+    "dataset": "mnist",
+    "blocks": 2,
+    "kernel_size": 5,
+    "generator_filters": "32",
+    "learning_rate_generator": 5e-4,
+    "learning_rate_discriminator": 5e-4,
+    "steps": 600,
+    "log_every": 200,
+    "ema_decay": 0.99,
+}
 COMPANIONS = 1
 BATCHES = 6
 SEED = 3

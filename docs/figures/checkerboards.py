@@ -17,7 +17,15 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "transposed, kernel 4": {"upsampling": "transposed", "kernel_size": 4},
     "nearest and a convolution, kernel 5": {"upsampling": "nearest", "kernel_size": 5},
 }
-BASE: dict[str, Any] = {"dataset": "mnist", "steps": 60, "log_every": 30, "ema_decay": 0.0}
+BASE: dict[str, Any] = {
+    "dataset": "mnist",
+    "blocks": 2,
+    "learning_rate_generator": 5e-4,
+    "learning_rate_discriminator": 5e-4,
+    "steps": 60,
+    "log_every": 30,
+    "ema_decay": 0.0,
+}
 SHOWN = 9
 MAP_SIDE, PART = 8, slice(5, 11)
 

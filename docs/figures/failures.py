@@ -15,21 +15,23 @@ from docs.figures.training import train
 # Small networks, so that five trainings take minutes.
 BASE: dict[str, Any] = {
     "dataset": "mnist",
-    "generator_filters": "24",
-    "discriminator_filters": "16",
     "steps": 600,
     "log_every": 25,
     "ema_decay": 0.99,
+    "learning_rate_generator": 5e-4,
+    "learning_rate_discriminator": 5e-4,
 }
+SMALL: dict[str, Any] = {"blocks": 2, "kernel_size": 5, "generator_filters": "24", "discriminator_filters": "16"}
 # Title -> what differs from these.
 TRAININGS: dict[str, dict[str, Any]] = {
-    "healthy": {},
+    "healthy": SMALL,
     "discriminator wins": {
+        **SMALL,
         "loss": "minimax",
         "learning_rate_generator": 5e-5,
         "learning_rate_discriminator": 2e-3,
     },
-    "generator wins": {"learning_rate_generator": 2e-3, "learning_rate_discriminator": 5e-6},
+    "generator wins": {**SMALL, "learning_rate_generator": 2e-3, "learning_rate_discriminator": 5e-6},
     "collapse": {
         "architecture": "mlp",
         "generator_filters": "256,512",
@@ -37,6 +39,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
         "learning_rate_generator": 2e-3,
     },
     "oscillation": {
+        **SMALL,
         "discriminator_norm": "none",
         "beta_1": 0.95,
         "learning_rate_generator": 2e-3,

@@ -2,7 +2,8 @@
 
 points: ring and grid of Gaussians, PacGAN's protocol. stacked: Stacked MNIST with the tiny networks of the unrolled
 GAN paper. mnist: every preset's objective on the default's networks for the same time. Each finished run is a line of
-the results file, so an interrupted command goes on where it was; at the end a table of all lines is printed.
+the results file, so an interrupted command goes on where it was; at the end a table of all lines is printed, and the
+pictures of the first seed are joined to one, a row a data set and a column a method.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
+from PIL import Image
 
 from dcgan_tf.config import Config, make_config
 from dcgan_tf.data.batches import make_batches
@@ -39,7 +41,7 @@ ONLY = flags.DEFINE_list("only", [], "Names of the methods to run; all where emp
 SET = flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
 
 POINT_SAMPLES, POINT_STEPS = 2_500, 5_000
-STACKED_SAMPLES, STACKED_STEPS = 25_600, 2_000
+STACKED_SAMPLES, STACKED_STEPS = 25_600, 5_000
 MNIST_SAMPLES = 10_000
 
 POINTS_BASE = {
@@ -189,6 +191,21 @@ def picture(gan: GAN, image: np.ndarray) -> None:
         save_png(image, folder / f"{current['name']}.png")
 
 
+def picture_name(key: tuple[Any, ...]) -> str:
+    return "-".join(map(str, key)).replace(" ", "_").replace("/", "")
+
+
+def join_pictures(records: list[dict[str, Any]], experiment: str) -> None:
+    folder = pathlib.Path(PICTURES.value)
+    data_names, methods = (list(dict.fromkeys(record[name] for record in records)) for name in ("data", "method"))
+    rows = []
+    for data in data_names:
+        names = [picture_name((experiment, data, method, 0)) for method in methods]
+        images = [Image.open(folder / f"{name}.png").convert("RGB") for name in names]
+        rows.append(np.hstack([np.pad(image, ((4, 4), (4, 4), (0, 0)), constant_values=255) for image in images]))
+    Image.fromarray(np.vstack(rows)).reduce(2).quantize(24).save(folder / f"{experiment}.png", optimize=True)
+
+
 current: dict[str, str] = {}
 EXPERIMENTS = {"points": points_settings, "stacked": stacked_settings, "mnist": mnist_settings}
 
@@ -218,13 +235,16 @@ def main(arguments: list[str]) -> None:
         key = (experiment, *setting.values())
         if key in done or (ONLY.value and setting["method"] not in ONLY.value):
             continue
-        current["name"] = "-".join(map(str, key)).replace(" ", "_").replace("/", "")
+        current["name"] = picture_name(key)
         record = {"experiment": experiment, **setting, **run()}
         print(json.dumps(record), flush=True)
         records.append(record)
         with open(file, "a") as lines:
             lines.write(json.dumps(record) + "\n")
-    print_table([record for record in records if record["experiment"] == experiment])
+    records = [record for record in records if record["experiment"] == experiment]
+    print_table(records)
+    if PICTURES.value:
+        join_pictures(records, experiment)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ SET = flags.DEFINE_multi_string("set", [], "A further setting as name=value, for
 SAMPLES = 10_000
 # A pair without any tuning, by which the defaults are judged: kernels of 4, 7x7x128 -> 64 -> 1, 32 -> 64.
 QUICK_PAIR: dict[str, Any] = {
+    "blocks": 2,
     "kernel_size": 4,
     "generator_filters": "64",
     "discriminator_filters": "32",
@@ -82,7 +83,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
         rows_of_table.append(row)
     if PICTURES.value:
         pathlib.Path(PICTURES.value).mkdir(parents=True, exist_ok=True)
-        save_png(make_grid(generate(gan.ema_generator, range(64))), f"{PICTURES.value}/{name}-{seed}.png")
+        save_png(make_grid(generate(gan.ema_generator, range(64))), pathlib.Path(PICTURES.value) / f"{name}-{seed}.png")
     return {"candidate": name, "seed": seed, "settings": SET.value, "network": network.name, "rows": rows_of_table}
 
 

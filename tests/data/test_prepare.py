@@ -144,4 +144,5 @@ def test_blocks_are_checked_and_used_once_the_size_is_known(tmp_path):
         Image.fromarray(np.full((50, 50), number, np.uint8)).save(tmp_path / f"{number}.png")
     folder = {"dataset": "folder", "data_dir": str(tmp_path), "batch_size": 2}
     assert prepare(make_config({**folder, "blocks": 3}))[0].image_size == "50"
-    assert prepare(make_config(folder))[0].image_size == "64"
+    assert prepare(make_config({**folder, "blocks": 5}))[0].image_size == "50"
+    assert prepare(make_config(folder))[0].image_size == "50"

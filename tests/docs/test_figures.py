@@ -58,7 +58,14 @@ def test_share_of_the_finest_patterns():
 def test_diagrams_follow_the_networks():
     config = make_config({"image_size": "28", "channels": "1"})
     generator = architecture.stages(build_generator(config, seed=0))
-    assert [stage.shape for stage in generator] == [(100,), (6272,), (7, 7, 128), (14, 14, 64), (28, 28, 1)]
+    assert [stage.shape for stage in generator] == [
+        (100,),
+        (4096,),
+        (4, 4, 256),
+        (7, 7, 128),
+        (14, 14, 64),
+        (28, 28, 1),
+    ]
     assert generator[2].followers == ["BatchNorm", "ReLU"]
     assert generator[-1].followers == ["tanh"]
     discriminator = architecture.stages(build_discriminator(config, seed=0))

@@ -70,7 +70,7 @@ def test_every_kind_of_discriminator_can_be_looked_at(changes):
     filters = first_filters(gan.discriminator)
     kernel = next(layer for layer in gan.discriminator.layers if hasattr(layer, "kernel")).kernel.numpy()
     if kernel.ndim == 4:
-        assert filters.shape == (8, 5, 5, shape[2])
+        assert filters.shape == (8, 4, 4, shape[2])
         np.testing.assert_array_equal(filters[3], stretch(kernel[None, :, :, :, 3])[0])
     else:
         assert filters.shape == (9, *shape)

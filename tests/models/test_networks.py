@@ -56,10 +56,10 @@ def test_batchnorm_is_everywhere_but_at_the_image():
 
 def test_activations():
     generator, discriminator = build_generator(config(), seed=0), build_discriminator(config(leaky_slope=0.3), seed=0)
-    assert len(layers_of(generator, keras.layers.ReLU)) == 2
+    assert len(layers_of(generator, keras.layers.ReLU)) == 3
     assert generator.layers[-1].activation is keras.activations.tanh
     slopes = [layer.negative_slope for layer in layers_of(discriminator, keras.layers.LeakyReLU)]
-    assert slopes == pytest.approx([0.3, 0.3])
+    assert slopes == pytest.approx([0.3, 0.3, 0.3])
     assert discriminator.get_layer("logits").activation is keras.activations.linear
 
 
@@ -74,13 +74,13 @@ def test_downsampling_is_by_strides_alone():
 def test_one_linear_layer_makes_the_logit(head):
     discriminator = build_discriminator(config(discriminator_head=head), seed=0)
     (dense,) = layers_of(discriminator, keras.layers.Dense)
-    assert dense.kernel.shape == ({"flatten": 7 * 7 * 8, "average_pool": 8}[head], 1)
+    assert dense.kernel.shape == ({"flatten": 4 * 4 * 16, "average_pool": 16}[head], 1)
 
 
 def test_upsampling_by_resizing_uses_stride_one():
     generator = build_generator(config(upsampling="bilinear"), seed=0)
     assert not layers_of(generator, keras.layers.Conv2DTranspose)
-    assert [layer.interpolation for layer in layers_of(generator, keras.layers.UpSampling2D)] == ["bilinear"] * 2
+    assert [layer.interpolation for layer in layers_of(generator, keras.layers.UpSampling2D)] == ["bilinear"] * 3
     assert all(layer.strides == (1, 1) for layer in layers_of(generator, keras.layers.Conv2D))
 
 
@@ -107,7 +107,7 @@ def test_initial_weights_follow_the_seed_and_differ_between_layers():
 def test_dropout_drops_in_training_only():
     assert not layers_of(build_discriminator(config(), seed=0), keras.layers.Dropout)
     discriminator = build_discriminator(config(dropout=0.5), seed=0)
-    assert [layer.rate for layer in layers_of(discriminator, keras.layers.Dropout)] == [0.5, 0.5]
+    assert [layer.rate for layer in layers_of(discriminator, keras.layers.Dropout)] == [0.5, 0.5, 0.5]
     images = np.random.default_rng(0).uniform(-1, 1, (8, 28, 28, 1)).astype("float32")
     np.testing.assert_array_equal(discriminator(images, training=False), discriminator(images, training=False))
     assert not np.array_equal(discriminator(images, training=True), discriminator(images, training=True))
@@ -158,7 +158,7 @@ def test_outputs_for_users_of_the_discriminator():
 
 def test_parameters_and_flops_by_hand():
     # 28x28x1, kernel 4, generator 16-8, discriminator 4-8, z of 100.
-    generator, discriminator = build_generator(config(), seed=0), build_discriminator(config(), seed=0)
+    generator, discriminator = build_generator(config(blocks=2), seed=0), build_discriminator(config(blocks=2), seed=0)
     project, block, image = 100 * 7 * 7 * 16, 16 * 16 * 8, 16 * 8 * 1
     assert generator.count_params() == project + 4 * 16 + block + 4 * 8 + image + 1
     assert costs.count_flops(generator) == 2 * (project + 7 * 7 * block + 14 * 14 * image)
