@@ -79,6 +79,6 @@ def format_size(height: int, width: int) -> str:
 
 def _most_halves(side: int, smallest: int) -> int:
     halves = 0
-    while (half := -(-side // 2)) >= smallest and half < side:
+    while (half := -(-side // 2)) >= smallest:
         side, halves = half, halves + 1
     return halves
