@@ -415,7 +415,10 @@ def load_config(path: pathlib.Path) -> Config:
     """
     try:
         values = json.loads(path.read_text())
-        return Config(**{**values, "class_names": tuple(values.get("class_names", ()))})
+        config = Config(**{**values, "class_names": tuple(values.get("class_names", ()))})
+        if config.architecture == "dcgan" and config.blocks == 0 and config.image_size != "auto":
+            config = dataclasses.replace(config, blocks=plan.exact_halves(*config.height_and_width))
+        return config
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} is not a configuration of this version of dcgan_tf: {error}") from None
 

@@ -85,8 +85,9 @@ def configure(run_dir: str, typed: dict[str, Any]) -> Config:
     if not run_dir or not _holds_run(directory):
         return make_config(typed)
     saved = load_run(directory).config
-    # The run has settled what was left to the data.
-    wanted = make_config({name: value for name, value in typed.items() if value != "auto"}, resumed=saved)
+    # The run has settled what was left to the data, and to the size.
+    settled = {name for name, value in typed.items() if value == "auto" or (name == "blocks" and value == 0)}
+    wanted = make_config({name: value for name, value in typed.items() if name not in settled}, resumed=saved)
     _refuse_changes(saved, wanted, directory)
     return wanted
 

@@ -107,7 +107,7 @@ def test_xla_with_bicubic_is_refused():
 
 
 def test_save_and_load_round_trip(tmp_path):
-    config = make_config({"preset": "dcgan", "image_size": "48x96", "dropout": 0.3})
+    config = make_config({"preset": "dcgan", "image_size": "48x96", "blocks": 4, "dropout": 0.3})
     save_config(config, tmp_path / "config.json")
     assert load_config(tmp_path / "config.json") == config
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]

@@ -6,7 +6,7 @@ from dcgan_tf import runs
 from dcgan_tf.config import Config, save_config
 from dcgan_tf.errors import UserError
 
-CONFIG = Config(image_size="28", channels="1")
+CONFIG = Config(image_size="28", channels="1", blocks=3)
 
 
 @pytest.fixture
@@ -31,9 +31,17 @@ def test_reopened_run_keeps_its_settings(run_dir):
     assert runs.load_run(run_dir).config == CONFIG
 
 
-@pytest.mark.parametrize("typed", [{"image_size": "auto"}, {"channels": "auto"}, {"dataset": "mnist", "steps": 10_000}])
+@pytest.mark.parametrize(
+    "typed", [{"image_size": "auto"}, {"channels": "auto"}, {"blocks": 0}, {"dataset": "mnist", "steps": 10_000}]
+)
 def test_same_command_is_accepted(run_dir, typed):
     assert runs.configure(run_dir, typed) == CONFIG
+
+
+def test_run_of_a_release_that_left_the_blocks_open_keeps_its_two(run_dir):
+    save_config(dataclasses.replace(CONFIG, blocks=0), runs.load_run(run_dir).directory / "config.json")
+    assert runs.load_run(run_dir).config.blocks == 2
+    assert runs.configure(run_dir, {}).blocks == 2
 
 
 def test_settings_are_compared_again_once_the_run_is_held(run_dir):

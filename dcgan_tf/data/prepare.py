@@ -82,6 +82,7 @@ class ImageData:
 
 def resolve(config: Config, source: Source) -> Config:
     """Replaces ``auto``: by the data's own channels, and its own size where a network can be built for it, else 64.
+    Settles how many blocks there are.
 
     Settles the names of the classes, too; raises UserError where a conditional run would have none.
     """
@@ -104,6 +105,9 @@ def resolve(config: Config, source: Source) -> Config:
         )
     config = dataclasses.replace(config, image_size=size, channels=channels)
     config.validate()  # What was auto could not be checked before.
+    if config.architecture == "dcgan":  # So that a run keeps its networks where a later release chooses others.
+        blocks = plan.plan_blocks(*config.height_and_width, config.blocks).blocks
+        config = dataclasses.replace(config, blocks=blocks)
     return config
 
 

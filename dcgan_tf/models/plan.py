@@ -77,6 +77,14 @@ def format_size(height: int, width: int) -> str:
     return str(height) if height == width else f"{height}x{width}"
 
 
+def exact_halves(height: int, width: int) -> int:
+    """The number of blocks of a run whose configuration leaves it open: once it was as many as halve without a rest."""
+    blocks = 0
+    while height % (2 << blocks) == width % (2 << blocks) == 0 and min(height, width) >> (blocks + 1) >= 4:
+        blocks += 1
+    return blocks
+
+
 def _most_halves(side: int, smallest: int) -> int:
     halves = 0
     while (half := -(-side // 2)) >= smallest:
