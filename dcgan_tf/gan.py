@@ -349,7 +349,7 @@ def to_samples(outputs: tf.Tensor) -> tf.Tensor:
 
 def apply_gradients(optimizer: keras.Optimizer, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
     """An update with gradients that are summed over the replicas already: `optimizer.apply` would do it once more."""
-    if isinstance(optimizer, keras.optimizers.Adam) and replicas.count() == 1:
+    if isinstance(optimizer, keras.optimizers.Adam):
         _apply_adam(optimizer, gradients, variables)
     else:
         for gradient, variable in zip(gradients, variables, strict=True):

@@ -176,7 +176,7 @@ def run_mnist(typed: dict[str, Any]) -> dict[str, Any]:
     real = compute_features([network], read_batches(test.data.read, rows), len(rows), "real")[network.name].values
     images = read_batches(lambda seeds: generate(gan.ema_generator, seeds), rows)
     fake = compute_features([network], images, len(rows), "generated")[network.name].values
-    picture(gan, draw_samples(training_samples(gan.ema_generator, gan.config), gan.config))
+    picture(gan, make_grid(training_samples(gan.ema_generator, gan.config)[:16]))
     return {
         f"frechet_distance[{network.name}]": frechet_distance(real, fake),
         "steps": int(gan.step),
@@ -231,7 +231,8 @@ def main(arguments: list[str]) -> None:
     file = pathlib.Path(RESULTS.value)
     records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     done = {(record["experiment"], record["data"], record["method"], record["seed"]) for record in records}
-    for setting, run in EXPERIMENTS[experiment]():
+    settings = list(EXPERIMENTS[experiment]())
+    for setting, run in settings:
         key = (experiment, *setting.values())
         if key in done or (ONLY.value and setting["method"] not in ONLY.value):
             continue
@@ -241,7 +242,10 @@ def main(arguments: list[str]) -> None:
         records.append(record)
         with open(file, "a") as lines:
             lines.write(json.dumps(record) + "\n")
-    records = [record for record in records if record["experiment"] == experiment]
+    # In the order of the settings, whichever process ran them first.
+    found = {(record["experiment"], record["data"], record["method"], record["seed"]): record for record in records}
+    keys = [(experiment, *setting.values()) for setting, _ in settings]
+    records = [found[key] for key in keys if key in found]
     print_table(records)
     if PICTURES.value:
         join_pictures(records, experiment)
