@@ -1,11 +1,13 @@
 """What a trained generator can show: python -m dcgan_tf.sample ACTION --run_dir=runs/000-mnist
 
-The first word names the action (images, where it is left out); `python -m dcgan_tf.sample ACTION --help` lists
-its flags.
+The first word names the action: images (where it is left out), interpolate, walk, sweep, directions, vectors,
+arithmetic, project, neighbors, filters or projector. `python -m dcgan_tf.sample ACTION --help` lists its flags.
 """
 
 import importlib
 import sys
+
+from absl import flags
 
 from dcgan_tf import command_line
 from dcgan_tf.errors import UserError
@@ -37,7 +39,9 @@ if __name__ == "__main__":
     action = sys.argv.pop(1) if has_action else "images"
     # Only its own flags are defined, so that one which means nothing to this action is refused.
     if action in ACTIONS:
-        importlib.import_module(f"dcgan_tf.actions.{action}").define_flags()
+        module = importlib.import_module(f"dcgan_tf.actions.{action}")
+        module.define_flags()
+        flags.adopt_module_key_flags(module)
     else:
         del sys.argv[1:]
     command_line.run(lambda: main(action))

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from dcgan_tf.config import Config
+from dcgan_tf.sample import ACTIONS
 from tests.conftest import one_line
 
 
@@ -36,6 +37,20 @@ def test_help_lists_every_setting(command):
 
 def test_short_help_lists_the_settings_too(command):
     assert "--[no]fresh_noise" in command("train.py", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ["--num", "--run_dir"]),
+        (["images"], ["--psi", "--run_dir", "--shift", "--vectors"]),
+        (["project"], ["--image", "--[no]resize", "--saved_model", "--vectors"]),
+    ],
+)
+def test_help_of_an_action_lists_its_flags(command, arguments, expected):
+    result = command("-m", "dcgan_tf.sample", *arguments, "--help")
+    for text in (*ACTIONS, *(f"  {flag}:" for flag in expected)):
+        assert text in result.stdout
 
 
 def test_sample_without_a_run_is_one_line(command, tmp_path):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dcgan_tf.generator import Generator
     from dcgan_tf.latent.vectors import VectorFile
 
+flags.disclaim_key_flags()  # As in command_line: --help lists them with those of the action that asked for them.
+
 FLAGS = flags.FLAGS
 LARGEST_SEED = 2**63
 MOST_SEEDS = 100_000

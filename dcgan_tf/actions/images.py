@@ -64,8 +64,10 @@ def run() -> None:
         save_png(caption_tiles(images, [str(seed) for seed in seeds], columns), out)
     else:
         save_png(make_grid(images, columns), out)
-    kind = "points" if source.config.draws_points else "images"
-    print(f"Wrote {FLAGS.num} {kind} of step {generator.step}, seeds {seeds[0]} to {seeds[-1]}, to {out}")
+    kind = "point" if source.config.draws_points else "image"
+    what = f"1 {kind}" if FLAGS.num == 1 else f"{FLAGS.num} {kind}s"
+    shown_seeds = f"seed {seeds[0]}" if FLAGS.num == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
+    print(f"Wrote {what} of step {generator.step}, {shown_seeds}, to {out}")
 
 
 def _checked_out() -> pathlib.Path:

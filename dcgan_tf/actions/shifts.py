@@ -13,6 +13,8 @@ from dcgan_tf.latent.source import Source
 if TYPE_CHECKING:
     from dcgan_tf.generator import Generator
 
+flags.disclaim_key_flags()  # As in common
+
 
 def define_shift_flag() -> None:
     """--shift, and --vectors where its names are."""

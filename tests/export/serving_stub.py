@@ -66,13 +66,13 @@ class Model:
 
 
 class Server:
-    """Serves one model, of several versions, on free ports of the loopback interface, until it is closed.
+    """Serves one model, of several versions, on the loopback interface, until it is closed.
 
     Args:
         name: of the model.
         versions: number -> folder.
         labels: label -> number.
-        rest_port, grpc_port: 0 for free ones.
+        rest_port: 0 for a free one.
 
     Attributes:
         unavailable: how many of the next requests are answered "unavailable".
