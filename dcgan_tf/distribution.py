@@ -5,7 +5,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import tensorflow as tf
 
@@ -116,20 +115,19 @@ def settle_replicas(config: Config, strategy: tf.distribute.Strategy) -> Config:
     return dataclasses.replace(config, replicas=replicas)
 
 
-def distribute_batches(
-    strategy: tf.distribute.Strategy, data: ImageData | PointData, config: Config, first: int, stop: int
-) -> Any:
-    """The batches ``first`` to ``stop - 1``, of which each replica gets, and each worker reads, its share alone."""
+def local_batches(
+    workers: Workers,
+    strategy: tf.distribute.Strategy,
+    data: ImageData | PointData,
+    config: Config,
+    first: int,
+    stop: int,
+) -> tf.data.Dataset:
+    """The batches ``first`` to ``stop - 1``: of each the shares of this worker's replicas, one element each."""
     replicas = strategy.num_replicas_in_sync
-
-    def make(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        local = replicas // context.num_input_pipelines
-        mine = range(context.input_pipeline_id * local, (context.input_pipeline_id + 1) * local)
-        batches = make_batches(data, config, first, stop, mine, replicas)
-        # Of a data set with an end, TensorFlow would ask all workers before each step whether one has reached it.
-        return batches.repeat() if context.num_input_pipelines > 1 else batches
-
-    return strategy.distribute_datasets_from_function(make)
+    local = replicas // workers.count
+    mine = range(workers.index * local, (workers.index + 1) * local)
+    return make_batches(data, config, first, stop, mine, replicas)
 
 
 def describe(workers: Workers, strategy: tf.distribute.Strategy) -> str:

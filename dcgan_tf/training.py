@@ -85,7 +85,7 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
             say(f"Resuming at step {first}.")
 
         # ---- Loop.
-        batches = iter(distribution.distribute_batches(strategy, data, config, first, config.steps))
+        batches = iter(distribution.local_batches(workers, strategy, data, config, first, config.steps))
         step, timed_steps, timed_seconds = first, 0, 0.0
         evaluation = quick.make_quick_evaluation(gan, data)
         say("Compiling the train step ...")

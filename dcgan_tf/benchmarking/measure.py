@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf import distribution
 from dcgan_tf.benchmarking import machine
 from dcgan_tf.benchmarking.breakdown import measure_breakdown
 from dcgan_tf.benchmarking.timing import measure_by_turns, summarize
@@ -123,7 +122,7 @@ def bare_step(gan: GAN, data: ImageData | PointData) -> Callable[[], object]:
 
 def endless_batches(data: ImageData | PointData, config: Config) -> Any:
     """An iterator over the batches of a training that never ends."""
-    return iter(distribution.distribute_batches(tf.distribute.get_strategy(), data, config, 0, ENDLESS_STEPS))
+    return iter(make_batches(data, config, 0, ENDLESS_STEPS))
 
 
 def _memory_of_training(gan: GAN, batches: Any) -> dict[str, float]:

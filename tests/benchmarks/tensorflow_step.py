@@ -112,15 +112,15 @@ def our_step() -> Callable[[], float]:
     import pathlib
     import tempfile
 
-    from dcgan_tf import distribution
     from dcgan_tf.benchmarking.workload import make_synthetic_data
     from dcgan_tf.config import make_config
+    from dcgan_tf.data.batches import make_batches
     from dcgan_tf.gan import GAN
 
     tf.config.experimental.enable_op_determinism()  # As a training does
     config = make_config({"preset": "tutorial", "channels": "1"})
     data = make_synthetic_data(config, pathlib.Path(tempfile.mkdtemp()))
-    batches = iter(distribution.distribute_batches(tf.distribute.get_strategy(), data, config, 0, 10**6))
+    batches = iter(make_batches(data, config, 0, 10**6))
     gan = GAN(config)
     return lambda: float(gan.train_steps(batches, tf.constant(1))[0]["loss/generator"])
 
