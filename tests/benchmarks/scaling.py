@@ -2,15 +2,19 @@
 
 Trains the default networks at 64x64 pixels in one process on one core, and in two workers on one core each, with the
 same global batch. Half of the batch in one process, alone and beside a second one that does the same without knowing of
-it, shows what of the rest is no communication: smaller batches are slower an image, and two cores share a memory. About
-ten minutes on two cores that nothing else uses.
+it, shows what of the rest is no communication: smaller batches are slower an image, and two cores share a memory. What
+is left is told apart by the threads that used the processor (Linux). About five minutes on two cores that nothing else
+uses.
 """
 
+import dataclasses
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 from dcgan_tf.config import make_config
 from dcgan_tf.data.prepare import prepare
@@ -35,8 +39,30 @@ SETTINGS = {
 }
 
 
-def seconds_a_step(processes: int, batch_size: int, *, together: bool = False) -> float:
-    """The median over the calls after the first, which compiles.
+@dataclasses.dataclass
+class Step:
+    """Seconds a step of the first process: from start to end, and of processor time, with its share of each log."""
+
+    whole: float
+    computing: float
+    other_threads: float
+
+
+def processor_seconds(process: int) -> tuple[float, float]:
+    """Seconds that the threads which run operations have used the processor for, and those of all others."""
+
+    def used(stat: pathlib.Path) -> float:
+        user_and_system = stat.read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, user_and_system)) / os.sysconf("SC_CLK_TCK")
+
+    folder = pathlib.Path("/proc", str(process))
+    threads = [thread for thread in (folder / "task").iterdir() if "tf_Compute" in (thread / "comm").read_text()]
+    computing = sum(used(thread / "stat") for thread in [*threads, folder / "task" / str(process)])
+    return computing, used(folder / "stat") - computing
+
+
+def measure_step(processes: int, batch_size: int, *, together: bool = False) -> Step:
+    """Whole steps are the median over the calls after the first, which compiles; processor time is the mean.
 
     Each process has a core, and a run of its own, or where ``together`` its part of one.
     """
@@ -50,10 +76,18 @@ def seconds_a_step(processes: int, batch_size: int, *, together: bool = False) -
                 run += ["--strategy=multi_worker", f"--workers={','.join(addresses)}", f"--worker_index={index}"]
             command = ["taskset", "-c", str(index), sys.executable, "train.py", *flags, *run]
             started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        metrics_file = pathlib.Path(folder, "0", "metrics.jsonl")
+        used = []
+        for records in (1, SETTINGS["steps"] // SETTINGS["log_every"]):
+            while len(read_metrics(metrics_file)) < records and started[0].poll() is None:
+                time.sleep(0.01)
+            if started[0].poll() is None:
+                used.append(processor_seconds(started[0].pid))
         if max(process.wait() for process in started):
             raise RuntimeError(f"a run of {processes} processes failed")
-        records = read_metrics(pathlib.Path(folder, "0", "metrics.jsonl"))[1:]
-    return 1 / statistics.median(record["perf/steps_per_sec"] for record in records)
+        rates = [record["perf/steps_per_sec"] for record in read_metrics(metrics_file)[1:]]
+    steps = SETTINGS["steps"] - SETTINGS["log_every"]
+    return Step(1 / statistics.median(rates), *((after - before) / steps for before, after in zip(*used, strict=True)))
 
 
 def main() -> None:
@@ -63,14 +97,20 @@ def main() -> None:
         v.shape.num_elements() for n in (gan.generator, gan.discriminator) for v in n.trainable_variables
     )
     half_batch = BATCH_SIZE // 2
-    one, half = seconds_a_step(1, BATCH_SIZE), seconds_a_step(1, half_batch)
-    beside, two = seconds_a_step(2, half_batch), seconds_a_step(2, BATCH_SIZE, together=True)
+    one, half = measure_step(1, BATCH_SIZE).whole, measure_step(1, half_batch).whole
+    beside, two = measure_step(2, half_batch), measure_step(2, BATCH_SIZE, together=True)
+    more = Step(*(b - a for a, b in zip(dataclasses.astuple(beside), dataclasses.astuple(two), strict=True)))
+    waiting = more.whole - more.computing - more.other_threads
     print(f"one process, batch {BATCH_SIZE}: {one:.3f} s a step, {BATCH_SIZE / one:.1f} images/s")
     print(f"one process, batch {half_batch}: {half:.3f} s a step, {half_batch / half:.1f} images/s")
-    print(f"two processes that share nothing, batch {half_batch} each: {beside:.3f} s a step")
-    print(f"two workers, {half_batch} of {BATCH_SIZE} each: {two:.3f} s a step, {BATCH_SIZE / two:.1f} images/s")
-    print(f"speed-up: {one / two:.2f}, of at most {one / beside:.2f} on these cores")
-    print(f"of a step of two workers: {beside:.3f} s for half of the batch, {two - beside:.3f} s for sums and waiting")
+    print(f"two processes that share nothing, batch {half_batch} each: {beside.whole:.3f} s a step")
+    print(f"two workers, {half_batch} each: {two.whole:.3f} s a step, {BATCH_SIZE / two.whole:.1f} images/s")
+    print(f"speed-up: {one / two.whole:.2f}, of at most {one / beside.whole:.2f} on these cores")
+    print(
+        f"of a step of two workers: {beside.whole:.3f} s for half of the batch, and {more.whole:.3f} s, of which "
+        f"{more.computing:.3f} s more computation, {more.other_threads:.3f} s in threads that send and receive, "
+        f"and {waiting:.3f} s waiting"
+    )
     print(f"gradients: {gradients / 2**20:.1f} MiB a step, each network's in one piece")
 
 
