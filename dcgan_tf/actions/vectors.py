@@ -8,7 +8,7 @@ from absl import flags
 
 from dcgan_tf.actions import common
 from dcgan_tf.actions.common import FLAGS
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UserError, printable
 from dcgan_tf.latent.exemplars import PROPOSALS, SURE, best_rows
 from dcgan_tf.latent.source import Source
 
@@ -79,7 +79,7 @@ def run() -> None:
     else:
         for name, vector in file.vectors.items():
             exemplars = f": seeds {', '.join(map(str, vector.seeds))}" if vector.seeds else ""
-            print(f"{name}: {vector.origin}{exemplars}")
+            print(printable(f"{name}: {vector.origin}{exemplars}"))
         print(f"{len(file.vectors)} vectors in {path}")
 
 
