@@ -30,7 +30,7 @@ CONVOLUTIONAL_FLAGS = (
     "minibatch_stddev",
 )
 WORKER_FLAGS = ("workers", "worker_index", "worker_timeout")
-FOLDER_FLAGS = ("max_pixels", "max_bad_share", "background")
+FOLDER_FLAGS = ("max_pixels", "max_side", "max_bad_share", "background")
 IMAGE_FLAGS = (
     "image_size",
     "channels",

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from dcgan_tf import load_generator, sample
+from dcgan_tf.actions.project import load_image
+from dcgan_tf.config import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import classifier
 from dcgan_tf.grids import make_grid, save_png
@@ -183,6 +185,25 @@ def test_project_shows_picture_and_projection(act, run_dir, generator, tmp_path)
     Image.fromarray(image[:, :, 0]).convert("RGB").save("colour.png")
     with pytest.raises(UserError, match=r"expected gray.*RGB.*--resize"):
         act("project", f"--run_dir={run_dir}", "--image=colour.png")
+
+
+def test_project_reads_a_picture_as_training_does(tmp_path, monkeypatch):
+    config = Config(image_size="16", channels="1", background="black", max_side=20)
+    Image.fromarray(np.full((16, 16), 257 * 40, np.uint16)).save(tmp_path / "deep.png", transparency=257 * 41)
+    assert np.all(load_image(tmp_path / "deep.png", config, resize=False) == 40)
+    Image.new("L", (16, 16)).save(tmp_path / "strange.png", format="TIFF")
+    with pytest.raises(UserError, match=r"strange.png' cannot be used: not a picture that can be read"):
+        load_image(tmp_path / "strange.png", config, resize=True)
+    Image.new("L", (21, 16)).save(tmp_path / "wide.png")
+    with pytest.raises(UserError, match=r"wide.png' cannot be used: 21x16 pixels are more than --max_side=20"):
+        load_image(tmp_path / "wide.png", config, resize=True)
+
+    def no_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("dcgan_tf.actions.project.make_row", no_memory)
+    with pytest.raises(UserError, match=r"deep.png': not enough memory to decode this picture"):
+        load_image(tmp_path / "deep.png", config, resize=False)
 
 
 def test_neighbors_of_training_images_are_themselves(act, run_dir, pictures, monkeypatch, capsys):
