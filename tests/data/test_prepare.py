@@ -55,7 +55,7 @@ def test_damaged_cache_is_rebuilt_and_said(prepared, capsys, name, damage):
 
 
 def test_interrupted_preparation_continues_with_the_first_unfinished_shard(tmp_path, monkeypatch):
-    monkeypatch.setattr(preparation, "ROWS_PER_SHARD", 30)
+    monkeypatch.setattr("dcgan_tf.data.shards.ROWS_PER_SHARD", 30)
     config = make_config({"split": "train[:100]", "cache_dir": str(tmp_path)})
     made = []
 
