@@ -24,6 +24,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 RANDOM_CROP_MARGIN = 1 / 8
 # A color profile that moves no color further than this is sRGB under another name, and its pixels stay as they are.
 SAME_COLOR_LEVELS = 1
+# By what gray of fewer bits is multiplied, under Pillow's names for it, so that white is 255.
+GRAY_SCALES = {"1": 255, "L;2": 85, "L;4": 17}
 # What is in a PNG file beside the picture. Damaged or too large, it is skipped, as other viewers do.
 PNG_METADATA = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf", b"pHYs", b"gAMA", b"cHRM", b"sRGB"})
 
@@ -317,8 +319,8 @@ def _mend_transparency(picture: ImageFile.ImageFile) -> None:
     if picture.format != "PNG" or "transparency" not in picture.info or not picture.tile:
         return
     stored, transparent = picture.tile[0][3], picture.info["transparency"]
-    if stored in ("L;2", "L;4"):
-        picture.info["transparency"] = transparent * (85 if stored == "L;2" else 17)
+    if stored in GRAY_SCALES:
+        picture.info["transparency"] = min(255, transparent * GRAY_SCALES[stored])
     elif stored == "RGB;16B":
         picture.info["transparency"] = tuple(level >> 8 for level in transparent)
 
