@@ -106,7 +106,7 @@ class FolderSource:
         # Not forked: a process that has started TensorFlow has threads, which a fork would break.
         context = multiprocessing.get_context("spawn")
         workers = min(len(os.sched_getaffinity(0)), len(shards)) or 1
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        with ProcessPoolExecutor(workers, context, _start_worker, initargs=(os.getpid(),)) as pool:
             try:
                 jobs = []
                 for shard in shards:
@@ -198,10 +198,11 @@ def _fingerprint(root: pathlib.Path, names: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _start_worker() -> None:
+def _start_worker(parent: int) -> None:
     """Ctrl-C reaches every process of a terminal, and only the first is to answer it; but none outlives the first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    # By the parent's own number: it may have been killed before this process asks for it.
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 
 def _end_with_parent(parent: int) -> None:

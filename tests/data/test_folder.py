@@ -270,6 +270,13 @@ def test_workers_end_with_a_killed_parent(tmp_path):
         time.sleep(0.2)
 
 
+def test_worker_whose_parent_is_gone_at_its_start_ends(command):
+    gone = 2**22 + 1  # Larger than any process's number
+    start = f"import time; from dcgan_tf.data.folder import _start_worker; _start_worker({gone}); time.sleep(60)"
+    result = command("-c", start, timeout=50)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
 def test_cifar10_jpeg_prepares_with_its_classes(real_data, tmp_path):
     with zipfile.ZipFile(real_data("cifar10_jpeg.zip")) as archive:
         names = [n for n in archive.namelist() if "/test/" in n and n.endswith("7.jpg")]
