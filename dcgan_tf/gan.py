@@ -176,11 +176,16 @@ class GAN:
                 real_images, fake_images, update, lambda seen: self._logits(seen, classes)
             )
         gradients = replicas.total(discriminator_tape.gradient(loss, variables))
+        self._apply_to_discriminator(gradients)
+        return metrics, _norms(gradients)
+
+    def _apply_to_discriminator(self, gradients: list[tf.Tensor]) -> None:
+        """The optimizer's update, and the clipping of the weights that belongs to it."""
+        variables = self.discriminator.trainable_variables
         apply_gradients(self.discriminator_optimizer, gradients, variables)
         if self.config.weight_clip:
             for variable in variables:
                 variable.assign(tf.clip_by_value(variable, -self.config.weight_clip, self.config.weight_clip))
-        return metrics, _norms(gradients)
 
     def _discriminator_loss(
         self, real_images: tf.Tensor, fake_images: tf.Tensor, update: int, discriminate: Discriminate
