@@ -18,6 +18,7 @@ import zlib
 import numpy as np
 from tqdm import tqdm
 
+from dcgan_tf.combinations import refuse_learning_rates_of_zero
 from dcgan_tf.config import Config
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.points import PointData, PointSource
@@ -124,6 +125,7 @@ def settle_length(config: Config, count: int) -> Config:
     images_a_step = config.batch_size * config.discriminator_steps
     config = dataclasses.replace(config, steps=max(1, math.ceil(config.epochs * count / images_a_step)))
     config.validate()  # Settings that depend on the length
+    refuse_learning_rates_of_zero(config)
     return config
 
 
