@@ -292,7 +292,12 @@ def _synthetic(gan: GAN, training: ImageData, test: ImageData, classes: int, opt
 
 
 def _need_classes(training: ImageData, test: Split) -> int:
-    for need, is_there in (("classes", len(training.class_names) >= 2), ("a split test", test.is_held_out)):
+    needs = {
+        "classes": len(training.class_names) >= 2,
+        "a split test": test.is_held_out,
+        "labels in its split test": bool(test.data.class_names),
+    }
+    for need, is_there in needs.items():
         if not is_there:
             raise UserError(f"--probe and --train_on_synthetic need a data set with {need}, and this one has none")
     return len(training.class_names)

@@ -1,5 +1,6 @@
 """The images that a run is measured against."""
 
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -10,6 +11,8 @@ from dcgan_tf.config import Config
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData, prepare
 from dcgan_tf.errors import UnknownSplitError, UserError
+
+HELD_OUT_SPLITS = ("test", "validation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +40,10 @@ def open_split(config: Config, name: str) -> ImageData:
         UserError: there is no such split, it cannot be prepared, or it holds points.
     """
     crop = "center" if config.crop == "random" else config.crop
-    # A batch size and a length mean nothing here; the digest of the training images would not fit.
-    config = dataclasses.replace(config, split=name, crop=crop, batch_size=2, epochs=0.0, data_digest="")
+    # A batch size, a length and labels to condition on have no effect here; the training images' digest would not fit.
+    config = dataclasses.replace(
+        config, split=name, crop=crop, batch_size=2, epochs=0.0, conditional=False, data_digest=""
+    )
     data = prepare(config)[1]
     if isinstance(data, PointData):
         raise UserError(f"--dataset={config.dataset}: expected images. It holds points, which no feature network takes")
@@ -46,11 +51,14 @@ def open_split(config: Config, name: str) -> ImageData:
 
 
 def open_test_split(config: Config) -> Split:
-    """The split ``test``; else the one that the run was trained on, marked as not held out."""
-    try:
-        return Split("test", open_split(config, "test"))
-    except UnknownSplitError:
-        return Split(config.split, open_split(config, config.split), is_held_out=False)
+    """The split ``test``, else ``validation``; else the one that the run was trained on, marked as not held out."""
+    training = open_split(config, config.split)
+    for name in HELD_OUT_SPLITS:
+        with contextlib.suppress(UnknownSplitError):
+            data = open_split(config, name)
+            if data.digest != training.digest:
+                return Split(name, data)
+    return Split(config.split, training, is_held_out=False)
 
 
 def dataset_name(config: Config) -> str:
