@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import os
 import pathlib
 import struct
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageColor, ImageOps
 
 from dcgan_tf.config import Config
+from dcgan_tf.errors import UserError
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
 # A random crop is cut from rows that are this much larger than the image on each side.
@@ -96,11 +98,22 @@ def open_picture(path: pathlib.Path, max_pixels: int) -> Image.Image:
     except DECODER_ERRORS as error:
         if path.is_symlink() and not path.exists():
             raise BadPictureError("a link to nowhere") from error
+        _refuse_faults_of_the_machine(error, path)
         raise BadPictureError("not a picture that can be read" if os.path.getsize(path) else "empty file") from error
     if picture.width * picture.height > max_pixels:
         picture.close()
         raise BadPictureError(f"{picture.width}x{picture.height} pixels are more than --max_pixels={max_pixels}")
     return picture
+
+
+def _refuse_faults_of_the_machine(error: Exception, path: pathlib.Path) -> None:
+    """Raises UserError where the operating system could not read a file: what is mended must not stay a bad picture."""
+    # A damaged file can name a place that cannot be sought, which is its own fault. Pillow's errors have no number.
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        raise UserError(
+            f"cannot read the picture '{path}': {error.strerror}. Mend its permissions, the disk or the network, or "
+            "move it away, and repeat the command to continue"
+        ) from error
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
@@ -122,6 +135,7 @@ def load_picture(path: pathlib.Path, max_pixels: int) -> Image.Image:
         try:
             picture.load()
         except DECODER_ERRORS as error:
+            _refuse_faults_of_the_machine(error, path)
             raise BadPictureError(f"truncated or damaged: {error}") from error
         kind = picture.format
         # Damaged EXIF data spoil no picture: it is used as it is stored.

@@ -1,5 +1,6 @@
 """The prepared array while it is being made: written shard by shard, so that an interruption costs one shard."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -62,12 +63,11 @@ def convert_shard(
 
 
 def load_results(directory: pathlib.Path, shards: Sequence[Shard]) -> dict[Shard, ShardResult]:
-    """The results of the shards that are finished."""
+    """The results of the shards that are finished: one whose file is missing or damaged is not."""
     results = {}
     for shard in shards:
-        path = _result_file(directory, shard)
-        if path.exists():
-            values = json.loads(path.read_text())
+        with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+            values = json.loads(_result_file(directory, shard).read_text())
             results[shard] = ShardResult(shard, values["labels"], [(name, reason) for name, reason in values["bad"]])
     return results
 
