@@ -46,6 +46,7 @@ SPLITS = {
 }
 SPLIT_NAMES = frozenset(itertools.chain(*SPLITS.values(), ("eval", "holdout", "extra", "unlabeled")))
 NAMED = 5  # Of several names in a message.
+MOST_LOOSE_PICTURES = 1000  # That are opened to tell sheets from them, at every start.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,16 +82,16 @@ def list_pictures(config: Config) -> Listing:
     earlier = config.data_rules == EARLIER_RULES
     root, training_root, notes = (_find_split_as_before if earlier else _find_split)(folder, config.split)
     files = list_files(root, earlier)
-    names = files.names
     if not earlier:
+        _leave_out_sheets(root, files)
         notes += _describe_left_out(root, files)
-        names = _without_sheets_beside_classes(root, names)
+    names = files.names
     if not names:
         endings = ", ".join(sorted(ENDINGS | MORE_ENDINGS))
         seen = "; ".join(notes) or f"there is no file at all in '{root}'"
         raise UserError(f"--data_dir: no picture in '{root}'. Expected files that end in {endings}, but {seen}")
     own = _class_folders(names)
-    training = own if training_root == root else _class_folders(list_files(training_root, earlier).names)
+    training = own if training_root == root else _class_folders(_training_names(training_root))
     if config.data_digest and config.class_names and training != config.class_names:
         raise UserError(
             f"--data_dir: the class folders of '{training_root}' have changed since this run began: "
@@ -105,6 +106,12 @@ def list_pictures(config: Config) -> Listing:
     else:
         fingerprint = _fingerprint(root, names, class_names)
     return Listing(root, tuple(names), class_names, fingerprint, tuple(notes))
+
+
+def _training_names(root: pathlib.Path) -> list[str]:
+    files = list_files(root)
+    _leave_out_sheets(root, files)
+    return files.names
 
 
 def _find_split(folder: pathlib.Path, split: str) -> tuple[pathlib.Path, pathlib.Path, list[str]]:
@@ -161,15 +168,19 @@ def _first_level(name: str) -> str:
     return name.split(os.sep)[0] if os.sep in name else ""
 
 
-def _without_sheets_beside_classes(root: pathlib.Path, names: list[str]) -> list[str]:
-    """Drops sheets of samples that lie beside folders of pictures, which would be classes but for them."""
-    loose = [name for name in names if not _first_level(name)]
-    if 0 < len(loose) < len(names) and all(_is_sheet(root / name) for name in loose):
-        return [name for name in names if _first_level(name)]
-    return names
+def _leave_out_sheets(root: pathlib.Path, files: Files) -> None:
+    """Moves sheets of samples beside the pictures to what this program made: few pictures would be too many bad ones,
+    and folders beside them no classes. Among many pictures, and in other folders, sheets are bad files."""
+    loose = [name for name in files.names if not _first_level(name)]
+    if len(loose) <= MOST_LOOSE_PICTURES:
+        sheets = [name for name in loose if _is_sheet(root / name)]
+        files.generated += sheets
+        files.names = [name for name in files.names if name not in sheets]
 
 
 def _is_sheet(path: pathlib.Path) -> bool:
+    if path.suffix.lower() not in (".png", ".gif"):
+        return False
     with contextlib.suppress(BadPictureError, UserError), open_picture(path, sys.maxsize) as picture:
         return is_sheet(picture)
     return False

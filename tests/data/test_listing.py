@@ -7,6 +7,7 @@ from PIL import Image
 
 from dcgan_tf import runs
 from dcgan_tf.config import Config
+from dcgan_tf.data import listing as listing_module
 from dcgan_tf.data.folder import find_folder
 from dcgan_tf.data.listing import EARLIER_RULES, RULES, list_pictures
 from dcgan_tf.data.prepare import prepare, resolve
@@ -178,7 +179,7 @@ def test_runs_exports_and_system_folders_are_left_out(tmp_path):
     )
 
 
-def test_own_sheets_are_no_data(tmp_path, in_process):
+def test_own_sheets_are_no_data(tmp_path, in_process, monkeypatch, capsys):
     folder = tmp_path / "photos"
     for number in range(4):
         picture(folder / f"{number}.png", 20 * number)
@@ -186,12 +187,17 @@ def test_own_sheets_are_no_data(tmp_path, in_process):
     before, _ = prepare(folder_config(folder))
     save_png(samples.repeat(4, axis=0), folder / "samples.png")
     save_gif([folder / "samples.png"], ["a caption"], folder / "walk.gif", 100)
-    after, again = prepare(folder_config(folder, max_bad_share=0.4))
+    after, again = prepare(folder_config(folder))
     assert (before.image_size, before.data_digest) == (after.image_size, after.data_digest)
+    assert again.bad_files == 0
+    assert "as made by this program: 'samples.png', 'walk.gif'" in capsys.readouterr().out
+    monkeypatch.setattr(listing_module, "MOST_LOOSE_PICTURES", 5)  # Too many to look into each at every start
+    _, again = prepare(folder_config(folder, max_bad_share=0.4))
     assert (again.directory / "bad_files.txt").read_text().splitlines() == [
         "samples.png: a sheet that this program made",
         "walk.gif: a sheet that this program made",
     ]
+    assert again.digest == before.data_digest
     save_png(samples, folder / "5.png", sheet=False)  # A single generated image is a picture.
     assert first_pixels(prepare(folder_config(folder, max_bad_share=0.4))[1]) == [0, 20, 40, 60, 7]
 
