@@ -92,7 +92,7 @@ def open_data(directory: pathlib.Path, source: Source) -> ImageData | None:
     except OSError as error:  # Too many open files, a permission, a network that fails
         raise UserError(
             f"--cache_dir: cannot read the prepared data in '{directory}': {error.strerror or error}. Nothing was "
-            "removed. Mend that and repeat the command, or use another --cache_dir"
+            "removed. Fix that and repeat the command, or use another --cache_dir"
         ) from None
     return ImageData(images, labels, source.class_names, source.full_name, bad_files, digest, directory, file)
 

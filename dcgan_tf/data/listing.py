@@ -130,16 +130,16 @@ def _find_split(folder: pathlib.Path, split: str) -> tuple[pathlib.Path, pathlib
         loose = sorted(name for name in visible(files) if name.lower() != CONTACT_SHEET and is_picture(folder, name))
     if not holding or others or (not training and not all(_is_sheet(folder / name) for name in loose)):
         if split != "train":
-            beside = f". '{wanted}' is no split, as beside it lie {_some(others or loose)}" if wanted else ""
+            beside = f". '{wanted}' is not a split there: beside it are {_some(others or loose)}" if wanted else ""
             raise UnknownSplitError(f"--split: '{folder}' has no folder named {split!r}{beside}")
-        reason = f"'{wanted}' in '{folder}' is taken for a class, as beside it lie folders that are no splits: "
+        reason = f"'{wanted}' in '{folder}' counts as a class because the folders beside it are not splits: "
         return folder, folder, [reason + _some(others)] if wanted else []
     if not wanted:
         raise UnknownSplitError(
             f"--split: '{folder}' has no folder named {split!r}. It has {_some(holding)}: name one of them with "
             "--split, or as the folder itself with --data_dir"
         )
-    notes = [f"left out, as they lie beside the splits of '{folder}': {_some(loose)}"] if loose else []
+    notes = [f"left out because they lie beside the splits of '{folder}': {_some(loose)}"] if loose else []
     return folder / wanted, folder / (training or wanted), notes
 
 
@@ -197,12 +197,12 @@ def _match_classes(
     unknown = sorted(counts.keys() - set(class_names))
     if len(unknown) == len(counts):
         found = _some(folder for folder in unknown if folder) or "no folders"
-        return names, (), [f"'{root}' has no labels: expected the classes {_some(class_names)}, and there are {found}"]
+        return names, (), [f"'{root}' has no labels: expected the classes {_some(class_names)}, found {found}"]
     notes = []
     if unknown:
         left_out = _some(folder or "." for folder in unknown)
         notes.append(
-            f"left out of '{root}', as the training split has no such classes: {left_out} "
+            f"left out of '{root}' because the training split has no such classes: {left_out} "
             f"({sum(counts[folder] for folder in unknown)} pictures)"
         )
     missing = [name for name in class_names if name not in counts]
@@ -219,7 +219,7 @@ def _differences(before: Sequence[str], now: Sequence[str]) -> str:
 def _describe_left_out(root: pathlib.Path, files: Files) -> list[str]:
     notes = []
     if files.generated:
-        notes.append(f"left out of '{root}', as made by this program: {_some(files.generated)}")
+        notes.append(f"left out of '{root}' because this program made them: {_some(files.generated)}")
     unread = [ending for ending, _ in files.others.most_common() if ending in OTHER_FORMATS]
     if unread:
         way_out = "Convert them to PNG or JPEG to use them"
@@ -228,7 +228,7 @@ def _describe_left_out(root: pathlib.Path, files: Files) -> list[str]:
         notes.append(f"left out of '{root}': {counts}, in formats that are not read. {way_out}{heif}")
     foreign = [ending for ending, _ in files.others.most_common() if ending not in OTHER_FORMATS]
     if foreign:
-        notes.append(f"left out of '{root}': {_count(files, foreign)}, which are no pictures")
+        notes.append(f"left out of '{root}': {_count(files, foreign)}, that are not pictures")
     return notes
 
 

@@ -111,7 +111,7 @@ def _refuse_faults_of_the_machine(error: Exception, path: pathlib.Path) -> None:
     # A damaged file can name a place that cannot be sought, which is its own fault. Pillow's errors have no number.
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         raise UserError(
-            f"cannot read the picture '{path}': {error.strerror}. Mend its permissions, the disk or the network, or "
+            f"cannot read the picture '{path}': {error.strerror}. Fix its permissions, the disk or the network, or "
             "move it away, and repeat the command to continue"
         ) from error
 

@@ -141,7 +141,7 @@ def test_changed_folder_is_prepared_again(tmp_path):
     ("make", "expected"),
     [
         (lambda folder: folder.mkdir(), "no file at all"),
-        (lambda folder: folder.mkdir() or (folder / "a.txt").write_text(""), r"1 file \(1 .txt\).* are no pictures"),
+        (lambda folder: folder.mkdir() or (folder / "a.txt").write_text(""), r"1 file \(1 .txt\).* are not pictures"),
         (lambda folder: None, "--data_dir: expected a folder of pictures"),
         (lambda folder: picture(folder / "only.png"), "expected at least 2 images. Received: 1"),
     ],
@@ -194,10 +194,10 @@ def test_faults_of_the_machine_are_not_kept_as_the_files_own(tmp_path, in_proces
     for number in range(3):
         picture(folder / f"{number}.png", 50 * number)
     os.symlink("/proc/self/mem", folder / "3.png")
-    with pytest.raises(UserError, match=r"cannot read the picture '.*3.png': Input/output error. Mend"):
+    with pytest.raises(UserError, match=r"cannot read the picture '.*3.png': Input/output error. Fix"):
         prepare(folder_config(folder))
     config = folder_config(folder, image_size="16", channels="3")  # Found without a look at the files
-    with pytest.raises(UserError, match=r"cannot read the picture '.*3.png': Input/output error. Mend"):
+    with pytest.raises(UserError, match=r"cannot read the picture '.*3.png': Input/output error. Fix"):
         prepare(config)
     (folder / "3.png").unlink()
     picture(folder / "3.png", 150)

@@ -61,7 +61,7 @@ def test_splits_are_told_from_classes(tmp_path, names, split, root, classes):
     ("names", "split", "expected"),
     [
         ("bus/1.png train/1.png", "test", "has no folder named 'test'$"),
-        ("bus/1.png test/1.png", "test", "named 'test'. 'test' is no split, as beside it lie 'bus'"),
+        ("bus/1.png test/1.png", "test", "named 'test'. 'test' is not a split there: beside it are 'bus'"),
         ("train/1.png dev/1.png", "test", "named 'test'. It has 'dev', 'train': name one of them with --split"),
         ("test/1.png", "train", "named 'train'. It has 'test': name one of them with --split"),
         ("1.png 2.png", "test", "has no folder named 'test'$"),
@@ -76,10 +76,10 @@ def test_a_split_that_is_not_there_names_those_that_are(tmp_path, names, split, 
 def test_a_class_called_train_and_pictures_beside_splits_are_said(tmp_path):
     touch(tmp_path / "vehicles", "bus/1.png", "train/1.png")
     assert "'train' in " in listing(tmp_path / "vehicles").notes[0]
-    assert listing(tmp_path / "vehicles").notes[0].endswith("folders that are no splits: 'bus'")
+    assert listing(tmp_path / "vehicles").notes[0].endswith("folders beside it are not splits: 'bus'")
     touch(tmp_path / "split", "train/1.png", "test/1.png", "cover.png")
     assert listing(tmp_path / "split").notes == (
-        f"left out, as they lie beside the splits of '{tmp_path / 'split'}': 'cover.png'",
+        f"left out because they lie beside the splits of '{tmp_path / 'split'}': 'cover.png'",
     )
 
 
@@ -107,7 +107,9 @@ def test_labels_are_those_of_the_training_split(fruit, in_process, capsys):
     }  # fmt: skip
     assert dict(zip(first_pixels(test), test.labels.tolist(), strict=True)) == {10: 0, 11: 0, 210: 2, 211: 2}
     said = capsys.readouterr().out
-    assert f"left out of '{fruit / 'test'}', as the training split has no such classes: 'unknown' (2 pictures)" in said
+    assert (
+        f"left out of '{fruit / 'test'}' because the training split has no such classes: 'unknown' (2 pictures)" in said
+    )
     assert f"'{fruit / 'test'}' has no pictures of the classes 'berry'" in said
     assert said.count("no such classes") == 1
 
@@ -174,7 +176,7 @@ def test_runs_exports_and_system_folders_are_left_out(tmp_path):
     found = listing(tmp_path)
     assert found.names == ("album/7.png", "album/checkpoints/6.png", "mine.png")
     assert found.notes[0] == (
-        f"left out of '{tmp_path}', as made by this program: 'contact_sheet.png', 'export/1', 'runs/000-folder', "
+        f"left out of '{tmp_path}' because this program made them: 'contact_sheet.png', 'export/1', 'runs/000-folder', "
         "'runs/copied'"
     )
 
@@ -190,7 +192,7 @@ def test_own_sheets_are_no_data(tmp_path, in_process, monkeypatch, capsys):
     after, again = prepare(folder_config(folder))
     assert (before.image_size, before.data_digest) == (after.image_size, after.data_digest)
     assert again.bad_files == 0
-    assert "as made by this program: 'samples.png', 'walk.gif'" in capsys.readouterr().out
+    assert "because this program made them: 'samples.png', 'walk.gif'" in capsys.readouterr().out
     monkeypatch.setattr(listing_module, "MOST_LOOSE_PICTURES", 5)  # Too many to look into each at every start
     _, again = prepare(folder_config(folder, max_bad_share=0.4))
     assert (again.directory / "bad_files.txt").read_text().splitlines() == [
@@ -230,7 +232,7 @@ def test_pictures_of_a_phone_are_read_or_named(tmp_path, in_process):
     assert found.notes == (
         f"left out of '{folder}': 4 files (3 .heic, 1 .tif), such as '0.HEIC', in formats that are not read. Convert "
         "them to PNG or JPEG to use them; the package pillow-heif reads HEIC",
-        f"left out of '{folder}': 4 files (3 without an ending, 1 .mov), such as 'README', which are no pictures",
+        f"left out of '{folder}': 4 files (3 without an ending, 1 .mov), such as 'README', that are not pictures",
     )
     assert len(prepare(folder_config(folder))[1].images) == 8
 
