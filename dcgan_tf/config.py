@@ -67,7 +67,7 @@ class Config:
     split: str = _option(
         "train",
         "Part of the data set to train on, in TFDS notation, such as train or train[:5000]; of a folder, the "
-        "sub-folder of that name, if there is one.",
+        "sub-folder of that name, where all of its folders have names of splits.",
     )
     image_size: str = _option(
         "auto", "Pixels of the square image, or HEIGHTxWIDTH. auto: the data's own size where it can be built, else 64."
@@ -114,6 +114,9 @@ class Config:
     # Settled from the data: not flags
     class_names: tuple[str, ...] = _option((), "Names of the classes, in the order of their labels.", flag=False)
     data_digest: str = _option("", "Digest of the prepared images and labels.", flag=False)
+    data_rules: int = _option(
+        0, "Rules by which a folder's pictures are chosen and labeled; 0: not settled.", may_change=True, flag=False
+    )
     replicas: int = _option(0, "Devices that train, settled at the start.", may_change=True, flag=False)
 
     # Length and randomness
@@ -416,7 +419,8 @@ def load_config(path: pathlib.Path) -> Config:
     """
     try:
         values = json.loads(path.read_text())
-        config = Config(**{**values, "class_names": tuple(values.get("class_names", ()))})
+        # Releases without the field had the first rules.
+        config = Config(**{"data_rules": 1, **values, "class_names": tuple(values.get("class_names", ()))})
         if config.architecture == "dcgan" and config.blocks == 0 and config.image_size != "auto":
             config = dataclasses.replace(config, blocks=plan.exact_halves(*config.height_and_width))
         return config

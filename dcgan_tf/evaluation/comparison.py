@@ -14,6 +14,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import page
 from dcgan_tf.evaluation.figures import format_value
 from dcgan_tf.evaluation.report import JSON_FILE
+from dcgan_tf.grids import SOFTWARE
 from dcgan_tf.summaries import read_metrics
 
 PANELS_A_ROW = 3
@@ -125,7 +126,7 @@ def write_figure(groups: list[Group], path: pathlib.Path) -> pathlib.Path:
     handles = [Line2D([], [], marker="o", color=f"C{n % 10}", label=group.label) for n, group in enumerate(groups)]
     drawing.legend(handles=handles, loc="outside lower center", fontsize=8)
     temporary = path.with_name(f".{path.name}.tmp")
-    drawing.savefig(temporary, format="png", dpi=110)
+    drawing.savefig(temporary, format="png", dpi=110, metadata={"Software": SOFTWARE})
     os.replace(temporary, path)
     return path
 
