@@ -21,7 +21,7 @@ from dcgan_tf.data.tree import (
     list_files,
     visible,
 )
-from dcgan_tf.errors import UnknownSplitError, UserError
+from dcgan_tf.errors import UnknownSplitError, UserError, printable
 from dcgan_tf.grids import is_sheet
 
 # Which rules choose, label and key the pictures. A run keeps the rules that it began with, so that it resumes on the
@@ -233,7 +233,7 @@ def _describe_left_out(root: pathlib.Path, files: Files) -> list[str]:
 
 def _count(files: Files, endings: Sequence[str]) -> str:
     """How many files have these endings, such as ``3 files (2 .heic, 1 .tif), such as 'a.heic'``."""
-    counts = [f"{files.others[ending]} {_printable(ending) or 'without an ending'}" for ending in endings[:NAMED]]
+    counts = [f"{files.others[ending]} {printable(ending) or 'without an ending'}" for ending in endings[:NAMED]]
     rest = sum(files.others[ending] for ending in endings[NAMED:])
     total = sum(files.others[ending] for ending in endings)
     named = ", ".join([*counts, *([f"{rest} others"] if rest else [])])
@@ -244,12 +244,7 @@ def _some(names: Iterable[str]) -> str:
     """The first of some names, quoted, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(f"'{_printable(name)}'" for name in names[:NAMED]) + more
-
-
-def _printable(name: str) -> str:
-    """A name without control characters, and without what is no text."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in name)
+    return ", ".join(f"'{printable(name)}'" for name in names[:NAMED]) + more
 
 
 def _fingerprint(root: pathlib.Path, names: Sequence[str], class_names: tuple[str, ...]) -> str:

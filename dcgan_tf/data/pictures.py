@@ -37,6 +37,8 @@ Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
 
 
+# What the operating system says of a link to nothing, or to itself.
+NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 # What Pillow's decoders raise on damaged files, whose every byte can be wrong.
 DECODER_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError, AttributeError,
@@ -144,15 +146,8 @@ class Recipe:
         height, width = config.height_and_width
         if config.crop == "random":
             height, width = (side + round(side * RANDOM_CROP_MARGIN) for side in (height, width))
-        return cls(
-            height,
-            width,
-            int(config.channels),
-            config.crop,
-            config.crop_size,
-            config.background,
-            Limits.of(config),
-        )
+        channels = int(config.channels)
+        return cls(height, width, channels, config.crop, config.crop_size, config.background, Limits.of(config))
 
 
 def open_picture(path: pathlib.Path, limits: Limits) -> ImageFile.ImageFile:
@@ -164,7 +159,7 @@ def open_picture(path: pathlib.Path, limits: Limits) -> ImageFile.ImageFile:
     try:
         status = path.stat()
     except OSError as error:
-        if path.is_symlink():
+        if error.errno in NOWHERE and path.is_symlink():
             raise BadPictureError("a link to nowhere") from error
         _refuse_faults_of_the_machine(error, path)
         raise BadPictureError("cannot be read") from error

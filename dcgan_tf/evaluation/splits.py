@@ -69,7 +69,7 @@ def open_split(config: Config, name: str) -> ImageData:
 
 
 def open_test_split(config: Config) -> Split:
-    """Opens the split ``test``, else ``validation``, unless the run was trained on it; else the one it was trained on."""
+    """Opens ``test``, else ``validation``, whichever the run was not trained on; else what it was trained on."""
     for name in HELD_OUT_SPLITS:
         with contextlib.suppress(UnknownSplitError):
             if not _trains_on(config, name):
@@ -83,7 +83,8 @@ def _trains_on(config: Config, name: str) -> bool:
         return not {name, "all"}.isdisjoint(re.findall(r"[A-Za-z]\w*", config.split))
     # Without a folder of the split's name, the whole of --data_dir is trained on.
     trained, other = (
-        find_folder(dataclasses.replace(config, split=split)).root.resolve() for split in (config.split, name)
+        find_folder(dataclasses.replace(config, split=split, data_digest="")).root.resolve()
+        for split in (config.split, name)
     )
     return other.is_relative_to(trained) or trained.is_relative_to(other)
 

@@ -8,7 +8,7 @@ from dcgan_tf.data import folder
 
 
 class _ThisProcess(ThreadPoolExecutor):
-    def __init__(self, _, **options):
+    def __init__(self, *_, **__):
         super().__init__(1)
 
 

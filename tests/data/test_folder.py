@@ -1,5 +1,6 @@
 import errno
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from dcgan_tf.config import make_config
 from dcgan_tf.data.folder import FolderSource, find_folder
-from dcgan_tf.data.pictures import load_picture
+from dcgan_tf.data.pictures import Limits, load_picture
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.data.shards import Shard
 from dcgan_tf.data.tree import list_files
@@ -226,15 +227,20 @@ def test_faults_of_the_machine_are_not_kept_as_the_files_own(tmp_path, in_proces
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EMFILE, errno.ESTALE])
-@pytest.mark.parametrize("function", ["open", "load"])
-def test_no_error_of_the_system_makes_a_picture_bad(tmp_path, monkeypatch, number, function):
-    def fail(*_):
+@pytest.mark.parametrize(
+    ("owner", "function"),
+    [(pathlib.Path, "stat"), (Image, "open"), (PngImageFile, "load")],
+    ids=["stat", "open", "load"],
+)
+def test_no_error_of_the_system_makes_a_picture_bad(tmp_path, monkeypatch, number, owner, function):
+    def fail(*_, **__):
         raise OSError(number, os.strerror(number))
 
-    picture(tmp_path / "1.png")
-    monkeypatch.setattr(*((Image, "open", fail) if function == "open" else (PngImageFile, "load", fail)))
+    picture(tmp_path / "elsewhere.png")
+    os.symlink("elsewhere.png", tmp_path / "1.png")
+    monkeypatch.setattr(owner, function, fail)
     with pytest.raises(UserError, match=f"1.png': {os.strerror(number)}"):
-        load_picture(tmp_path / "1.png", 10**6)
+        load_picture(tmp_path / "1.png", Limits())
 
 
 def test_bad_files_are_tried_again_by_another_pillow(partly_bad, in_process, monkeypatch):

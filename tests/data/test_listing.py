@@ -146,6 +146,7 @@ def test_a_renamed_class_folder_is_named(fruit, in_process):
     (fruit / "train" / "berry").rename(fruit / "train" / "blueberry")
     with pytest.raises(UserError, match="this run began: missing: 'berry'; new: 'blueberry'"):
         prepare(config)
+    assert open_test_split(config).describe() == "test"  # Which does not resume the run
 
 
 @pytest.mark.parametrize(("folder", "name"), [("valid", "validation"), ("val", "validation"), ("testing", "test")])
