@@ -1,13 +1,15 @@
 """Everything that can be set, in one flat frozen dataclass: the single source of flags, help and checks."""
 
+import contextlib
 import dataclasses
 import json
-import os
+import numbers
 import pathlib
 from typing import Any
 
 from PIL import ImageColor
 
+from dcgan_tf import files
 from dcgan_tf.combinations import flags_without_effect, refuse_bad_combinations
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import plan
@@ -20,6 +22,7 @@ DECAY_NAMES = ("constant", "linear", "exponential", "cosine")
 AUGMENTATION_NAMES = ("color", "translation", "cutout")
 POINT_DATA_SETS = ("ring", "grid")
 MAXIMUM_FILTERS = 16_384
+TYPE_WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 UPSAMPLING_NAMES = ("transposed", "nearest", "bilinear", "bicubic")
 
 
@@ -316,6 +319,11 @@ class Config:
     )
     jit_compile: bool = _option(False, "Compile the train step with XLA. Worth a try on a GPU, no gain on a CPU.")
 
+    def __post_init__(self) -> None:
+        """Refuses values of another type than their field's, which a file or a program may hold, but no flag."""
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _check_type(field, getattr(self, field.name)))
+
     @property
     def height_and_width(self) -> tuple[int, int]:
         """Pixels of the image, once ``image_size`` is no longer ``auto``."""
@@ -347,6 +355,11 @@ class Config:
         Raises:
             UserError: names the flag, the value received and what is expected.
         """
+        self.validate_fields()
+        refuse_bad_combinations(self)
+
+    def validate_fields(self) -> None:
+        """Checks every field by itself."""
         for field in dataclasses.fields(self):
             _check_field(field, getattr(self, field.name))
         if self.image_size != "auto":
@@ -367,7 +380,6 @@ class Config:
                 raise UserError(
                     f"--diff_augment: expected any of {','.join(AUGMENTATION_NAMES)}. Received: {self.diff_augment!r}"
                 )
-        refuse_bad_combinations(self)
 
 
 def make_config(typed: dict[str, Any], resumed: Config | None = None) -> Config:
@@ -402,9 +414,7 @@ def make_config(typed: dict[str, Any], resumed: Config | None = None) -> Config:
 
 def save_config(config: Config, path: pathlib.Path) -> None:
     """Writes the configuration as JSON, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
-    os.replace(temporary, path)
+    files.write_whole(path, json.dumps(dataclasses.asdict(config), indent=2) + "\n")
 
 
 def load_config(path: pathlib.Path) -> Config:
@@ -414,13 +424,31 @@ def load_config(path: pathlib.Path) -> Config:
         UserError: the file is not such a configuration.
     """
     try:
-        values = json.loads(path.read_text())
-        config = Config(**{**values, "class_names": tuple(values.get("class_names", ()))})
-        if config.architecture == "dcgan" and config.blocks == 0 and config.image_size != "auto":
-            config = dataclasses.replace(config, blocks=plan.exact_halves(*config.height_and_width))
-        return config
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is not a configuration of this version of dcgan_tf: {error}") from None
+        return config_from(files.read_json(path))
+    except (ValueError, UserError) as error:
+        raise UserError(
+            f"{path} is not a configuration of this version of dcgan_tf: {error}. Correct it, or bring back a copy"
+        ) from None
+
+
+def config_from(values: Any) -> Config:
+    """The configuration of a trained run, from what its config.json or its export's model.json holds.
+
+    Only the fields are checked, each by itself: a later release may refuse a combination in which a run was trained.
+
+    Raises:
+        UserError: they are no settings, or one that is unknown or has a bad value.
+    """
+    if not isinstance(values, dict):
+        raise UserError(f"expected settings by name. Received: {str(values)[:100]!r}")
+    unknown = sorted(values.keys() - {field.name for field in dataclasses.fields(Config)})
+    if unknown:
+        raise UserError(f"unknown settings: {', '.join(unknown)}")
+    config = Config(**values)
+    config.validate_fields()
+    if config.architecture == "dcgan" and config.blocks == 0 and config.image_size != "auto":
+        config = dataclasses.replace(config, blocks=plan.exact_halves(*config.height_and_width))
+    return config
 
 
 def parse_filters(name: str, text: str) -> tuple[int, ...]:
@@ -439,6 +467,22 @@ def parse_filters(name: str, text: str) -> tuple[int, ...]:
             f"Received: {text!r}"
         )
     return filters
+
+
+def _check_type(field: dataclasses.Field, value: Any) -> Any:
+    """The value as its field's own type; raises UserError where it is of another one."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if field.type is int and is_number and isinstance(value, numbers.Integral):
+        return int(value)
+    if field.type is float and is_number:
+        with contextlib.suppress(OverflowError):
+            return float(value)
+    if field.type in (bool, str) and isinstance(value, field.type):
+        return value
+    if field.type not in TYPE_WORDS and isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    name, received = f"--{field.name}" if field.metadata["flag"] else field.name, repr(value)[:100]
+    raise UserError(f"{name}: expected {TYPE_WORDS.get(field.type, 'a list of names')}. Received: {received}")
 
 
 def _check_field(field: dataclasses.Field, value: Any) -> None:
