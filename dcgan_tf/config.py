@@ -1,9 +1,7 @@
 """Everything that can be set, in one flat frozen dataclass: the single source of flags, help and checks."""
 
-import contextlib
 import dataclasses
 import json
-import numbers
 import pathlib
 from typing import Any
 
@@ -12,6 +10,7 @@ from PIL import ImageColor
 from dcgan_tf import files
 from dcgan_tf.combinations import flags_without_effect, refuse_bad_combinations
 from dcgan_tf.errors import UserError
+from dcgan_tf.field_checks import check_range, check_type
 from dcgan_tf.models import plan
 from dcgan_tf.presets import DATA_SET_NEEDS, PRESETS
 
@@ -22,7 +21,6 @@ DECAY_NAMES = ("constant", "linear", "exponential", "cosine")
 AUGMENTATION_NAMES = ("color", "translation", "cutout")
 POINT_DATA_SETS = ("ring", "grid")
 MAXIMUM_FILTERS = 16_384
-TYPE_WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 UPSAMPLING_NAMES = ("transposed", "nearest", "bilinear", "bicubic")
 
 
@@ -322,7 +320,7 @@ class Config:
     def __post_init__(self) -> None:
         """Refuses values of another type than their field's, which a file or a program may hold, but no flag."""
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _check_type(field, getattr(self, field.name)))
+            object.__setattr__(self, field.name, check_type(field, getattr(self, field.name)))
 
     @property
     def height_and_width(self) -> tuple[int, int]:
@@ -361,7 +359,7 @@ class Config:
     def validate_fields(self) -> None:
         """Checks every field by itself."""
         for field in dataclasses.fields(self):
-            _check_field(field, getattr(self, field.name))
+            check_range(field, getattr(self, field.name))
         if self.image_size != "auto":
             try:
                 plan.plan_blocks(*plan.parse_size(self.image_size), self.blocks)
@@ -467,39 +465,3 @@ def parse_filters(name: str, text: str) -> tuple[int, ...]:
             f"Received: {text!r}"
         )
     return filters
-
-
-def _check_type(field: dataclasses.Field, value: Any) -> Any:
-    """The value as its field's own type; raises UserError where it is of another one."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if field.type is int and is_number and isinstance(value, numbers.Integral):
-        return int(value)
-    if field.type is float and is_number:
-        with contextlib.suppress(OverflowError):
-            return float(value)
-    if field.type in (bool, str) and isinstance(value, field.type):
-        return value
-    if field.type not in TYPE_WORDS and isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
-        return tuple(value)
-    name, received = f"--{field.name}" if field.metadata["flag"] else field.name, repr(value)[:100]
-    raise UserError(f"{name}: expected {TYPE_WORDS.get(field.type, 'a list of names')}. Received: {received}")
-
-
-def _check_field(field: dataclasses.Field, value: Any) -> None:
-    rules, expected = field.metadata, []
-    if rules["choices"] and value not in rules["choices"]:
-        expected.append(f"one of: {', '.join(rules['choices'])}")
-    if not isinstance(value, (str, bool)):
-        # Written as "not (value >= limit)" so that NaN, which compares false with everything, is refused too.
-        if rules["minimum"] is not None and not (value >= rules["minimum"]):
-            expected.append(f"at least {rules['minimum']}")
-        if rules["above"] is not None and not (value > rules["above"]):
-            expected.append(f"above {rules['above']}")
-        if rules["maximum"] is not None and not (value <= rules["maximum"]):
-            expected.append(f"at most {rules['maximum']}")
-        if rules["below"] is not None and not (value < rules["below"]):
-            expected.append(f"below {rules['below']}")
-        if isinstance(value, float) and value == float("inf"):
-            expected.append("a finite number")
-    if expected:
-        raise UserError(f"--{field.name}: expected {' and '.join(expected)}. Received: {value!r}")

@@ -27,7 +27,7 @@ from dcgan_tf import __version__, command_line, files, runs
 from dcgan_tf.checkpoints import load_gan
 from dcgan_tf.errors import UserError
 from dcgan_tf.gan import GAN
-from dcgan_tf.latent.source import versions_in
+from dcgan_tf.latent.source import GRAPH_FILE, versions_in
 from dcgan_tf.summaries import metrics_at
 from export.model_card import MODEL_CARD, model_card
 from export.signatures import Signature, build_signatures
@@ -113,7 +113,7 @@ def _publish(
 def exported_steps(directory: pathlib.Path) -> list[int]:
     """The train step of each version that can be read, the newest last."""
     steps = []
-    for version in versions_in(directory):
+    for version in (path for path in versions_in(directory) if (path / GRAPH_FILE).is_file()):
         with contextlib.suppress(OSError, ValueError):
             metadata = files.read_json(version / "assets.extra" / METADATA)
             if isinstance(metadata, dict) and isinstance(metadata.get("step"), int):
@@ -137,7 +137,7 @@ def show_newest_card(directory: pathlib.Path) -> None:
 
 def read_signatures(directory: pathlib.Path) -> dict[str, dict[str, dict[str, str]]]:
     """The graph's names of the inputs and outputs of each signature, as `export.c_api.Session` takes them."""
-    model = saved_model_pb2.SavedModel.FromString((directory / "saved_model.pb").read_bytes())
+    model = saved_model_pb2.SavedModel.FromString((directory / GRAPH_FILE).read_bytes())
     return {
         name: {
             "inputs": {key: info.name for key, info in definition.inputs.items()},

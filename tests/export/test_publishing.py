@@ -50,11 +50,13 @@ def test_exports_at_once_wait_for_each_other(gan, tmp_path, empty_model, monkeyp
     exports = [threading.Thread(target=lambda: paths.append(export_gan(gan, 1, tmp_path, 5))) for _ in range(3)]
     for export in exports:
         export.start()
-    assert begun.acquire(timeout=60)
-    assert not begun.acquire(timeout=0.3), "two exports write at once"
-    go_on.set()
-    for export in exports:
-        export.join()
+    try:
+        assert begun.acquire(timeout=60)
+        assert not begun.acquire(timeout=0.3), "two exports write at once"
+    finally:
+        go_on.set()
+        for export in exports:
+            export.join()
     assert sorted(path.name for path in paths) == ["1", "2", "3"]
     assert visible(tmp_path) == ["1", "2", "3", "MODEL_CARD.md"]
     assert f"Another process exports to '{tmp_path}': waiting for it." in capsys.readouterr().out
@@ -123,11 +125,19 @@ def test_version_whose_metadata_are_damaged_counts_as_none(tmp_path, content):
     for version, step in (("1", 6), ("2", 12)):
         (tmp_path / version / "assets.extra").mkdir(parents=True)
         (tmp_path / version / "assets.extra" / "model.json").write_text(json.dumps({"step": step}))
+        (tmp_path / version / "saved_model.pb").touch()
     assert exported_steps(tmp_path) == [6, 12]
     damaged = tmp_path / "2" / "assets.extra" / "model.json"
     damaged.unlink()
     damaged.mkdir() if content is None else damaged.write_bytes(content)
     assert exported_steps(tmp_path) == [6]
+
+
+def test_version_without_a_model_counts_as_none(gan, tmp_path, empty_model):
+    path = export_gan(gan, 6, tmp_path, 5)
+    assert exported_steps(tmp_path) == [6]
+    (path / "saved_model.pb").unlink()
+    assert exported_steps(tmp_path) == []
 
 
 def test_card_of_a_version_whose_export_was_killed_appears(gan, tmp_path, empty_model):
