@@ -3,6 +3,9 @@
 A program of its own uses `Client`, which answers with arrays. Over REST neither needs TensorFlow.
 """
 
+if __name__ == "__main__":
+    import dcgan_tf.interrupt  # noqa: F401  Before the others, which take their time
+
 import functools
 import math
 import os

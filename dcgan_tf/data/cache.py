@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import io
 import json
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dcgan_tf import files
 from dcgan_tf.data.shards import HEADER_BYTES
 from dcgan_tf.data.sources import Source
 from dcgan_tf.errors import UserError
@@ -76,7 +76,7 @@ def open_data(directory: pathlib.Path, source: Source) -> ImageData | None:
     try:
         if not directory.exists():
             return None
-        information = json.loads((directory / "info.json").read_text())
+        information = files.read_json(directory / "info.json")
         sums, bad_files = information["checksums"], information["bad_files"]
         for name in ("images.npy", "labels.npy"):
             if checksums(directory / name) != sums[name]:
@@ -87,7 +87,7 @@ def open_data(directory: pathlib.Path, source: Source) -> ImageData | None:
         file = open(directory / "images.npy", "rb", buffering=0)
         labels = np.load(directory / "labels.npy", allow_pickle=False)
         digest = hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:16]
-    except (*ABSENT, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (*ABSENT, ValueError, KeyError, TypeError) as error:
         raise DamagedError(directory, error) from error
     except OSError as error:  # Too many open files, a permission, a network that fails
         raise UserError(
@@ -113,17 +113,13 @@ def checksums(path: pathlib.Path) -> dict[str, int]:
 @contextlib.contextmanager
 def locked(directory: pathlib.Path) -> Iterator[None]:
     """Keeps other processes from preparing the same. The lock's file stays: all who come must find the same one."""
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(directory.with_name(f".preparing-{directory.name}.lock"), "w")
-    except OSError as error:
-        raise UserError(
-            f"--cache_dir: cannot write to '{directory.parent}': {error.strerror}. Choose another folder"
-        ) from None
-    with lock:
+    lock = directory.with_name(f".preparing-{directory.name}.lock")
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("Another process is preparing the same data: waiting for it.")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.locked(lock, "Another process is preparing the same data: waiting for it."))
+        except OSError as error:
+            raise UserError(
+                f"--cache_dir: cannot write to '{directory.parent}': {error.strerror}. Choose another folder"
+            ) from None
         yield

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import pathlib
-import zipfile
 from collections.abc import Callable
 
 import keras
@@ -13,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from dcgan_tf import files
 from dcgan_tf.config import Config
 from dcgan_tf.data.prepare import ImageData, cache_root
 from dcgan_tf.errors import UnknownSplitError, UserError
@@ -205,13 +205,12 @@ def _load(network: keras.Model, path: pathlib.Path) -> tuple[float, str, str] | 
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            network.set_weights([file[name] for name in sorted(file.files) if name.startswith("weight_")])
-            if str(file["digest"]) == digest_of_weights(network):
-                tested_digest = str(file["tested_digest"]) if "tested_digest" in file else ""
-                return float(file["accuracy"]), str(file["accuracy_split"]), tested_digest
-            reason = "its digest differs"
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error)
+        arrays = files.read_arrays(path)
+        network.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weight_")])
+        if str(arrays["digest"]) == digest_of_weights(network):
+            return float(arrays["accuracy"]), str(arrays["accuracy_split"]), str(arrays.get("tested_digest", ""))
+        reason = "its digest differs"
+    except (ValueError, TypeError, KeyError) as error:
+        reason = files.reason(error)
     print(f"The cached classifier '{path}' is damaged ({reason}): training it again.")
     return None

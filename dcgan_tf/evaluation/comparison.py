@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dcgan_tf import runs
+from dcgan_tf import files, runs
 from dcgan_tf.config import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import page
@@ -65,11 +65,24 @@ def read_run(run_dir: str) -> EvaluatedRun:
     if not path.is_file():
         raise UserError(f"'{run_dir}' has no {JSON_FILE}. Make it: python -m dcgan_tf.evaluate --run_dir={run_dir}")
     try:
-        evaluation = json.loads(path.read_text())
-        evaluation["figures"], evaluation["checkpoint_step"]
-    except (ValueError, KeyError, TypeError) as error:
+        evaluation = files.read_json(path)
+        _require(evaluation, {"checkpoint_step": int, "images_seen": int, "figures": list})
+        for figure in evaluation["figures"]:
+            _require(figure, {"name": str, "value": float, "n_real": int, "n_fake": int, "split": str, "network": str})
+    except ValueError as error:
         raise UserError(f"'{path}' is damaged ({error}). Make it again with dcgan_tf.evaluate") from None
     return EvaluatedRun(run.directory.resolve().name, run.config, evaluation, _train_seconds(run.metrics_file))
+
+
+def _require(content: Any, types: dict[str, type]) -> None:
+    """Raises ValueError unless a dictionary has values of these types."""
+    if not isinstance(content, dict):
+        raise ValueError(f"expected names with values, not {str(content)[:50]!r}")
+    for name, kind in types.items():
+        value = content.get(name)
+        # JSON does not tell whole numbers from others, and Python counts bool among them.
+        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+            raise ValueError(f"'{name}' is {str(value)[:50]!r}")
 
 
 def group_runs(evaluated: list[EvaluatedRun]) -> list[Group]:
@@ -143,7 +156,7 @@ def write_page(groups: list[Group], figure: pathlib.Path, path: pathlib.Path) ->
         f"<h2>Each run a dot, each mean a line</h2>{page.picture(figure.read_bytes(), 'Figures by group')}",
         page.table("Runs", ("Group", "Runs"), members),
     ]
-    return page.write_whole(path, page.page("Comparison of runs", sections))
+    return files.write_whole(path, page.page("Comparison of runs", sections))
 
 
 def _cells(group: Group) -> dict[str, str]:
