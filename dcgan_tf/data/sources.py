@@ -21,6 +21,7 @@ from dcgan_tf.data.points import find_points
 from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.data.stacked import find_stacked_mnist
 from dcgan_tf.errors import UnknownSplitError, UserError
+from dcgan_tf.paths import in_home
 
 BUNDLED_MNIST = pathlib.Path(__file__).parent / "mnist"
 NETWORK_CHECK_SECONDS = 5
@@ -192,6 +193,8 @@ def find_source(config: Config) -> Source:
     import tensorflow_datasets as tfds
 
     name = config.dataset
+    if not config.data_dir and not os.environ.get("TFDS_DATA_DIR"):
+        in_home("tensorflow_datasets", "data_dir")  # Without a home folder, TFDS writes to one that is called "~".
     try:
         builder = tfds.builder(name, data_dir=config.data_dir or None)
     except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError, AssertionError) as error:
