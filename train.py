@@ -8,7 +8,7 @@ from absl import flags
 from dcgan_tf import command_line, runs
 
 command_line.define_config_flags()
-RUN_DIR = flags.DEFINE_string(
+RUN_DIR = command_line.define_path(
     "run_dir", "", "Folder of the run: made if missing, resumed if there. Default: the next free runs/NNN-<dataset>."
 )
 DRY_RUN = flags.DEFINE_boolean(
