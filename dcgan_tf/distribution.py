@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterator
 
 import tensorflow as tf
+from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 from tensorflow.python.eager import context
 
 from dcgan_tf import proxy, signals
@@ -16,6 +17,7 @@ from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
 from dcgan_tf.errors import UserError
+from dcgan_tf.replicas import total
 from dcgan_tf.workers import Workers, split_address
 
 SLURM_PORT = 8888
@@ -169,7 +171,11 @@ def describe(workers: Workers, strategy: tf.distribute.Strategy) -> str:
 
 
 def _connect(workers: Workers, config: Config) -> tf.distribute.Strategy:
-    """TensorFlow's strategy over the workers, whose constructor waits for all of them, if need be forever."""
+    """TensorFlow's strategy over the workers, once all of them are connected.
+
+    Raises:
+        UserError: they cannot be, because a port is taken. Where TensorFlow waits too long, the process ends.
+    """
     proxy.reach_directly(sorted({split_address(address)[0] for address in workers.addresses}))
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": list(workers.addresses)}),
@@ -177,14 +183,19 @@ def _connect(workers: Workers, config: Config) -> tf.distribute.Strategy:
         task_id=workers.index,
         rpc_layer="grpc",
     )
-    # TensorFlow's service for that would wait for an hour, while Python answers neither signals nor the other workers.
+    # TensorFlow's coordination service would wait for an hour, while Python answers neither signals nor the other
+    # workers. Its check of their health has limits of its own, and --worker_timeout says what counts as loss.
     context.context().configure_coordination_service(service_type="")
+    CollectiveAllReduceExtended._enable_check_health = False
     seconds = max(config.worker_timeout, SECONDS_TO_CONNECT)
     advice = "Each worker must reach the port of every other one, and nothing else may listen there"
     problem = f"--workers: TensorFlow cannot connect {','.join(workers.addresses)}"
     try:
         with workers.time_limit(seconds, f"{problem} within {seconds:g} seconds. {advice}"), signals.by_default():
-            return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+            # The first sum connects the workers.
+            tf.function(lambda: strategy.run(lambda: total(tf.zeros([]))), autograph=False)()
+            return strategy
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(f"{problem} ({str(error).splitlines()[0]}). {advice}") from None
 

@@ -178,7 +178,7 @@ class Reception:
                 facts = (self._strangers[stranger][0], nonce, index, workers)
             case _:
                 raise ValueError("no greeting")
-        if type(index) is not int or not all(isinstance(worker, str) for worker in workers):
+        if not all(isinstance(worker, str) for worker in workers):
             raise ValueError("no greeting")
         if not _is_proof(proof, self._secret, "worker", *facts):
             self.refused += 1

@@ -125,7 +125,8 @@ def test_path_of_an_unknown_user_is_one_line(command, tmp_path):
 def test_settings_of_keras_precede_every_module_that_imports_it(command):
     script = "import os, sys, {package}; print(os.environ['KERAS_HOME'], 'keras' in sys.modules)"
     for package in ("dcgan_tf", "export"):
-        assert command("-c", script.format(package=package)).stdout.split() == ["/dev/null/keras", "False"]
+        result = command("-c", script.format(package=package), environment={"KERAS_HOME": "of the user"})
+        assert result.stdout.split() == ["/dev/null/keras", "False"]
 
 
 def test_sample_without_a_run_is_one_line(command, tmp_path):

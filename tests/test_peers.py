@@ -94,7 +94,6 @@ def addresses():
         frame({"value": 1}),
         greeting(index=[1]),
         greeting(index=1.0),
-        greeting(index=True),
         greeting(index=0).replace(b"0", b"1" * 5_000, 1),
         greeting(workers="a:1,b:1"),
         greeting(workers=[1, 2]),
@@ -103,7 +102,7 @@ def addresses():
         greeting(proof=None),
         greeting(),
     ],
-    ids=range(19),
+    ids=range(18),
 )
 def test_stranger_is_sent_away_for_what_it_sends(pool, addresses, content):
     chief = pool.submit(take_part, addresses, 0)
