@@ -190,11 +190,11 @@ def find_source(config: Config) -> Source:
         return find_points(config)
     if config.dataset == "stacked_mnist":
         return find_stacked_mnist(config, find_source)
+    if not config.data_dir and not os.environ.get("TFDS_DATA_DIR"):
+        in_home("tensorflow_datasets", "data_dir")  # Without a home folder, TFDS writes to one that is called "~".
     import tensorflow_datasets as tfds
 
     name = config.dataset
-    if not config.data_dir and not os.environ.get("TFDS_DATA_DIR"):
-        in_home("tensorflow_datasets", "data_dir")  # Without a home folder, TFDS writes to one that is called "~".
     try:
         builder = tfds.builder(name, data_dir=config.data_dir or None)
     except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError, AssertionError) as error:
