@@ -1,8 +1,10 @@
 """Checkpoints that are whole or absent, with a fall-back to the one before where the newest is damaged."""
 
+import json
 import pathlib
 import re
 import shutil
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -12,6 +14,7 @@ from dcgan_tf.gan import GAN
 from dcgan_tf.runs import Run
 
 PREFIX = "checkpoint"
+UNRECORDED = "unrecorded.json"
 
 
 class Checkpoints:
@@ -35,8 +38,14 @@ class Checkpoints:
         matches = (re.fullmatch(r"step-(\d+)", path.name) for path in self._directory.iterdir())
         return sorted(int(match.group(1)) for match in matches if match)
 
-    def save(self, step: int, best: int | None = None) -> None:
-        """Writes the checkpoint of ``step`` and removes the oldest ones, but not that of the step ``best``."""
+    def save(self, step: int, best: int | None = None, unrecorded: Mapping[str, float] | None = None) -> None:
+        """Writes the checkpoint of ``step`` and removes the oldest ones, but not that of the step ``best``.
+
+        Args:
+            step: of the checkpoint.
+            best: a step whose checkpoint stays.
+            unrecorded: sums of scalars since the last record, to go on with.
+        """
         if step in self.steps():
             return
         temporary = self._directory / ".writing"
@@ -44,6 +53,7 @@ class Checkpoints:
         temporary.mkdir(parents=True)
         try:
             self._checkpoint.write(str(temporary / PREFIX))
+            (temporary / UNRECORDED).write_text(json.dumps(dict(unrecorded or {})) + "\n")
             temporary.rename(self._path(step))
         except (tf.errors.OpError, OSError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -82,6 +92,14 @@ class Checkpoints:
                 f"none of the checkpoints in '{self._directory}' can be read. Remove that folder to start anew"
             )
         return None
+
+    def unrecorded(self, step: int) -> dict[str, float]:
+        """What `save` was given to go on with; empty where that cannot be read, or an older release wrote none."""
+        try:
+            sums = json.loads((self._path(step) / UNRECORDED).read_bytes())
+            return {name: float(value) for name, value in sums.items()}
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            return {}
 
     def set_aside_after(self, step: int) -> None:
         """Renames the checkpoints of later steps, which `restore` could not read, so that nothing counts them."""

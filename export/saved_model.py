@@ -22,7 +22,7 @@ from dcgan_tf import __version__, command_line, runs
 from dcgan_tf.checkpoints import load_gan
 from dcgan_tf.errors import UserError
 from dcgan_tf.gan import GAN
-from dcgan_tf.summaries import metrics_at
+from dcgan_tf.summaries import decoration, metrics_at
 from export.model_card import write_model_card
 from export.signatures import Signature, build_signatures
 from export.verification import decode_pngs
@@ -75,7 +75,8 @@ def export_gan(
         # Kept when all versions are deleted: a server that has seen a number does not load it again.
         (directory / LAST_VERSION).write_text(f"{version}\n")
         temporary.rename(directory / str(version))
-        write_model_card(metadata, signatures, directory / MODEL_CARD)
+        with decoration(MODEL_CARD):
+            write_model_card(metadata, signatures, directory / MODEL_CARD)
         _sync(directory, recursive=False)
     except (tf.errors.OpError, OSError) as error:
         raise UserError(f"the export cannot be written to '{directory}': {error}. Make room and repeat") from None

@@ -1,6 +1,7 @@
 """Images become features: by a classifier of the data, by random convolutions, by the run's own discriminator."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -96,6 +97,7 @@ def stacked_network(classifier: Classifier, image_shape: tuple[int, ...]) -> Fea
     )
 
 
+@functools.cache
 def random_network(image_shape: tuple[int, ...]) -> FeatureNetwork:
     """Convolutions with fixed random weights: cheap, the same for ever, and in need of no labels.
 
