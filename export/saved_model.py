@@ -29,7 +29,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.gan import GAN
 from dcgan_tf.latent.source import GRAPH_FILE, versions_in
 from dcgan_tf.paths import refuse_undecodable
-from dcgan_tf.summaries import metrics_at
+from dcgan_tf.summaries import decoration, metrics_at
 from export.model_card import MODEL_CARD, model_card
 from export.signatures import Signature, build_signatures
 from export.verification import decode_pngs
@@ -129,11 +129,9 @@ def show_newest_card(directory: pathlib.Path) -> None:
     """
     for version in versions_in(directory)[-1:]:
         card = version / "assets.extra" / MODEL_CARD
-        try:
+        with decoration(MODEL_CARD):
             if card.is_file():
                 files.write_whole(directory / MODEL_CARD, card.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            print(f"'{directory / MODEL_CARD}' cannot be written: {files.reason(error)}", file=sys.stderr)
 
 
 def read_signatures(directory: pathlib.Path) -> dict[str, dict[str, dict[str, str]]]:

@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dcgan_tf.diagnosis import Monitor
+from dcgan_tf.config import make_config
+from dcgan_tf.data.prepare import prepare
+from dcgan_tf.diagnosis import REAL_IMAGES, Monitor
+from dcgan_tf.evaluation.quick import spread_images
 from dcgan_tf.grids import make_grid
 from dcgan_tf.sampling import monitored_samples, training_samples
 from docs.figures.drawing import save
@@ -68,9 +71,9 @@ def watch(typed: dict[str, Any]) -> Outcome:
     """Trains, with the monitor of a run looking on."""
     records: list[dict[str, float]] = []
     sentences: list[str] = []
-    monitor: Monitor | None = None
-    for gan, values, real_images in train(typed):
-        monitor = monitor or Monitor(gan.config, real_images)
+    config, data = prepare(make_config(typed))
+    monitor = Monitor(config, spread_images(data, config, REAL_IMAGES))
+    for gan, values, _ in train(typed):
         step = int(gan.step)
         diagnosis, said = monitor.observe(step, values, monitored_samples(gan.ema_generator, gan.config))
         records.append({"step": step, **values, **diagnosis})
