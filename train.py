@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from dcgan_tf import command_line, runs
+from dcgan_tf.cli import command_line
+from dcgan_tf.runs import run_directory
 
 command_line.define_config_flags()
 RUN_DIR = flags.DEFINE_string(
@@ -14,16 +15,16 @@ DRY_RUN = flags.DEFINE_boolean(
 
 
 def main() -> None:
-    config = runs.configure(RUN_DIR.value, command_line.typed_config_values())
+    config = run_directory.configure(RUN_DIR.value, command_line.typed_config_values())
     # TensorFlow takes seconds to import: a mistyped flag is answered before that.
     if DRY_RUN.value:
-        from dcgan_tf import dry_run
+        from dcgan_tf.cli import dry_run
 
         dry_run.describe(config)
     else:
-        from dcgan_tf import training
+        from dcgan_tf.training import loop
 
-        training.train(config, RUN_DIR.value)
+        loop.train(config, RUN_DIR.value)
 
 
 if __name__ == "__main__":

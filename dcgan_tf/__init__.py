@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dcgan_tf.generator import load_generator
+    from dcgan_tf.generation.generator import load_generator
 
 __all__ = ["load_generator"]
 __version__ = "0.1.0"
@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def __getattr__(name: str) -> Any:
     # TensorFlow takes seconds to import, so it waits until somebody asks for what needs it.
     if name == "load_generator":
-        from dcgan_tf.generator import load_generator
+        from dcgan_tf.generation.generator import load_generator
 
         return load_generator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

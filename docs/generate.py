@@ -11,34 +11,34 @@ import pathlib
 import re
 from typing import Any
 
-from dcgan_tf import presets as presets_module
-from dcgan_tf.combinations import DEPENDENT_FLAGS
-from dcgan_tf.config import Config
-from dcgan_tf.presets import PRESETS
+from dcgan_tf.config import presets as presets_module
+from dcgan_tf.config.combinations import DEPENDENT_FLAGS
+from dcgan_tf.config.presets import PRESETS
+from dcgan_tf.config.settings import Config
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 # Heading -> modules, in the order of the page. What is not here is of use within the project only.
 API: dict[str, tuple[str, ...]] = {
     "A trained generator": (
-        "dcgan_tf.generator",
-        "dcgan_tf.latent.projection",
-        "dcgan_tf.latent.directions",
-        "dcgan_tf.latent.paths",
-        "dcgan_tf.latent.arithmetic",
-        "dcgan_tf.grids",
+        "dcgan_tf.generation.generator",
+        "dcgan_tf.generation.projection",
+        "dcgan_tf.generation.directions",
+        "dcgan_tf.generation.paths",
+        "dcgan_tf.generation.arithmetic",
+        "dcgan_tf.drawing.grids",
     ),
     "Training": (
-        "dcgan_tf.config",
-        "dcgan_tf.training",
-        "dcgan_tf.gan",
-        "dcgan_tf.diagnosis",
-        "dcgan_tf.runs",
-        "dcgan_tf.checkpoints",
-        "dcgan_tf.sampling",
+        "dcgan_tf.config.settings",
+        "dcgan_tf.training.loop",
+        "dcgan_tf.training.gan",
+        "dcgan_tf.training.monitor",
+        "dcgan_tf.runs.run_directory",
+        "dcgan_tf.runs.checkpoints",
+        "dcgan_tf.generation.sampling",
     ),
     "Data": ("dcgan_tf.data.sources", "dcgan_tf.data.prepare", "dcgan_tf.data.batches"),
-    "Networks": ("dcgan_tf.models.generator", "dcgan_tf.models.discriminator", "dcgan_tf.models.plan"),
+    "Networks": ("dcgan_tf.models.generator", "dcgan_tf.models.discriminator", "dcgan_tf.config.plan"),
     "Objectives": (
         "dcgan_tf.objectives.losses",
         "dcgan_tf.objectives.penalties",
@@ -58,7 +58,7 @@ API: dict[str, tuple[str, ...]] = {
         "dcgan_tf.metrics.neighbors",
         "dcgan_tf.metrics.arrays",
     ),
-    "Export and serving": ("export.saved_model", "export.signatures", "export.client"),
+    "Export and serving": ("dcgan_tf.serving.saved_model", "dcgan_tf.serving.signatures", "dcgan_tf.serving.client"),
 }
 
 PAPER = re.compile(r"\b\d{4}\.\d{4,5}\b")
@@ -74,7 +74,7 @@ def configuration_page() -> str:
         "",
         GENERATED,
         "",
-        "Every setting is a field of `dcgan_tf.config.Config`, and a flag of `train.py`. Precedence: the defaults",
+        "Every setting is a field of `dcgan_tf.config.settings.Config`, and a flag of `train.py`. Precedence: the defaults",
         "below, then the preset, then what a data set of points needs, then the flags that you type. An on/off flag is",
         "typed as `--flip` or `--noflip`. A run keeps its settings in `config.json`; where it is resumed, only those",
         "with a yes in the column *Resume* may differ. Two more flags belong to the command, not to the run:",
@@ -127,7 +127,7 @@ def api_page() -> str:
         GENERATED,
         "",
         "What a program of yours may import, by module, from the docstrings. `from dcgan_tf import load_generator` is",
-        "the door to a trained generator, `from export.client import Client` the one to a server. Images are uint8 in",
+        "the door to a trained generator, `from dcgan_tf.serving.client import Client` the one to a server. Images are uint8 in",
         "files and arrays, and float32 in [-1, 1] within networks.",
         "",
         *(

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"

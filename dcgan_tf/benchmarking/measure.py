@@ -1,4 +1,4 @@
-"""The figures of ``python -m dcgan_tf.benchmark``."""
+"""The figures of ``python -m dcgan_tf benchmark``."""
 
 import dataclasses
 import functools
@@ -14,13 +14,13 @@ from dcgan_tf.benchmarking import machine
 from dcgan_tf.benchmarking.breakdown import measure_breakdown
 from dcgan_tf.benchmarking.timing import measure_by_turns, summarize
 from dcgan_tf.benchmarking.workload import open_workload
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
-from dcgan_tf.gan import GAN
+from dcgan_tf.generation.sampling import generate
 from dcgan_tf.models import costs
-from dcgan_tf.sampling import generate
+from dcgan_tf.training.gan import GAN
 
 # More than a benchmark ever takes.
 ENDLESS_STEPS = 10**9

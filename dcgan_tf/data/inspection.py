@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row
 from dcgan_tf.data.shards import Shard
 from dcgan_tf.data.sources import Source

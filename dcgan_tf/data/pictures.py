@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import ExifTags, Image, ImageColor, ImageOps
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
 # A random crop is cut from rows that are this much larger than the image on each side.

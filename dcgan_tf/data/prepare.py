@@ -18,7 +18,8 @@ import zlib
 import numpy as np
 from tqdm import tqdm
 
-from dcgan_tf.config import Config
+from dcgan_tf.config import plan
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.points import PointData, PointSource
 from dcgan_tf.data.shards import (
@@ -34,7 +35,6 @@ from dcgan_tf.data.shards import (
 )
 from dcgan_tf.data.sources import Source, find_source
 from dcgan_tf.errors import UserError
-from dcgan_tf.models import plan
 
 FORMAT_VERSION = 3
 FALLBACK_SIZE = "64"

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.folder import find_folder
 from dcgan_tf.data.pictures import NamedPicture
 from dcgan_tf.data.points import find_points

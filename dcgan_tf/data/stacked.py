@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.pictures import NamedPicture
 from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.errors import UserError

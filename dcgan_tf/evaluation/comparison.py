@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from dcgan_tf import runs
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
+from dcgan_tf.drawing import page
 from dcgan_tf.errors import UserError
-from dcgan_tf.evaluation import page
 from dcgan_tf.evaluation.figures import format_value
 from dcgan_tf.evaluation.report import JSON_FILE
-from dcgan_tf.summaries import read_metrics
+from dcgan_tf.runs import run_directory
+from dcgan_tf.runs.records import read_metrics
 
 PANELS_A_ROW = 3
 
@@ -59,15 +59,15 @@ def read_run(run_dir: str) -> EvaluatedRun:
     Raises:
         UserError: no run, or one that was not evaluated.
     """
-    run = runs.load_run(run_dir)
+    run = run_directory.load_run(run_dir)
     path = run.directory / JSON_FILE
     if not path.is_file():
-        raise UserError(f"'{run_dir}' has no {JSON_FILE}. Make it: python -m dcgan_tf.evaluate --run_dir={run_dir}")
+        raise UserError(f"'{run_dir}' has no {JSON_FILE}. Make it: python -m dcgan_tf evaluate --run_dir={run_dir}")
     try:
         evaluation = json.loads(path.read_text())
         evaluation["figures"], evaluation["checkpoint_step"]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"'{path}' is damaged ({error}). Make it again with dcgan_tf.evaluate") from None
+        raise UserError(f"'{path}' is damaged ({error}). Make it again with dcgan_tf.cli.evaluate") from None
     return EvaluatedRun(run.directory.resolve().name, run.config, evaluation, _train_seconds(run.metrics_file))
 
 

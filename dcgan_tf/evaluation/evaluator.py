@@ -10,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf import __version__
-from dcgan_tf.checkpoints import load_gan
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.prepare import ImageData, cache_root, prepare
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import load_or_train_classifier
@@ -38,10 +37,11 @@ from dcgan_tf.evaluation.probe import (
 )
 from dcgan_tf.evaluation.splits import Split, open_split, open_test_split, spread_rows
 from dcgan_tf.evaluation.synthetic import GENERATED_IMAGES, SyntheticResult, train_on_synthetic
-from dcgan_tf.gan import GAN
+from dcgan_tf.generation.sampling import ROWS_PER_CALL, generate
 from dcgan_tf.models.discriminator import build_discriminator
-from dcgan_tf.runs import Run
-from dcgan_tf.sampling import ROWS_PER_CALL, generate
+from dcgan_tf.runs.checkpoints import load_gan
+from dcgan_tf.runs.run_directory import Run
+from dcgan_tf.training.gan import GAN
 
 GENERATED_AT_ONCE = 8 * ROWS_PER_CALL
 MEMORIZATION_IMAGES = 1000

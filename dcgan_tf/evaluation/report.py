@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dcgan_tf.evaluation import page
+from dcgan_tf.drawing import page
+from dcgan_tf.drawing.grids import make_grid, to_picture
 from dcgan_tf.evaluation.evaluator import Evaluation
 from dcgan_tf.evaluation.figures import format_value
 from dcgan_tf.evaluation.published import compare_with_published
-from dcgan_tf.grids import make_grid, to_picture
-from dcgan_tf.runs import Run
-from dcgan_tf.summaries import sample_grids, save_curves, step_of
+from dcgan_tf.runs.records import sample_grids, save_curves, step_of
+from dcgan_tf.runs.run_directory import Run
 
 JSON_FILE = "evaluation.json"
 REPORT_FILE = "report.html"

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData, prepare
 from dcgan_tf.errors import UnknownSplitError, UserError

@@ -4,8 +4,8 @@ import math
 
 import keras
 
-from dcgan_tf.config import Config, parse_filters
-from dcgan_tf.models import plan
+from dcgan_tf.config import plan
+from dcgan_tf.config.settings import Config, parse_filters
 from dcgan_tf.models.conditioning import append_embedding, label_input
 from dcgan_tf.models.layers import LayerFactory, block_filters
 

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dcgan_tf import replicas
-from dcgan_tf.config import Config, parse_filters
+from dcgan_tf.config.settings import Config, parse_filters
+from dcgan_tf.distributed import replicas
 from dcgan_tf.errors import UserError
 from dcgan_tf.models.spectral import SpectralConv2D, SpectralDense
 from dcgan_tf.models.transposed import ImageConv2DTranspose

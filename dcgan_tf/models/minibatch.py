@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from dcgan_tf import replicas
+from dcgan_tf.distributed import replicas
 
 
 class MinibatchStddev(keras.layers.Layer):

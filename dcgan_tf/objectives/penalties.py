@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from dcgan_tf import replicas
+from dcgan_tf.distributed import replicas
 from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.chance import subkey
 

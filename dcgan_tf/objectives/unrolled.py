@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from dcgan_tf import replicas
+from dcgan_tf.distributed import replicas
 
 Weights = list[tf.Tensor]
 

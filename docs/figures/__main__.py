@@ -8,7 +8,7 @@ import time
 
 import tensorflow as tf
 
-from dcgan_tf import command_line
+from dcgan_tf.cli import command_line
 from dcgan_tf.errors import UserError
 from docs.figures import FIGURES
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dcgan_tf.diagnosis import Monitor
-from dcgan_tf.grids import make_grid
-from dcgan_tf.sampling import monitored_samples, training_samples
+from dcgan_tf.drawing.grids import make_grid
+from dcgan_tf.generation.sampling import monitored_samples, training_samples
+from dcgan_tf.training.monitor import Monitor
 from docs.figures.drawing import save
 from docs.figures.training import train
 

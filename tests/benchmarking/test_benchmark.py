@@ -12,10 +12,10 @@ from dcgan_tf.benchmarking.report import format_report, write_json
 from dcgan_tf.benchmarking.timing import measure_by_turns
 from dcgan_tf.benchmarking.workload import make_synthetic_data, open_workload
 from dcgan_tf.data.batches import make_batches
-from dcgan_tf.gan import GAN
 from dcgan_tf.models import costs
+from dcgan_tf.training.gan import GAN
 from tests.conftest import one_line
-from tests.test_gan import assert_same, state
+from tests.training.test_gan import assert_same, state
 
 KEYS = {
     "train_step_ms", "images_per_second", "one_step_per_call_ms", "bare_step_ms", "around_the_bare_step_share",
@@ -139,9 +139,9 @@ def test_named_data_set_is_prepared(small_config, tmp_path):
     ],
 )
 def test_bad_flag_is_one_line(command, flag, expected):
-    assert expected in one_line(command("-m", "dcgan_tf.benchmark", flag))
+    assert expected in one_line(command("-m", "dcgan_tf", "benchmark", flag))
 
 
 def test_breakdown_of_several_updates_is_refused(command):
-    result = command("-m", "dcgan_tf.benchmark", "--preset=wgan_gp", "--breakdown")
+    result = command("-m", "dcgan_tf", "benchmark", "--preset=wgan_gp", "--breakdown")
     assert "one update of the discriminator. Received: --discriminator_steps=5" in one_line(result)

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-from dcgan_tf import command_line
-from dcgan_tf.config import make_config
+from dcgan_tf.cli import command_line
+from dcgan_tf.config.settings import make_config
 
 command_line.define_config_flags()
 
@@ -38,21 +38,21 @@ def timed(function: Callable[..., Any], name: str, seconds: Counter, calls: Coun
 def main() -> None:
     config = make_config(command_line.typed_config_values())
 
-    from dcgan_tf import training
-    from dcgan_tf.checkpoints import Checkpoints
-    from dcgan_tf.diagnosis import Monitor
     from dcgan_tf.evaluation.quick import QuickEvaluation
-    from dcgan_tf.summaries import Summaries
+    from dcgan_tf.runs.checkpoints import Checkpoints
+    from dcgan_tf.runs.records import Summaries
+    from dcgan_tf.training import loop
+    from dcgan_tf.training.monitor import Monitor
 
     parts = {
         "evaluation": [(QuickEvaluation, "measure")],
-        "sampling and grids": [(training, "training_samples"), (Summaries, "samples"), (Summaries, "start")],
+        "sampling and grids": [(loop, "training_samples"), (Summaries, "samples"), (Summaries, "start")],
         "checkpoints": [(Checkpoints, "save")],
         "scalars and monitor": [
-            (training, "monitored_samples"),
+            (loop, "monitored_samples"),
             (Monitor, "observe"),
             (Summaries, "scalars"),
-            (training, "_weight_norms"),
+            (loop, "_weight_norms"),
         ],
     }
     seconds: Counter = Counter()
@@ -72,9 +72,9 @@ def main() -> None:
 
             return call
 
-        stack.enter_context(mock.patch.object(training, "fixed_images", mark("first", training.fixed_images)))
-        stack.enter_context(mock.patch.object(training, "save_curves", mark("last", training.save_curves)))
-        training.train(config, f"{folder}/run")
+        stack.enter_context(mock.patch.object(loop, "fixed_images", mark("first", loop.fixed_images)))
+        stack.enter_context(mock.patch.object(loop, "save_curves", mark("last", loop.save_curves)))
+        loop.train(config, f"{folder}/run")
     # What comes after the loop is timed, too, but is no part of it.
     loop = marks["last"] - marks["first"]
     print(f"\nThe loop of {config.steps:,} steps: {loop:.1f} s, with the first step's compilation\n")

@@ -17,19 +17,19 @@ import tensorflow as tf
 from absl import app, flags
 from PIL import Image
 
-from dcgan_tf.config import Config, make_config
+from dcgan_tf.config.presets import PRESETS
+from dcgan_tf.config.settings import Config, make_config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import MIXTURES
 from dcgan_tf.data.prepare import prepare
+from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.evaluation.classifier import load_or_train_classifier
 from dcgan_tf.evaluation.features import classifier_network, compute_features, read_batches
 from dcgan_tf.evaluation.splits import open_test_split
-from dcgan_tf.gan import GAN
-from dcgan_tf.grids import make_grid, save_png
+from dcgan_tf.generation.sampling import draw_samples, generate, training_samples
 from dcgan_tf.metrics.frechet import frechet_distance
 from dcgan_tf.metrics.modes import count_modes, stacked_modes
-from dcgan_tf.presets import PRESETS
-from dcgan_tf.sampling import draw_samples, generate, training_samples
+from dcgan_tf.training.gan import GAN
 from tests.benchmarks.settings import parse_settings
 
 RESULTS = flags.DEFINE_string("results", "", "File of the finished runs, a JSON object a line.")

@@ -16,13 +16,13 @@ from collections.abc import Callable
 import numpy as np
 from tqdm import tqdm
 
-from dcgan_tf import runs
-from dcgan_tf.checkpoints import load_gan
-from dcgan_tf.config import Config
-from dcgan_tf.gan import GAN, to_uint8
-from export.c_api import Session
-from export.saved_model import WARM_UP_ROWS, export_gan, read_signatures
-from export.signatures import build_signatures
+from dcgan_tf.config.settings import Config
+from dcgan_tf.runs import run_directory
+from dcgan_tf.runs.checkpoints import load_gan
+from dcgan_tf.serving.c_api import Session
+from dcgan_tf.serving.saved_model import WARM_UP_ROWS, export_gan, read_signatures
+from dcgan_tf.serving.signatures import build_signatures
+from dcgan_tf.training.gan import GAN, to_uint8
 
 ROUNDS = 300
 LONGEST_SECONDS = 10
@@ -47,7 +47,7 @@ def measure(calls: dict[str, Callable[[], object]]) -> dict[str, np.ndarray]:
 
 def main() -> None:
     if len(sys.argv) > 1:
-        gan, step = load_gan(runs.load_run(sys.argv[1]))
+        gan, step = load_gan(run_directory.load_run(sys.argv[1]))
     else:
         gan, step = GAN(dataclasses.replace(Config(), image_size="28", channels="1")), 0
     generator = gan.ema_generator

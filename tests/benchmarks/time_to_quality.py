@@ -15,16 +15,16 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from dcgan_tf.config import make_config
+from dcgan_tf.config.settings import make_config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.prepare import prepare
+from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.evaluation.classifier import load_or_train_classifier
 from dcgan_tf.evaluation.features import FeatureNetwork, classifier_network, compute_features, read_batches
 from dcgan_tf.evaluation.splits import open_test_split
-from dcgan_tf.gan import GAN
-from dcgan_tf.grids import make_grid, save_png
+from dcgan_tf.generation.sampling import generate
 from dcgan_tf.metrics.frechet import frechet_distance
-from dcgan_tf.sampling import generate
+from dcgan_tf.training.gan import GAN
 from tests.benchmarks.settings import parse_settings
 
 RESULTS = flags.DEFINE_string("results", None, "File of the finished runs, a JSON object a line.", required=True)

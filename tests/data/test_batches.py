@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.config import make_config
+from dcgan_tf.config.settings import make_config
 from dcgan_tf.data.batches import BatchOrder, augment, make_batches
 from dcgan_tf.data.prepare import ImageData, prepare
 from dcgan_tf.data.shards import HEADER_BYTES, write_header
-from dcgan_tf.gan import GAN
+from dcgan_tf.training.gan import GAN
 
 CONFIG = make_config({"split": "train[:100]", "batch_size": 16, "seed": 1, "image_size": "28", "channels": "1"})
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.config import make_config
+from dcgan_tf.config.settings import make_config
 from dcgan_tf.data.folder import FolderSource, find_folder, list_names
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.data.shards import Shard
@@ -227,7 +227,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     for number in range(3000):
         picture(tmp_path / "many" / f"{number}.png", number % 256, size=(200, 200))
     script = (
-        "import sys; from dcgan_tf.config import make_config; from dcgan_tf.data.prepare import prepare\n"
+        "import sys; from dcgan_tf.config.settings import make_config; from dcgan_tf.data.prepare import prepare\n"
         "if __name__ == '__main__': prepare(make_config({'dataset': 'folder', 'data_dir': sys.argv[1], 'batch_size': 2,"
         " 'cache_dir': sys.argv[1] + '-cache'}))"
     )

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from dcgan_tf.config import make_config
+from dcgan_tf.config.settings import make_config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import MIXTURES, POINTS
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.data.sources import find_source
+from dcgan_tf.drawing.scatter import draw_scatter
 from dcgan_tf.errors import UserError
-from dcgan_tf.scatter import draw_scatter
 from tests.conftest import one_line
 
 
@@ -79,7 +79,7 @@ def test_splits_of_stacked_mnist():
 
 
 def test_points_cannot_be_inspected(command):
-    message = one_line(command("-m", "dcgan_tf.data", "--dataset=ring"))
+    message = one_line(command("-m", "dcgan_tf", "inspect", "--dataset=ring"))
     assert "--dataset=ring: it holds points" in message
 
 

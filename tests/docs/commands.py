@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 from absl import flags
 
-from dcgan_tf import command_line
-from dcgan_tf.config import make_config
-from dcgan_tf.sample import ACTIONS
+from dcgan_tf.cli import command_line
+from dcgan_tf.cli.sample import ACTIONS
+from dcgan_tf.config.settings import make_config
 from docs import figures
 from tests.conftest import ROOT
-from tests.latent.conftest import parsed
+from tests.generation.conftest import parsed
 
 # Programs of others: what is typed for them is not checked beyond the files that it names.
 FOREIGN = ("docker", "curl", "tensorboard", "ruff", "mypy", "git", "cd", "wait", "export", "source", "jupyter")
@@ -110,7 +110,7 @@ def _check_python(words: list[str]) -> None:
             return _check_pip(rest)
         if module == "venv":
             return None
-        if module == "dcgan_tf.sample":
+        if module == "dcgan_tf.cli.sample":
             return _check_sample(rest)
         if module == "docs.figures":
             if unknown := set(rest) - set(figures.FIGURES) - {"NAME"}:
@@ -142,7 +142,7 @@ def _check_sample(words: list[str]) -> None:
     if action not in ACTIONS:
         raise BadCommand(f"unknown action {action!r}")
     try:
-        with parsed(importlib.import_module(f"dcgan_tf.actions.{action}"), words):
+        with parsed(importlib.import_module(f"dcgan_tf.cli.actions.{action}"), words):
             pass
     except flags.Error as error:
         raise BadCommand(str(error)) from None

@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
-from dcgan_tf.config import make_config
+from dcgan_tf.config.settings import make_config
 from dcgan_tf.models.discriminator import build_discriminator
 from dcgan_tf.models.generator import build_generator
 from docs.figures import FIGURES, architecture, checkerboards, convolution, failures, gradients

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from dcgan_tf.config import Config
-from dcgan_tf.presets import PRESETS
+from dcgan_tf.config.presets import PRESETS
+from dcgan_tf.config.settings import Config
 from docs import generate
 from tests.conftest import ROOT
 

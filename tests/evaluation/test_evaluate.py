@@ -10,9 +10,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from dcgan_tf import runs
-from dcgan_tf.checkpoints import Checkpoints, load_gan
-from dcgan_tf.config import load_config, save_config
+from dcgan_tf.config.settings import load_config, save_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import evaluator, synthetic
 from dcgan_tf.evaluation.comparison import format_groups, group_runs, read_run, write_figure, write_page
@@ -21,9 +19,11 @@ from dcgan_tf.evaluation.figures import Figure, format_table, format_value
 from dcgan_tf.evaluation.published import compare_with_published
 from dcgan_tf.evaluation.quick import METRIC, QuickEvaluation
 from dcgan_tf.evaluation.report import write_json, write_report
-from dcgan_tf.summaries import read_metrics
-from dcgan_tf.training import train
-from export.saved_model import exported_steps
+from dcgan_tf.runs import run_directory
+from dcgan_tf.runs.checkpoints import Checkpoints, load_gan
+from dcgan_tf.runs.records import read_metrics
+from dcgan_tf.serving.saved_model import exported_steps
+from dcgan_tf.training.loop import train
 from tests.conftest import one_line
 
 
@@ -65,7 +65,7 @@ def trained(bars_config, tmp_path_factory):
 
 
 def test_best_checkpoint_is_kept_and_used(trained, tmp_path, capsys):
-    run = runs.load_run(trained)
+    run = run_directory.load_run(trained)
     measured = {record["step"]: record[METRIC] for record in read_metrics(run.metrics_file) if METRIC in record}
     assert measured == {4: 5.0, 8: 1.0, 12: 3.0}
     gan, best = load_gan(run)
@@ -80,7 +80,7 @@ def test_best_checkpoint_is_kept_and_used(trained, tmp_path, capsys):
         with pytest.raises(UserError, match="expected best, latest, or one of the steps 8, 12"):
             load_gan(run, wrong)
 
-    continued = runs.Run(tmp_path / "continued", run.config)
+    continued = run_directory.Run(tmp_path / "continued", run.config)
     shutil.copytree(trained, continued.directory)
     train_with_values(run.config, continued.directory, [])
     assert "complete" in capsys.readouterr().out
@@ -96,7 +96,7 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     monkeypatch.setattr(synthetic, "STEPS", 20)
     monkeypatch.setattr(synthetic, "GENERATED_IMAGES", 200)
     monkeypatch.setattr(evaluator, "MEMORIZATION_IMAGES", 60)
-    run = runs.load_run(tmp_path / "first")
+    run = run_directory.load_run(tmp_path / "first")
     options = Options(num=220, probe=True, labels_per_class=(5,), draws=2, synthetic=True)
     evaluation = evaluate_run(run, options)
     figures = {figure.name: figure for figure in evaluation.figures}
@@ -163,34 +163,34 @@ def test_changed_data_are_refused(trained, bars, tmp_path):
     (data / "train" / "down" / "0001.png").unlink()
     config = load_config(trained / "config.json")
     with pytest.raises(UserError, match="have changed since this run began"):
-        evaluate_run(runs.Run(folder, dataclasses.replace(config, data_dir=str(data))), Options(num=220))
+        evaluate_run(run_directory.Run(folder, dataclasses.replace(config, data_dir=str(data))), Options(num=220))
 
 
 def test_what_cannot_be_done_is_said_first(trained, bars, monkeypatch):
     monkeypatch.setattr(evaluator, "load_or_train_classifier", None)  # Nothing that takes minutes is begun.
-    run = runs.load_run(trained)
+    run = run_directory.load_run(trained)
     with pytest.raises(UserError, match="--inception_weights: expected a file"):
         evaluate_run(run, Options(num=220, inception_weights="missing.pb"))
     flat = dataclasses.replace(run.config, data_dir=str(bars / "train"), data_digest="", conditional=False)
-    unlabelled = runs.Run(run.directory, dataclasses.replace(flat, data_dir=str(bars / "train" / "down")))
+    unlabelled = run_directory.Run(run.directory, dataclasses.replace(flat, data_dir=str(bars / "train" / "down")))
     monkeypatch.setattr(evaluator, "load_gan", lambda *_: (None, 1))
     with pytest.raises(UserError, match="need a data set with classes"):
         evaluate_run(unlabelled, Options(num=220, probe=True))
     with pytest.raises(UserError, match="need a data set with a split test"):
-        evaluate_run(runs.Run(run.directory, flat), Options(num=220, synthetic=True))
+        evaluate_run(run_directory.Run(run.directory, flat), Options(num=220, synthetic=True))
 
 
 def test_run_without_a_checkpoint(bars_config, tmp_path):
     with pytest.raises(UserError, match="has no checkpoint yet"):
-        evaluate_run(runs.Run(tmp_path, bars_config), Options(num=220))
+        evaluate_run(run_directory.Run(tmp_path, bars_config), Options(num=220))
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["dcgan_tf.evaluate", "--run_dir={run}", "--num=199"], "--num: expected at least 200"),
-        (["dcgan_tf.evaluate", "--run_dir=nowhere"], "--run_dir: expected a folder made by train.py"),
-        (["dcgan_tf.compare"], "expected folders of evaluated runs"),
+        (["dcgan_tf.cli.evaluate", "--run_dir={run}", "--num=199"], "--num: expected at least 200"),
+        (["dcgan_tf.cli.evaluate", "--run_dir=nowhere"], "--run_dir: expected a folder made by train.py"),
+        (["dcgan_tf.cli.compare"], "expected folders of evaluated runs"),
     ],
 )
 def test_mistakes_are_one_line(command, bars_config, tmp_path, arguments, expected):

@@ -16,7 +16,7 @@ from dcgan_tf.evaluation.features import (
     read_batches,
     stacked_network,
 )
-from dcgan_tf.gan import GAN
+from dcgan_tf.training.gan import GAN
 
 
 def mean_network(digest="d", calls=None):

@@ -13,7 +13,7 @@ from dcgan_tf.evaluation.probe import (
     probe,
     raw_pixels,
 )
-from dcgan_tf.gan import GAN
+from dcgan_tf.training.gan import GAN
 from tests.evaluation.conftest import draw
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.evaluation.quick import METRIC, best_step, make_quick_evaluation
-from dcgan_tf.gan import GAN
+from dcgan_tf.training.gan import GAN
 
 
 def test_best_step_is_the_smallest_among_those_given(tmp_path):

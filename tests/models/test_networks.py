@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from dcgan_tf.config import make_config
+from dcgan_tf.config.settings import make_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import costs
 from dcgan_tf.models.discriminator import build_discriminator, build_outputs

@@ -1,0 +1,169 @@
+"""What the actions share: which generator, which seeds and class, which files."""
+
+import dataclasses
+import pathlib
+import re
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from dcgan_tf.config.settings import Config
+from dcgan_tf.errors import UserError
+from dcgan_tf.generation.source import Source, open_run, open_saved_model
+
+if TYPE_CHECKING:
+    from dcgan_tf.generation.generator import Generator
+    from dcgan_tf.generation.vectors import VectorFile
+
+flags.disclaim_key_flags()  # As in command_line: --help lists them with those of the action that asked for them.
+
+FLAGS = flags.FLAGS
+LARGEST_SEED = 2**63
+MOST_SEEDS = 100_000
+
+
+def define_source_flags() -> None:
+    """--run_dir with --checkpoint, and --saved_model."""
+    flags.DEFINE_string("run_dir", "", "Folder of the run to use.")
+    flags.DEFINE_string("checkpoint", "best", "Of the run: best, latest, or a step that has a checkpoint.")
+    flags.DEFINE_string(
+        "saved_model", "", "In place of --run_dir: an exported SavedModel, or the folder of its versions."
+    )
+
+
+def define_out_flag(default: str, description: str) -> None:
+    """--out."""
+    flags.DEFINE_string("out", default, description)
+
+
+def define_label_flag() -> None:
+    """--label, for actions that make images of one class."""
+    flags.DEFINE_string("label", "", "Class of the images of a conditional run: its name or number.")
+
+
+def define_vectors_flag() -> None:
+    """--vectors."""
+    flags.DEFINE_string(
+        "vectors", "", "File of named vectors. Default: vectors.json in the run's folder; with --saved_model, here."
+    )
+
+
+def define_data_flag() -> None:
+    """--data_dir, for actions that read the data set."""
+    flags.DEFINE_string(
+        "data_dir", "", "Where the run's data set is, as in train.py. Default: where it was; an export does not say."
+    )
+
+
+def data_config(source: Source) -> Config:
+    """The source's settings, with the folder of its data set that was typed."""
+    if source.config.dataset == "folder" and not (FLAGS.data_dir or source.config.data_dir):
+        raise UserError("--data_dir: an export does not say where the pictures are. Name their folder")
+    return dataclasses.replace(source.config, data_dir=FLAGS.data_dir or source.config.data_dir)
+
+
+def find_source(*, needs_images: bool = True) -> Source:
+    """The run or export that the flags name.
+
+    Raises:
+        UserError: none or both are named, there is none, or it makes points where images are needed.
+    """
+    if bool(FLAGS.run_dir) and bool(FLAGS.saved_model):
+        raise UserError("--run_dir and --saved_model name two models. Give one of them")
+    if FLAGS.saved_model and FLAGS["checkpoint"].present:
+        raise UserError("--checkpoint: an export is of one step. Leave it out, or give --run_dir")
+    source = open_saved_model(FLAGS.saved_model) if FLAGS.saved_model else open_run(FLAGS.run_dir, FLAGS.checkpoint)
+    if needs_images and source.config.draws_points:
+        raise UserError(
+            f"the samples of --dataset={source.config.dataset} are points, and this action is for images. "
+            "The action images draws them"
+        )
+    return source
+
+
+def load(source: Source) -> "Generator":
+    """The generator of a source, with results that are the same every time on a GPU, too."""
+    import tensorflow as tf
+
+    from dcgan_tf.generation.generator import read_source
+
+    tf.config.experimental.enable_op_determinism()
+    return read_source(source)
+
+
+def parse_seeds(text: str, flag: str = "seeds", at_least: int = 1) -> list[int]:
+    """Reads ``3,17,40-49``.
+
+    Raises:
+        UserError: anything else, or too few.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part, re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if not first <= last < LARGEST_SEED or last - first >= MOST_SEEDS:
+            raise UserError(f"--{flag}: expected seeds from 0 on, such as 3,17,40-49. Received: {text!r}")
+        seeds.extend(range(first, last + 1))
+    if len(seeds) < at_least:
+        raise UserError(f"--{flag}: expected at least {at_least} seeds, such as 3,17,40-49. Received: {text!r}")
+    return seeds
+
+
+def parse_label(source: Source, text: str) -> int | None:
+    """The number of a class by name or number; None where nothing was typed.
+
+    Raises:
+        UserError: there is no such class.
+    """
+    names = source.config.class_names[: source.config.label_count]
+    if not text:
+        return None
+    if not names:
+        raise UserError(f"--label: '{source.directory}' is not conditional. Leave it out")
+    if text in names:
+        return names.index(text)
+    if text.isascii() and text.isdigit() and int(text) < len(names):
+        return int(text)
+    raise UserError(
+        f"--label: expected a class ({', '.join(names[:10])}{', ...' if len(names) > 10 else ''}) or a number from 0 "
+        f"to {len(names) - 1}. Received: {text!r}"
+    )
+
+
+def required_label(source: Source) -> int | None:
+    """The class of --label, which a conditional run needs here; None for any other run."""
+    label = parse_label(source, FLAGS.label)
+    if source.config.label_count and label is None:
+        raise UserError(
+            f"--label: '{source.directory}' is conditional. Name a class, such as "
+            f"--label={source.config.class_names[0]}"
+        )
+    return label
+
+
+def png_path(text: str, flag: str = "out") -> pathlib.Path:
+    """A file that ends in .png, in a folder that is made when it is written."""
+    path = pathlib.Path(text).expanduser()
+    if path.suffix.lower() != ".png" or path.is_dir():
+        raise UserError(f"--{flag}: expected a file that ends in .png. Received: '{path}'")
+    return path
+
+
+def at_least(flag: str, least: float) -> None:
+    """Raises UserError unless a flag has at least a value. NaN has not."""
+    if not getattr(FLAGS, flag) >= least:
+        raise UserError(f"--{flag}: expected at least {least}. Received: {getattr(FLAGS, flag)}")
+
+
+def vectors_path(source: Source) -> pathlib.Path:
+    """The file of named vectors."""
+    if FLAGS.vectors:
+        return pathlib.Path(FLAGS.vectors).expanduser()
+    return source.directory / "vectors.json" if source.run else pathlib.Path("vectors.json")
+
+
+def open_vectors(source: Source, generator: "Generator") -> "VectorFile":
+    """Reads the file of named vectors of this very generator."""
+    from dcgan_tf.generation.vectors import load_vectors
+
+    return load_vectors(vectors_path(source), generator.digest, generator.latent_dim)

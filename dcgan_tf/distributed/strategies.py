@@ -1,0 +1,178 @@
+"""One run on several devices: which processes and devices there are, and TensorFlow's strategy over them."""
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from dcgan_tf.config.settings import Config
+from dcgan_tf.data.batches import make_batches
+from dcgan_tf.data.points import PointData
+from dcgan_tf.data.prepare import ImageData
+from dcgan_tf.distributed.workers import Workers, split_address
+from dcgan_tf.errors import UserError
+
+SLURM_PORT = 8888
+# What may differ between the workers of a run: their place in it, and the folders of their machines.
+OF_ONE_WORKER = ("worker_index", "data_dir", "manual_dir", "cache_dir")
+# Unknown until the data is prepared, and then the same where the data is.
+OF_THE_DATA = ("image_size", "channels", "class_names", "data_digest", "steps", "replicas")
+
+
+@contextlib.contextmanager
+def join(config: Config) -> Iterator[tuple[Workers, tf.distribute.Strategy]]:
+    """Meets the other workers, if there are some, and makes the strategy. To be entered before TensorFlow computes.
+
+    Args:
+        config: names the strategy and the workers.
+
+    Raises:
+        UserError: no workers are named, one does not come, one has another configuration, or there is no such device.
+    """
+    if config.strategy != "multi_worker":
+        yield Workers(), _make_local_strategy(config)
+        return
+    addresses, index = find_workers(config)
+    with Workers(addresses, index, config.worker_timeout) as workers:
+        refuse_differences(workers, config, leave_out=OF_ONE_WORKER + OF_THE_DATA)
+        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+            tf.train.ClusterSpec({"worker": list(addresses)}), task_type="worker", task_id=index, rpc_layer="grpc"
+        )
+        yield workers, tf.distribute.MultiWorkerMirroredStrategy(resolver)
+
+
+def find_workers(config: Config) -> tuple[tuple[str, ...], int]:
+    """The addresses of all workers and the index of this one: from the flags, from TF_CONFIG, or from SLURM.
+
+    Raises:
+        UserError: nothing names them, or what does is not understood.
+    """
+    if config.workers:
+        addresses, index = tuple(config.workers.split(",")), config.worker_index
+        if index < 0:
+            raise UserError(f"--workers needs --worker_index, from 0 to {len(addresses) - 1}: which of them is this?")
+        source = "--worker_index"
+    elif os.environ.get("TF_CONFIG"):
+        addresses, index = _from_tf_config(os.environ["TF_CONFIG"])
+        source = "TF_CONFIG"
+    elif os.environ.get("SLURM_STEP_NODELIST"):
+        addresses, index = _from_slurm()
+        source = "SLURM_PROCID"
+    else:
+        raise UserError(
+            "--strategy=multi_worker: nothing names the workers. Give --workers=host:port,... and --worker_index, set "
+            "TF_CONFIG, or start it by srun"
+        )
+    for address in addresses:
+        split_address(address)
+    if len(set(addresses)) < len(addresses):
+        raise UserError(f"--workers: an address stands there twice. Received: {','.join(addresses)}")
+    if index not in range(len(addresses)):
+        raise UserError(
+            f"{source}: expected 0 to {len(addresses) - 1}, for {len(addresses)} workers. Received: {index}"
+        )
+    return addresses, index
+
+
+def refuse_differences(workers: Workers, config: Config, leave_out: tuple[str, ...] = OF_ONE_WORKER) -> None:
+    """Raises UserError, on each worker, where a setting is not the same on all."""
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in leave_out}
+    first, *others = workers.gather(settings)
+    differences = [
+        f"--{name} is {first[name]!r} on worker 0 and {other[name]!r} on worker {index}"
+        for index, other in enumerate(others, start=1)
+        for name in first
+        if other.get(name) != first[name]
+    ]
+    if differences:
+        raise UserError(f"the workers have different settings: {'; '.join(differences)}. Start all with the same ones")
+
+
+def settle_replicas(config: Config, strategy: tf.distribute.Strategy) -> Config:
+    """Notes how many replicas train, and says so where a resumed run had another number.
+
+    Raises:
+        UserError: the batch does not divide.
+    """
+    replicas = strategy.num_replicas_in_sync
+    unit = replicas * config.pack
+    if config.batch_size % unit:
+        below, above = config.batch_size // unit * unit, -(-config.batch_size // unit) * unit
+        nearest = below if below and config.batch_size - below <= above - config.batch_size else above
+        packed = f" of {config.pack} packed images" if config.pack > 1 else ""
+        raise UserError(
+            f"--batch_size is of all devices together, and expected to be a multiple of {unit} for {replicas} of them"
+            f"{packed}. Received: {config.batch_size}; the nearest is --batch_size={nearest}"
+        )
+    if config.replicas not in (0, replicas):
+        print(
+            f"Note: this run was trained on {config.replicas} device(s) and goes on with {replicas}: the same but for "
+            "rounding, not bit for bit."
+        )
+    return dataclasses.replace(config, replicas=replicas)
+
+
+def local_batches(
+    workers: Workers,
+    strategy: tf.distribute.Strategy,
+    data: ImageData | PointData,
+    config: Config,
+    first: int,
+    stop: int,
+) -> tf.data.Dataset:
+    """The batches ``first`` to ``stop - 1``: of each the shares of this worker's replicas, one element each."""
+    replicas = strategy.num_replicas_in_sync
+    local = replicas // workers.count
+    mine = range(workers.index * local, (workers.index + 1) * local)
+    return make_batches(data, config, first, stop, mine, replicas)
+
+
+def describe(workers: Workers, strategy: tf.distribute.Strategy) -> str:
+    """Of how many devices, in words; empty for one device."""
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return ""
+    return f", {replicas} replicas" + (f" on {workers.count} workers" if workers.count > 1 else "")
+
+
+def _make_local_strategy(config: Config) -> tf.distribute.Strategy:
+    if config.strategy == "none":
+        return tf.distribute.get_strategy()
+    if config.strategy == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise UserError(f"--strategy=tpu: no TPU is attached to this machine ({str(error).splitlines()[0]})") from None
+
+
+def _from_tf_config(text: str) -> tuple[tuple[str, ...], int]:
+    try:
+        content = json.loads(text)
+        cluster, task = content["cluster"], content["task"]
+        addresses = (*cluster.get("chief", ()), *cluster.get("worker", ()))
+        index = int(task["index"]) + (len(cluster.get("chief", ())) if task["type"] == "worker" else 0)
+        if task["type"] not in ("chief", "worker") or not addresses:
+            raise ValueError(f"a task of the type {task['type']!r} and {len(addresses)} workers")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            'TF_CONFIG: expected JSON such as {"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker", '
+            f'"index": 0}}}}. Received: {text!r} ({error})'
+        ) from None
+    return addresses, index
+
+
+def _from_slurm() -> tuple[tuple[str, ...], int]:
+    try:
+        # SLURM itself hands out the GPUs (--gpus-per-task); here the resolver is asked for the addresses alone.
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            port_base=SLURM_PORT, gpus_per_node=2**16, gpus_per_task=1, auto_set_gpu=False
+        )
+        return tuple(resolver.cluster_spec().as_dict()["worker"]), resolver.task_id
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"SLURM: the job step is not understood: {error}") from None

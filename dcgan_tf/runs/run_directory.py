@@ -1,0 +1,164 @@
+"""A run directory: created, reopened by the same command, and read by every other command."""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import pathlib
+import re
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from dcgan_tf.config.settings import Config, load_config, make_config, save_config
+from dcgan_tf.errors import UserError
+
+RUNS_ROOT = pathlib.Path("runs")
+CONFIG_FILE = "config.json"
+LOCK_FILE = ".lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Where the files of one training run are, and its settings."""
+
+    directory: pathlib.Path
+    config: Config
+
+    def save_config(self) -> None:
+        """Writes config.json, which makes the folder a run's."""
+        save_config(self.config, self.directory / CONFIG_FILE)
+
+    @property
+    def metrics_file(self) -> pathlib.Path:
+        """The scalars, one JSON object a line."""
+        return self.directory / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """A folder for each checkpoint."""
+        return self.directory / "checkpoints"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        """Event files."""
+        return self.directory / "tensorboard"
+
+    @property
+    def samples(self) -> pathlib.Path:
+        """Grids of the same latents over the training."""
+        return self.directory / "samples"
+
+    @property
+    def saved_model(self) -> pathlib.Path:
+        """A folder for each exported version."""
+        return self.directory / "saved_model"
+
+
+def load_run(run_dir: str | os.PathLike[str]) -> Run:
+    """Opens the directory of a running or finished run, to read.
+
+    Raises:
+        UserError: there is no run there.
+    """
+    directory = pathlib.Path(run_dir).expanduser()
+    config_file = directory / CONFIG_FILE
+    if not config_file.is_file():
+        raise UserError(f"--run_dir: expected a folder made by train.py, with a {CONFIG_FILE}. Received: '{directory}'")
+    return Run(directory, load_config(config_file))
+
+
+def configure(run_dir: str, typed: dict[str, Any]) -> Config:
+    """The configuration of a command line.
+
+    Args:
+        run_dir: empty, a folder to be made, or that of a run to resume.
+        typed: field name -> value, only what the user typed.
+
+    Returns:
+        The settings of a new run; or those of the run in ``run_dir``, with what may change in them.
+
+    Raises:
+        UserError: a bad value, a folder that is not a run's, or a setting that differs from the run's.
+    """
+    directory = pathlib.Path(run_dir).expanduser()
+    if not run_dir or not _holds_run(directory):
+        return make_config(typed)
+    saved = load_run(directory).config
+    # The run has settled what was left to the data, and to the size.
+    settled = {name for name, value in typed.items() if value == "auto" or (name == "blocks" and value == 0)}
+    wanted = make_config({name: value for name, value in typed.items() if name not in settled}, resumed=saved)
+    _refuse_changes(saved, wanted, directory)
+    return wanted
+
+
+def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> None:
+    differences = [
+        f"--{field.name} is {getattr(saved, field.name)!r} there, {getattr(wanted, field.name)!r} was asked for"
+        for field in dataclasses.fields(Config)
+        if not field.metadata["may_change"] and getattr(saved, field.name) != getattr(wanted, field.name)
+    ]
+    if differences:
+        raise UserError(
+            f"--run_dir: the run in '{directory}' has other settings: {'; '.join(differences)}. "
+            "Resume it without these flags, or choose another --run_dir"
+        )
+
+
+@contextlib.contextmanager
+def open_run(run_dir: str, config: Config) -> Iterator[Run]:
+    """Creates the run directory, or reopens it, and holds it against other processes.
+
+    Args:
+        run_dir: the directory; empty for the next free ``runs/NNN-<dataset>``.
+        config: complete, without ``auto``.
+
+    Raises:
+        UserError: the directory holds something else, cannot be written, or is in use.
+    """
+    directory = pathlib.Path(run_dir).expanduser() if run_dir else _next_directory(config)
+    _holds_run(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = open(directory / LOCK_FILE, "w")
+    except OSError as error:
+        raise UserError(f"--run_dir: cannot write to '{directory}': {error.strerror}. Choose another folder") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"--run_dir: '{directory}' is in use by another process. Wait, or choose another") from None
+        if _holds_run(directory):
+            _refuse_changes(load_run(directory).config, config, directory)
+        yield Run(directory, config)
+
+
+@contextlib.contextmanager
+def scratch_run(config: Config) -> Iterator[Run]:
+    """The run directory of a worker that is not the chief: nothing that it writes there stays."""
+    with tempfile.TemporaryDirectory(prefix="dcgan_tf-worker-") as directory:
+        yield Run(pathlib.Path(directory), config)
+
+
+def _holds_run(directory: pathlib.Path) -> bool:
+    """True for a run's folder, False for one that is missing or empty; raises UserError for any other."""
+    if not directory.exists():
+        return False
+    if not directory.is_dir():
+        raise UserError(f"--run_dir: expected a folder. Received the file '{directory}'")
+    names = {path.name for path in directory.iterdir() if not path.name.startswith(".")}
+    if names and CONFIG_FILE not in names:
+        raise UserError(
+            f"--run_dir: '{directory}' holds files, but no run (no {CONFIG_FILE}). Choose a new or an empty folder"
+        )
+    return bool(names)
+
+
+def _next_directory(config: Config) -> pathlib.Path:
+    taken = [
+        int(match.group(1))
+        for path in (RUNS_ROOT.iterdir() if RUNS_ROOT.is_dir() else ())
+        if (match := re.match(r"(\d+)-", path.name))
+    ]
+    name = re.sub(r"\W+", "-", config.dataset)
+    return RUNS_ROOT / f"{max(taken, default=-1) + 1:03d}-{name}"

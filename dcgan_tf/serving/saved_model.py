@@ -1,0 +1,247 @@
+"""Exports a run as a SavedModel for TensorFlow Serving: python -m dcgan_tf.serving.saved_model --run_dir=runs/000-mnist"""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from tensorflow.core.protobuf import saved_model_pb2
+
+from dcgan_tf import __version__
+from dcgan_tf.cli import command_line
+from dcgan_tf.errors import UserError
+from dcgan_tf.runs import run_directory
+from dcgan_tf.runs.checkpoints import load_gan
+from dcgan_tf.runs.records import metrics_at
+from dcgan_tf.serving.model_card import write_model_card
+from dcgan_tf.serving.signatures import Signature, build_signatures
+from dcgan_tf.serving.verification import decode_pngs
+from dcgan_tf.training.gan import GAN
+
+ROOT = pathlib.Path(__file__).parents[1]
+# The batch sizes that the server rounds a batch up to, as in serving/batching.config: each is run once when a model
+# is loaded, so that no client waits for it.
+WARM_UP_ROWS = (1, 8, 64)
+VERIFIED_ROWS = 5
+MODEL_CARD = "MODEL_CARD.md"
+LAST_VERSION = ".last_version"
+
+
+def export_gan(
+    gan: GAN, step: int, directory: pathlib.Path, keep_versions: int, metrics: Mapping[str, float] | None = None
+) -> pathlib.Path:
+    """Publishes ``directory/<version>/``, the next free version, with the signatures of `build_signatures`.
+
+    The version is written beside, verified in the C++ session of a server, synced to disk, and renamed: whenever it
+    is visible, it is complete. A ``MODEL_CARD.md`` beside the versions describes the newest.
+
+    Args:
+        gan: a trained pair.
+        step: train steps that it has seen.
+        directory: of the versions.
+        keep_versions: newest ones that stay.
+        metrics: what was measured at that step, to travel with the model.
+
+    Returns:
+        The new version's folder.
+
+    Raises:
+        UserError: the directory holds something else or cannot be written, weights are not finite, or the written
+            model does not answer as the live one.
+    """
+    version = _next_version(directory)
+    _refuse_infinite_weights(gan)
+    signatures = build_signatures(gan)
+    temporary = directory / f".writing-{version}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _write(signatures, temporary)
+        metadata = _metadata(gan, step, version) | {"metrics": dict(metrics or {})}
+        (temporary / "assets.extra").mkdir(exist_ok=True)
+        (temporary / "assets.extra" / "model.json").write_text(json.dumps(metadata, indent=1) + "\n")
+        _write_warm_up(signatures, temporary / "assets.extra" / "tf_serving_warmup_requests")
+        _verify(signatures, temporary)
+        _sync(temporary)
+        # Kept when all versions are deleted: a server that has seen a number does not load it again.
+        (directory / LAST_VERSION).write_text(f"{version}\n")
+        temporary.rename(directory / str(version))
+        write_model_card(metadata, signatures, directory / MODEL_CARD)
+        _sync(directory, recursive=False)
+    except (tf.errors.OpError, OSError) as error:
+        raise UserError(f"the export cannot be written to '{directory}': {error}. Make room and repeat") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in _versions(directory)[:-keep_versions]:
+        shutil.rmtree(directory / str(old))
+    return directory / str(version)
+
+
+def exported_steps(directory: pathlib.Path) -> list[int]:
+    """The train step of each version, the newest last."""
+    models = [directory / str(version) / "assets.extra" / "model.json" for version in _versions(directory)]
+    return [json.loads(model.read_text())["step"] for model in models]
+
+
+def read_signatures(directory: pathlib.Path) -> dict[str, dict[str, dict[str, str]]]:
+    """The graph's names of the inputs and outputs of each signature, as `dcgan_tf.serving.c_api.Session` takes them."""
+    model = saved_model_pb2.SavedModel.FromString((directory / "saved_model.pb").read_bytes())
+    return {
+        name: {
+            "inputs": {key: info.name for key, info in definition.inputs.items()},
+            "outputs": {key: info.name for key, info in definition.outputs.items()},
+        }
+        for name, definition in model.meta_graphs[0].signature_def.items()
+        if not name.startswith("__")
+    }
+
+
+def _versions(directory: pathlib.Path) -> list[int]:
+    return sorted(int(path.name) for path in directory.glob("*") if path.name.isdigit())
+
+
+def _next_version(directory: pathlib.Path) -> int:
+    if directory.exists():
+        if not directory.is_dir():
+            raise UserError(f"the export cannot be written to '{directory}': it is a file. Choose a folder")
+        foreign = [
+            path.name
+            for path in directory.iterdir()
+            if not (path.name.isdigit() or path.name.startswith(".") or path.name == MODEL_CARD)
+        ]
+        if foreign:
+            raise UserError(
+                f"the export cannot be written to '{directory}': it holds other files, such as '{foreign[0]}'. "
+                "Choose a new or an empty folder"
+            )
+    last = directory / LAST_VERSION
+    recorded = last.read_text().strip() if last.exists() else ""
+    return max([*_versions(directory), int(recorded) if recorded.isdigit() else 0]) + 1
+
+
+def _refuse_infinite_weights(gan: GAN) -> None:
+    for network in (gan.ema_generator, gan.discriminator):
+        for weight in network.weights:
+            if not np.all(np.isfinite(weight.numpy())):
+                raise UserError(
+                    f"the weights {network.name}/{weight.path} are not finite, so nothing was exported. "
+                    "Export an earlier checkpoint, or train again with smaller learning rates"
+                )
+
+
+def _write(signatures: list[Signature], directory: pathlib.Path) -> None:
+    # tf.saved_model.save of a Keras model loads in Python, but not in TensorFlow Serving's C++ session. The archive
+    # finds the variables of the signatures itself: tracking the networks, too, would store every weight twice.
+    archive = keras.export.ExportArchive()
+    for signature in signatures:
+        archive.add_endpoint(signature.name, signature.function, input_signature=list(signature.inputs))
+    archive.write_out(str(directory), verbose=False)
+
+
+def _write_warm_up(signatures: list[Signature], path: pathlib.Path) -> None:
+    """Writes tensorflow.serving.PredictionLog records, encoded by hand to do without the serving package."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature in signatures:
+            for rows in WARM_UP_ROWS:
+                model_spec = _field(1, b"dcgan") + _field(3, signature.name.encode())
+                request = _field(1, model_spec)
+                for name, value in signature.make_example(rows).items():
+                    tensor = tf.make_tensor_proto(value).SerializeToString()
+                    request += _field(2, _field(1, name.encode()) + _field(2, tensor))
+                predict_log = _field(1, request)
+                writer.write(_field(6, predict_log))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of a protocol buffer whose content has a length: text, bytes or another message."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    """A number in groups of seven bits, the lowest first, each but the last marked by the eighth bit."""
+    groups = bytearray()
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])
+
+
+def _verify(signatures: list[Signature], directory: pathlib.Path) -> None:
+    """Raises UserError unless the written model answers as the live one, in the C++ session of another process."""
+    arrays: dict[str, Any] = {"signatures": json.dumps(read_signatures(directory))}
+    for signature in signatures:
+        inputs = signature.make_example(VERIFIED_ROWS)
+        outputs = signature.function(*(tf.constant(inputs[spec.name]) for spec in signature.inputs))
+        arrays |= {f"{signature.name}/inputs/{name}": value for name, value in inputs.items()}
+        for name, value in outputs.items():
+            array = value.numpy()
+            arrays[f"{signature.name}/outputs/{name}"] = decode_pngs(array) if array.dtype == object else array
+    with tempfile.NamedTemporaryFile(suffix=".npz") as cases:
+        np.savez(cases, **arrays)
+        cases.flush()
+        result = subprocess.run(
+            [sys.executable, "-m", "dcgan_tf.serving.verification", directory.absolute(), cases.name],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+    if result.returncode:
+        problem = (result.stdout.strip() or result.stderr.strip()).splitlines()[-1:]
+        raise UserError(f"the written model failed its check, so it was not published: {' '.join(problem)}")
+
+
+def _metadata(gan: GAN, step: int, version: int) -> dict[str, Any]:
+    packages = ("tensorflow", "keras", "numpy")
+    # What may change in a run are intervals, and the folders of the machine that trained it.
+    fields = [field for field in dataclasses.fields(gan.config) if not field.metadata["may_change"]]
+    settings = {field.name: getattr(gan.config, field.name) for field in fields}
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return {
+        "version": version,
+        "step": step,
+        "image_shape": list(gan.ema_generator.output.shape[1:]),
+        "parameters": {network.name: network.count_params() for network in (gan.ema_generator, gan.discriminator)},
+        "config": settings,
+        "packages": {"dcgan_tf": __version__, **{name: importlib.metadata.version(name) for name in packages}},
+        "git_commit": commit.stdout.strip() or None,
+    }
+
+
+def _sync(directory: pathlib.Path, recursive: bool = True) -> None:
+    """Brings files and their names to the disk, so that a power failure cannot undo a rename halfway."""
+    for path in [*(directory.rglob("*") if recursive else ()), directory]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def main() -> None:
+    run = run_directory.load_run(flags.FLAGS.run_dir)
+    keep_versions = flags.FLAGS.keep_versions or run.config.keep_versions
+    if keep_versions < 1:
+        raise UserError(f"--keep_versions: expected at least 1. Received: {keep_versions}")
+    gan, step = load_gan(run, flags.FLAGS.checkpoint)
+    directory = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else run.saved_model
+    print(f"Exported step {step} to {export_gan(gan, step, directory, keep_versions, metrics_at(run, step))}")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("run_dir", "", "Folder of the run to export.")
+    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
+    flags.DEFINE_string("out", "", "Folder of the versions. Default: saved_model in the run's folder.")
+    flags.DEFINE_integer("keep_versions", None, "Newest versions that stay. Default: as in the run's configuration.")
+    command_line.run(main)

@@ -1,0 +1,131 @@
+import dataclasses
+import json
+
+import pytest
+
+from dcgan_tf.config.settings import LOSS_NAMES, PRESETS, Config, load_config, make_config, save_config
+from dcgan_tf.errors import UserError
+from dcgan_tf.objectives.losses import LOSSES
+
+
+def test_defaults_and_presets_are_valid():
+    for preset in PRESETS:
+        config = make_config({"preset": preset})
+        assert config.preset == preset
+        for name, value in PRESETS[preset].items():
+            assert getattr(config, name) == value
+
+
+def test_preset_values_have_the_type_of_their_field():
+    types = {field.name: field.type for field in dataclasses.fields(Config)}
+    for preset in PRESETS.values():
+        for name, value in preset.items():
+            assert type(value) is types[name], name
+
+
+def test_precedence_is_defaults_then_preset_then_typed():
+    assert make_config({}).batch_size == Config().batch_size
+    assert make_config({"preset": "dcgan"}).batch_size == 128
+    assert make_config({"preset": "dcgan", "batch_size": 32}).batch_size == 32
+
+
+def test_base_keeps_its_values_unless_typed():
+    base = make_config({"preset": "dcgan", "seed": 5})
+    assert make_config({"steps": 9}, resumed=base) == dataclasses.replace(base, steps=9)
+
+
+def test_steps_typed_on_a_base_with_epochs_win():
+    base = make_config({"epochs": 3.0})
+    assert make_config({"steps": 9}, resumed=base).epochs == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("steps", 0, "at least 1"),
+        ("steps", -5, "at least 1"),
+        ("epochs", -1.0, "at least 0"),
+        ("epochs", float("inf"), "a finite number"),
+        ("batch_size", 0, "at least 2"),
+        ("seed", -1, "at least 0"),
+        ("seed", 2**31, "at most 2147483647"),
+        ("latent_dim", 0, "at least 1"),
+        ("kernel_size", 2, "at least 3"),
+        ("kernel_size", 9, "at most 7"),
+        ("dropout", 1.0, "below 1"),
+        ("dropout", float("nan"), "at least 0"),
+        ("learning_rate_generator", 0.0, "above 0"),
+        ("learning_rate_discriminator", -1e-4, "above 0"),
+        ("ema_decay", 1.0, "below 1"),
+        ("keep_checkpoints", 0, "at least 1"),
+        ("loss", "hinje", "one of: non_saturating, minimax"),
+        ("upsampling", "cubic", "one of: transposed, nearest, bilinear, bicubic"),
+        ("discriminator_head", "max", "one of: flatten, average_pool"),
+        ("architecture", "unet", "one of: dcgan, mlp"),
+        ("channels", "4", "one of: auto, 1, 3"),
+        ("preset", "fast", "Expected one of: default, dcgan, gan"),
+        ("generator_filters", "64,", "from 1 to 16384 such as 64"),
+        ("discriminator_filters", "0", "from 1 to 16384 such as 64"),
+        ("latent_dim", 10**12, "at most 65536"),
+        ("background", "black", "means nothing to --dataset=mnist"),
+        ("image_size", "48x300", "expected sides from 16 to 256 pixels"),
+        ("image_size", "big", "such as 64"),
+        ("image_size", "8", "expected sides from 16 to 256 pixels"),
+    ],
+)
+def test_bad_value_names_flag_value_and_what_is_expected(name, value, expected):
+    with pytest.raises(UserError) as error:
+        make_config({name: value})
+    message = str(error.value)
+    assert message.startswith(f"--{name}")
+    assert str(value) in message
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_every_numeric_field_has_a_range():
+    for field in dataclasses.fields(Config):
+        if field.type in (int, float) and field.metadata["flag"]:
+            assert field.metadata["minimum"] is not None or field.metadata["above"] is not None, field.name
+
+
+def test_steps_and_epochs_together_are_refused():
+    with pytest.raises(UserError, match=r"--steps and --epochs"):
+        make_config({"steps": 10, "epochs": 1.0})
+
+
+@pytest.mark.parametrize("name", ["kernel_size", "upsampling", "discriminator_head"])
+def test_flag_without_effect_is_refused(name):
+    value = {"kernel_size": 5, "upsampling": "nearest", "discriminator_head": "average_pool"}[name]
+    with pytest.raises(UserError, match=f"--{name} means nothing to --architecture=mlp"):
+        make_config({"preset": "gan", name: value})
+
+
+def test_xla_with_bicubic_is_refused():
+    with pytest.raises(UserError, match=r"--jit_compile.*bicubic"):
+        make_config({"jit_compile": True, "upsampling": "bicubic"})
+
+
+def test_save_and_load_round_trip(tmp_path):
+    config = make_config({"preset": "dcgan", "image_size": "48x96", "blocks": 4, "dropout": 0.3})
+    save_config(config, tmp_path / "config.json")
+    assert load_config(tmp_path / "config.json") == config
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", json.dumps({"colour": "red"})])
+def test_foreign_configuration_is_refused(tmp_path, text):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"config\.json is not a configuration"):
+        load_config(path)
+
+
+def test_loss_names_are_those_of_the_losses():
+    # Config stands without TensorFlow, so it cannot read the names from the dict itself.
+    assert tuple(LOSSES) == LOSS_NAMES
+
+
+def test_steps_typed_beside_a_preset_with_epochs_win():
+    config = make_config({"preset": "celeb_a", "steps": 9})
+    assert (config.steps, config.epochs) == (9, 0)

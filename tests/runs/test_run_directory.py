@@ -1,0 +1,117 @@
+import dataclasses
+
+import pytest
+
+from dcgan_tf.config.settings import Config, save_config
+from dcgan_tf.errors import UserError
+from dcgan_tf.runs import run_directory
+
+CONFIG = Config(image_size="28", channels="1", blocks=3)
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    with run_directory.open_run(str(tmp_path / "run"), CONFIG) as run:
+        run.save_config()
+        return str(run.directory)
+
+
+def test_new_runs_are_numbered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for expected in ("000-mnist", "001-mnist"):
+        with run_directory.open_run("", CONFIG) as run:
+            assert run.directory.name == expected
+            run.save_config()
+    with run_directory.open_run("", dataclasses.replace(CONFIG, dataset="lsun/bedroom")) as run:
+        assert run.directory.name == "002-lsun-bedroom"
+
+
+def test_reopened_run_keeps_its_settings(run_dir):
+    assert run_directory.configure(run_dir, {}) == CONFIG
+    assert run_directory.load_run(run_dir).config == CONFIG
+
+
+@pytest.mark.parametrize(
+    "typed", [{"image_size": "auto"}, {"channels": "auto"}, {"blocks": 0}, {"dataset": "mnist", "steps": 10_000}]
+)
+def test_same_command_is_accepted(run_dir, typed):
+    assert run_directory.configure(run_dir, typed) == CONFIG
+
+
+def test_run_of_a_release_that_left_the_blocks_open_keeps_its_two(run_dir):
+    save_config(dataclasses.replace(CONFIG, blocks=0), run_directory.load_run(run_dir).directory / "config.json")
+    assert run_directory.load_run(run_dir).config.blocks == 2
+    assert run_directory.configure(run_dir, {}).blocks == 2
+
+
+def test_settings_are_compared_again_once_the_run_is_held(run_dir):
+    with pytest.raises(UserError, match="--seed is 0 there, 3 was asked for"):
+        run_directory.open_run(run_dir, dataclasses.replace(CONFIG, seed=3)).__enter__()
+
+
+def test_length_and_intervals_may_change(run_dir):
+    assert run_directory.configure(run_dir, {"steps": 99_999, "log_every": 7}).steps == 99_999
+
+
+def test_changed_setting_is_refused_with_the_difference(run_dir):
+    with pytest.raises(UserError) as error:
+        run_directory.configure(run_dir, {"beta_1": 0.9, "seed": 3})
+    assert "--beta_1 is 0.5 there, 0.9 was asked for" in str(error.value)
+    assert "--seed is 0 there, 3 was asked for" in str(error.value)
+
+
+def test_changed_preset_is_refused(run_dir):
+    with pytest.raises(UserError, match="--preset is 'default' there, 'dcgan' was asked for"):
+        run_directory.configure(run_dir, {"preset": "dcgan"})
+
+
+def test_foreign_folder_is_refused_and_untouched(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    for attempt in (
+        lambda: run_directory.configure(str(tmp_path), {}),
+        lambda: run_directory.open_run(str(tmp_path), CONFIG).__enter__(),
+    ):
+        with pytest.raises(UserError, match="holds files, but no run"):
+            attempt()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_empty_folder_is_used(tmp_path):
+    with run_directory.open_run(str(tmp_path), CONFIG) as run:
+        run.save_config()
+    assert run_directory.load_run(tmp_path).config == CONFIG
+
+
+def test_file_and_unwritable_place_are_refused(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(UserError, match="expected a folder"):
+        run_directory.configure(str(file), {})
+    with pytest.raises(UserError, match="cannot write to"):
+        run_directory.open_run(str(file / "run"), CONFIG).__enter__()
+
+
+def test_run_in_use_is_refused(run_dir):
+    with run_directory.open_run(run_dir, CONFIG), pytest.raises(UserError, match="in use by another process"):
+        run_directory.open_run(run_dir, CONFIG).__enter__()
+    with run_directory.open_run(run_dir, CONFIG):
+        pass
+
+
+def test_folder_of_a_run_killed_before_its_configuration_is_used(tmp_path):
+    (tmp_path / ".lock").write_text("")
+    assert run_directory.configure(str(tmp_path), {}) == Config()
+
+
+def test_load_run_needs_a_run(tmp_path):
+    with pytest.raises(UserError, match=r"expected a folder made by train\.py"):
+        run_directory.load_run(tmp_path)
+
+
+def test_run_on_points_resumes_by_its_data_set_or_its_preset_alone(tmp_path):
+    """What the data set and the preset brought is in config.json, and is not brought again."""
+    typed = {"dataset": "ring", "batch_size": 64, "preset": "wgan_gp"}
+    saved = run_directory.configure(str(tmp_path), typed)
+    save_config(saved, tmp_path / run_directory.CONFIG_FILE)
+    for again in ({"dataset": "ring"}, {"preset": "wgan_gp"}, {"steps": 9}, typed):
+        assert dataclasses.replace(run_directory.configure(str(tmp_path), again), steps=saved.steps) == saved
