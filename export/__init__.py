@@ -1,1 +1,1 @@
-"""From a trained run to a served model."""
+"""Doors for the user: python -m export.saved_model and python -m export.client. The code is in dcgan_tf.serving."""

@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
 
+from dcgan_tf.cli import main
 from dcgan_tf.config.settings import Config
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -68,6 +70,25 @@ def command():
             timeout=options.pop("timeout", 240),
             **options,
         )
+
+    return run
+
+
+@pytest.fixture
+def cli(capsys):
+    """Runs `dcgan ARGUMENTS` within this process: `cli("train", "--steps=0")`. For what needs no TensorFlow."""
+
+    def run(*arguments):
+        before = set(flags.FLAGS)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+            patch.setattr(sys, "argv", ["dcgan", *map(str, arguments)])
+            try:
+                main.main()
+            finally:
+                for name in set(flags.FLAGS) - before:
+                    delattr(flags.FLAGS, name)
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, stop.value.code or 0, shown.out, shown.err)
 
     return run
 

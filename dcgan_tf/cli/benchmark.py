@@ -15,59 +15,59 @@ NOT_MEASURED = (
 )  # fmt: skip
 VARIANTS = ("jit_compile", "mixed_precision")
 
-command_line.define_config_flags(leave_out=NOT_MEASURED)
-JSON = flags.DEFINE_string("json", "", "File for the figures, with their units in their names.")
-REPEATS = flags.DEFINE_integer("repeats", 5, "Rounds; their median and range are reported.")
-SECONDS = flags.DEFINE_float("seconds", 1.0, "How long each figure is measured in a round, at least.")
-COMPARE = flags.DEFINE_list(
-    "compare",
-    None,
-    f"Settings to switch over for comparison, any of {','.join(VARIANTS)}. Default: both on a GPU, none on a CPU.",
-)
-BREAKDOWN = flags.DEFINE_boolean("breakdown", False, "Measure the parts of a train step, too.")
-PROFILE = flags.DEFINE_string("profile", "", "Folder for a trace of some steps, for TensorBoard.")
+FLAGS = flags.FLAGS
 
 
-def main() -> None:
+def define_flags() -> None:
+    command_line.define_config_flags(leave_out=NOT_MEASURED)
+    flags.DEFINE_string("json", "", "File for the figures, with their units in their names.")
+    flags.DEFINE_integer("repeats", 5, "Rounds; their median and range are reported.")
+    flags.DEFINE_float("seconds", 1.0, "How long each figure is measured in a round, at least.")
+    flags.DEFINE_list(
+        "compare",
+        None,
+        f"Settings to switch over for comparison, any of {','.join(VARIANTS)}. Default: both on a GPU, none on a CPU.",
+    )
+    flags.DEFINE_boolean("breakdown", False, "Measure the parts of a train step, too.")
+    flags.DEFINE_string("profile", "", "Folder for a trace of some steps, for TensorBoard.")
+
+
+def run() -> None:
     typed = command_line.typed_config_values()
     config = make_config(typed)
-    if REPEATS.value < 1:
-        raise UserError(f"--repeats: expected at least 1. Received: {REPEATS.value}")
-    if not 0 < SECONDS.value < float("inf"):
-        raise UserError(f"--seconds: expected above 0. Received: {SECONDS.value}")
-    for name in COMPARE.value or ():
+    if FLAGS.repeats < 1:
+        raise UserError(f"--repeats: expected at least 1. Received: {FLAGS.repeats}")
+    if not 0 < FLAGS.seconds < float("inf"):
+        raise UserError(f"--seconds: expected above 0. Received: {FLAGS.seconds}")
+    for name in FLAGS.compare or ():
         if name not in VARIANTS:
             raise UserError(f"--compare: expected any of {','.join(VARIANTS)}. Received: {name!r}")
-    if BREAKDOWN.value and config.discriminator_steps > 1:
+    if FLAGS.breakdown and config.discriminator_steps > 1:
         raise UserError(
             "--breakdown follows a step with one update of the discriminator. Received: --discriminator_steps="
             f"{config.discriminator_steps}"
         )
-    path = pathlib.Path(JSON.value).expanduser()
-    if JSON.value and (path.is_dir() or not path.parent.is_dir()):
-        raise UserError(f"--json: expected a file in a folder that exists. Received: '{JSON.value}'")
+    path = pathlib.Path(FLAGS.json).expanduser()
+    if FLAGS.json and (path.is_dir() or not path.parent.is_dir()):
+        raise UserError(f"--json: expected a file in a folder that exists. Received: '{FLAGS.json}'")
 
     from dcgan_tf.benchmarking import machine
     from dcgan_tf.benchmarking.measure import Options, run_benchmark
     from dcgan_tf.benchmarking.report import format_report, write_json
 
-    variants = COMPARE.value if COMPARE.value is not None else VARIANTS if machine.has_gpu() else ()
+    variants = FLAGS.compare if FLAGS.compare is not None else VARIANTS if machine.has_gpu() else ()
     options = Options(
-        repeats=REPEATS.value,
-        seconds=SECONDS.value,
+        repeats=FLAGS.repeats,
+        seconds=FLAGS.seconds,
         synthetic="dataset" not in typed,
         variants=tuple(variants),
-        breakdown=BREAKDOWN.value,
-        profile=PROFILE.value,
+        breakdown=FLAGS.breakdown,
+        profile=FLAGS.profile,
     )
     benchmark = run_benchmark(config, options)
     print(f"\n{format_report(benchmark)}")
-    if JSON.value:
+    if FLAGS.json:
         write_json(benchmark, path)
         print(f"\nWrote {path}")
-    if PROFILE.value:
-        print(f"\nTo see the trace: pip install xprof && tensorboard --logdir={PROFILE.value}")
-
-
-if __name__ == "__main__":
-    command_line.run(main)
+    if FLAGS.profile:
+        print(f"\nTo see the trace: pip install xprof && tensorboard --logdir={FLAGS.profile}")

@@ -1,33 +1,45 @@
-"""Flags from the fields of `Config`, and the one place where an error becomes one line and an exit code."""
+"""What all commands share: flags from the fields of `Config`, help, and errors as one line and an exit code."""
 
 import dataclasses
-import functools
+import difflib
+import importlib.metadata
 import io
+import logging
+import re
 import signal
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from types import ModuleType
 from typing import Any, NoReturn
 
-from absl import app, flags, logging
+from absl import flags
 
-from dcgan_tf.config.settings import PRESETS, Config
+import dcgan_tf
+from dcgan_tf.cli import help as help_page
+from dcgan_tf.config.presets import PRESETS
+from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
-flags.disclaim_key_flags()  # --help shows what the command itself asked for, so the flags count as the command's.
+HELP_FLAGS = ("--help", "-h", "-help", "--helpshort", "--helpfull")
+EXPECTED_KINDS: tuple[tuple[type, str], ...] = (
+    (flags.IntegerParser, "a whole number"),
+    (flags.FloatParser, "a number"),
+    (flags.BooleanParser, "true or false"),
+)
 
 
 def define_config_flags(leave_out: Collection[str] = (), flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines one absl flag a field of `Config`, with its type, default, choices, range and description.
+    """Defines one absl flag per field of `Config`, with its type, default, choices, range and description.
 
     Args:
-        leave_out: fields that mean nothing to the command: it refuses their flags as unknown.
-        flag_values: where they are defined.
+        leave_out: Fields that have no effect on the command: it rejects their flags as unknown.
+        flag_values: Where they are defined.
     """
     for field in _flag_fields():
         if field.name in leave_out:
             continue
         # The default shown is the field's; the flag itself is None until typed, so that a preset can step between.
-        text = f"{_describe(field)} (default: {str(field.default).lower() or 'see above'})"
+        text = _describe(field)
         if field.type is bool:
             flags.DEFINE_boolean(field.name, None, text, flag_values=flag_values)
         elif field.type is int:
@@ -44,18 +56,57 @@ def typed_config_values(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str
     return {name: value for name, value in values.items() if value is not None}
 
 
-def run(main: Callable[..., None], *, takes_arguments: bool = False) -> NoReturn:
-    """Parses the flags, calls ``main`` and exits: 0, or 1 after one line on standard error.
+def run(command: ModuleType, arguments: list[str], program: str) -> NoReturn:
+    """Parses the flags, runs a command and exits: 0, or 1 after one line on standard error.
 
     Args:
-        main: without parameters; or with a list of what was typed beside flags.
-        takes_arguments: whether anything may be typed beside flags.
+        command: A module with a docstring for the help text, ``define_flags()`` and ``run()``; or with
+            ``choose(arguments)``, which returns the module of a subcommand, its name and the other arguments. A
+            constant ``ARGUMENTS`` names what may be typed besides flags, which ``run`` then takes as a list.
+        arguments: What was typed after the command.
+        program: How the user started it.
     """
-    logging.set_verbosity(logging.WARNING)  # absl's libraries, TFDS among them, log as information what is ours to say.
-    app.run(
-        lambda rest: _call(functools.partial(main, rest[1:]) if takes_arguments else main),
-        flags_parser=functools.partial(_parse_flags, takes_arguments=takes_arguments),
-    )
+    try:
+        description = command.__doc__ or ""
+        if hasattr(command, "choose"):
+            subcommand, name, arguments = command.choose(arguments)
+            if name:
+                description, program = subcommand.__doc__ or "", f"{program} {name}"
+            command = subcommand
+        before = set(flags.FLAGS)
+        command.define_flags()
+        expected = getattr(command, "ARGUMENTS", "")
+        for word in arguments:
+            if word == "--version":
+                print_version()
+            if word in HELP_FLAGS:
+                own = [flags.FLAGS[name] for name in flags.FLAGS if name not in before]
+                groups = help_page.group_flags(own)
+                print(help_page.help_text(program, description, expected, groups, full=word == "--helpfull"))
+                sys.exit()
+        rest = _parse_flags(arguments, expected)
+        _call(lambda: command.run(rest) if expected else command.run())
+    except KeyboardInterrupt:
+        fail("interrupted. Repeat the command to continue", code=130)
+    sys.exit()
+
+
+def print_version() -> NoReturn:
+    """Prints the versions of this package and of TensorFlow, and exits."""
+    print(f"dcgan_tf {dcgan_tf.__version__} (TensorFlow {importlib.metadata.version('tensorflow')})")
+    sys.exit()
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Names the nearest known name to a mistyped one, or all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean '{close[0]}'?" if close else f"Expected one of: {', '.join(known)}"
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Prints one line on standard error, and exits."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
 
 
 def _flag_fields() -> list[dataclasses.Field]:
@@ -66,13 +117,13 @@ def _call(main: Callable[[], None]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A log file or a pipe shall show where a run is, too; and file names need not be text.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    # TFDS logs through absl, as information, what is ours to say.
+    logging.getLogger("absl").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         main()
-    except KeyboardInterrupt:
-        _exit("interrupted. Repeat the command to continue", code=130)
     except UserError as error:
-        _exit(str(error))
+        fail(str(error))
     except Exception as error:
         # A disk that is full or gone, a network that fails, memory that runs out: not the program's mistake. TensorFlow
         # reports them as errors of its own, which exist only once it is imported.
@@ -81,32 +132,50 @@ def _call(main: Callable[[], None]) -> None:
             tensorflow and isinstance(error, tensorflow.errors.OpError)
         ):
             raise
-        _exit(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        fail(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
 
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _parse_flags(arguments: list[str], takes_arguments: bool) -> list[str]:
+def _parse_flags(arguments: list[str], expected: str) -> list[str]:
     try:
-        rest = flags.FLAGS(arguments)
+        rest = flags.FLAGS(["dcgan", *arguments])[1:]
+    except flags.UnrecognizedFlagError as error:
+        known = [name for name in flags.FLAGS if name not in ("flagfile", "undefok")]
+        close = difflib.get_close_matches(error.flagname, known, n=1)
+        fail(f"unknown flag --{error.flagname}. " + (f"Did you mean --{close[0]}?" if close else "See --help"))
+    except flags.IllegalFlagValueError as error:
+        fail(_explain_value(str(error)))
     except flags.Error as error:
-        _exit(" ".join(str(error).split()))
-    if rest[1:] and not takes_arguments:
-        _exit(f"expected flags only, such as --dataset=mnist. Received: {' '.join(rest[1:])}")
+        fail(" ".join(str(error).split()))
+    if rest and not expected:
+        fail(f"expected flags only, such as --seed=1. Received: {' '.join(rest)}")
     return rest
 
 
-def _exit(message: str, code: int = 1) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
+def _explain_value(message: str) -> str:
+    """absl's message about a flag's value, in the form of all others."""
+    match = re.match(r"flag --(\w+)=(.*?): (.*)", message, re.DOTALL)
+    if match is None:
+        return " ".join(message.split())
+    name, value, reason = match.groups()
+    parser = flags.FLAGS[name].parser
+    if isinstance(parser, flags.EnumParser):
+        return f"--{name}: expected one of: {', '.join(parser.enum_values)}. Received: {value!r}"
+    bounded = "lower bound" in reason or "upper bound" in reason or reason.startswith(f"{value} ")
+    kind = next((words for parser_kind, words in EXPECTED_KINDS if isinstance(parser, parser_kind)), "")
+    if bounded or not kind:
+        return f"--{name}: {' '.join(reason.split())}. Received: {value!r}"
+    return f"--{name}: expected {kind}. Received: {value!r}"
 
 
 def _describe(field: dataclasses.Field) -> str:
     rules = field.metadata
+    text = rules["description"]
     if field.name == "preset":
-        return f"{rules['description']} One of: {', '.join(PRESETS)}."
+        text += f" One of: {', '.join(PRESETS)}."
     limits = [
         f"{word} {rules[rule]}"
         for rule, word in (("minimum", "at least"), ("above", "above"), ("maximum", "at most"), ("below", "below"))
@@ -114,4 +183,7 @@ def _describe(field: dataclasses.Field) -> str:
     ]
     if rules["choices"]:
         limits.append(f"one of: {', '.join(rules['choices'])}")
-    return f"{rules['description']} [{', '.join(limits)}]" if limits else rules["description"]
+    if limits:
+        text += f" [{', '.join(limits)}]"
+    # An empty text stands for something that the description says.
+    return text if field.default == "" else f"{text} (default: {str(field.default).lower()})"

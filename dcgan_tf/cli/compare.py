@@ -4,13 +4,17 @@ import pathlib
 
 from absl import flags
 
-from dcgan_tf.cli import command_line
 from dcgan_tf.errors import UserError
 
-OUT = flags.DEFINE_string("out", "comparison", "Folder for comparison.png and comparison.html.")
+ARGUMENTS = "RUN [RUN ...]"
+FLAGS = flags.FLAGS
 
 
-def main(run_dirs: list[str]) -> None:
+def define_flags() -> None:
+    flags.DEFINE_string("out", "comparison", "Folder for comparison.png and comparison.html.")
+
+
+def run(run_dirs: list[str]) -> None:
     if not run_dirs:
         raise UserError("expected folders of evaluated runs, such as runs/000-mnist runs/001-mnist")
 
@@ -18,11 +22,7 @@ def main(run_dirs: list[str]) -> None:
 
     groups = group_runs([read_run(run_dir) for run_dir in run_dirs])
     print(format_groups(groups))
-    out = pathlib.Path(OUT.value).expanduser()
+    out = pathlib.Path(FLAGS.out).expanduser()
     out.mkdir(parents=True, exist_ok=True)
     figure = write_figure(groups, out / "comparison.png")
     print(f"\nWrote {figure}\n      {write_page(groups, figure, out / 'comparison.html')}")
-
-
-if __name__ == "__main__":
-    command_line.run(main, takes_arguments=True)

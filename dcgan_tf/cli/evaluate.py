@@ -2,57 +2,60 @@
 
 from absl import flags
 
-from dcgan_tf.cli import command_line
+from dcgan_tf.cli.actions import common
 from dcgan_tf.errors import UserError
-from dcgan_tf.runs import run_directory
 
 FEWEST_IMAGES = 200
 LARGEST_SEED = 2**62
 
-RUN_DIR = flags.DEFINE_string("run_dir", "", "Folder of the run to evaluate.")
-CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
-NUM = flags.DEFINE_integer("num", 10_000, "Generated images, and at most as many real ones.")
-SEED = flags.DEFINE_integer("seed", 0, "Seed of the first generated image.")
-INCEPTION_WEIGHTS = flags.DEFINE_string(
-    "inception_weights",
-    "",
-    "Inception v3, to measure with it, too: the frozen graph of 2015 (.pb), whose Frechet distance is FID; or Keras's "
-    "ImageNet weights without top (.h5), whose distance is not.",
-)
-PROBE = flags.DEFINE_boolean("probe", False, "Test the discriminator's features by a linear SVM, and two baselines.")
-LABELS_PER_CLASS = flags.DEFINE_string("labels_per_class", "all", "For --probe: such as 10,100,1000; or all.")
-DRAWS = flags.DEFINE_integer("draws", 10, "For --probe: how many times the labels are drawn, unless all are used.")
-SYNTHETIC = flags.DEFINE_boolean(
-    "train_on_synthetic", False, "Train classifiers on the images of a conditional run, and test them on real ones."
-)
+FLAGS = flags.FLAGS
 
 
-def main() -> None:
-    run = run_directory.load_run(RUN_DIR.value)
-    if NUM.value < FEWEST_IMAGES:
+def define_flags() -> None:
+    flags.DEFINE_string("run_dir", "", "Folder of the run to evaluate.")
+    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
+    flags.DEFINE_integer("num", 10_000, "Generated images, and at most as many real ones.")
+    flags.DEFINE_integer("seed", 0, "Seed of the first generated image.")
+    flags.DEFINE_string(
+        "inception_weights",
+        "",
+        "Inception v3, to measure with it, too: the frozen graph of 2015 (.pb), whose Frechet distance is FID; or Keras's "
+        "ImageNet weights without top (.h5), whose distance is not.",
+    )
+    flags.DEFINE_boolean("probe", False, "Test the discriminator's features by a linear SVM, and two baselines.")
+    flags.DEFINE_string("labels_per_class", "all", "For --probe: such as 10,100,1000; or all.")
+    flags.DEFINE_integer("draws", 10, "For --probe: how many times the labels are drawn, unless all are used.")
+    flags.DEFINE_boolean(
+        "train_on_synthetic", False, "Train classifiers on the images of a conditional run, and test them on real ones."
+    )
+
+
+def run() -> None:
+    run = common.find_run()
+    if FLAGS.num < FEWEST_IMAGES:
         raise UserError(
-            f"--num: expected at least {FEWEST_IMAGES}, which the measures need. Received: {NUM.value}. Papers use "
+            f"--num: expected at least {FEWEST_IMAGES}, which the measures need. Received: {FLAGS.num}. Papers use "
             "10,000 or 50,000"
         )
-    if not 0 <= SEED.value <= LARGEST_SEED:
-        raise UserError(f"--seed: expected from 0 to {LARGEST_SEED}. Received: {SEED.value}")
-    if DRAWS.value < 1:
-        raise UserError(f"--draws: expected at least 1. Received: {DRAWS.value}")
-    labels_per_class = _parse_labels(LABELS_PER_CLASS.value)
+    if not 0 <= FLAGS.seed <= LARGEST_SEED:
+        raise UserError(f"--seed: expected from 0 to {LARGEST_SEED}. Received: {FLAGS.seed}")
+    if FLAGS.draws < 1:
+        raise UserError(f"--draws: expected at least 1. Received: {FLAGS.draws}")
+    labels_per_class = _parse_labels(FLAGS.labels_per_class)
 
     from dcgan_tf.evaluation.evaluator import Options, evaluate_run
     from dcgan_tf.evaluation.figures import format_table
     from dcgan_tf.evaluation.report import write_json, write_report
 
     options = Options(
-        checkpoint=CHECKPOINT.value,
-        num=NUM.value,
-        seed=SEED.value,
-        inception_weights=INCEPTION_WEIGHTS.value,
-        probe=PROBE.value,
+        checkpoint=FLAGS.checkpoint,
+        num=FLAGS.num,
+        seed=FLAGS.seed,
+        inception_weights=FLAGS.inception_weights,
+        probe=FLAGS.probe,
         labels_per_class=labels_per_class,
-        draws=DRAWS.value,
-        synthetic=SYNTHETIC.value,
+        draws=FLAGS.draws,
+        synthetic=FLAGS.train_on_synthetic,
     )
     evaluation = evaluate_run(run, options)
     print(f"\n{run.directory}, step {evaluation.facts['checkpoint_step']}; {evaluation.facts['data']}")
@@ -76,7 +79,3 @@ def _parse_labels(text: str) -> tuple[int, ...]:
     if not all(word == "all" or (word.isdecimal() and int(word) > 1) for word in words):
         raise UserError(f"--labels_per_class: expected numbers from 2 such as 10,100,1000, or all. Received: {text!r}")
     return tuple(0 if word == "all" else int(word) for word in words)
-
-
-if __name__ == "__main__":
-    command_line.run(main)

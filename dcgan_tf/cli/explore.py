@@ -4,18 +4,18 @@ import os
 import pathlib
 import shlex
 import tempfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import flags
 
-from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.errors import UserError
-from dcgan_tf.generation.generator import Generator
-from dcgan_tf.generation.paths import path_rows
+
+if TYPE_CHECKING:
+    from dcgan_tf.generation.generator import Generator
 
 HOST = "127.0.0.1"
 NUM = 25
@@ -35,7 +35,7 @@ class Page:
         folder: where the pictures to download are written.
     """
 
-    def __init__(self, generator: Generator, source_flags: list[str], folder: pathlib.Path) -> None:
+    def __init__(self, generator: "Generator", source_flags: list[str], folder: pathlib.Path) -> None:
         self._generator = generator
         self._source_flags = source_flags
         self._folder = folder
@@ -70,6 +70,8 @@ class Page:
         self, first: int, last: int, psi: float, class_name: str | None, *amounts: float
     ) -> tuple[np.ndarray, str, str]:
         """The way from one seed's image to another's, as one picture, its PNG file, and the command."""
+        from dcgan_tf.generation.paths import path_rows
+
         images = self._generator.interpolate(
             [first, last], WALK_STEPS, psi=psi, shift=self._shift(amounts), label=self._label(class_name)
         )
@@ -147,7 +149,12 @@ def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
     return blocks
 
 
-def main() -> None:
+def define_flags() -> None:
+    common.define_source_flags()
+    flags.DEFINE_integer("port", 7860, "Port of the page, on this machine alone (127.0.0.1).")
+
+
+def run() -> None:
     if not 1024 <= FLAGS.port <= 65535:
         raise UserError(f"--port: expected from 1024 to 65535. Received: {FLAGS.port}")
     source = common.find_source()
@@ -186,9 +193,3 @@ def _whole(seed: float | None) -> int:
 def _enlarge(image: np.ndarray) -> np.ndarray:
     grid = make_grid(image[None])
     return np.broadcast_to(grid, (*grid.shape[:2], 3))
-
-
-if __name__ == "__main__":
-    common.define_source_flags()
-    flags.DEFINE_integer("port", 7860, "Of the page, on this machine alone (127.0.0.1).")
-    command_line.run(main)

@@ -13,12 +13,16 @@ from dcgan_tf.data.prepare import resolve
 from dcgan_tf.data.sources import find_source
 from dcgan_tf.errors import UserError
 
-command_line.define_config_flags()
-OUT = flags.DEFINE_string("out", "contact_sheet.png", "PNG file for some of the images, as training would see them.")
+FLAGS = flags.FLAGS
 
 
-def main() -> None:
-    out = pathlib.Path(OUT.value)
+def define_flags() -> None:
+    command_line.define_config_flags()
+    flags.DEFINE_string("out", "contact_sheet.png", "PNG file for some of the images, as training would see them.")
+
+
+def run() -> None:
+    out = pathlib.Path(FLAGS.out)
     if out.suffix.lower() != ".png":
         raise UserError(f"--out: expected a file that ends in .png. Received: '{out}'")
     config = make_config(command_line.typed_config_values())
@@ -39,7 +43,3 @@ def main() -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         save_png(make_grid(np.stack(rows)), out)
         print(f"Some of them, as training would see them: {out}")
-
-
-if __name__ == "__main__":
-    command_line.run(main)

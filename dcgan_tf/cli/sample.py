@@ -1,47 +1,36 @@
-"""What a trained generator can show: python -m dcgan_tf sample ACTION --run_dir=runs/000-mnist
+"""Draws images from a trained generator, and explores its latent space.
 
-The first word names the action: images (where it is left out), interpolate, walk, sweep, directions, vectors,
-arithmetic, project, neighbors, filters or projector. `python -m dcgan_tf sample ACTION --help` lists its flags.
+The first word names the action; without one, it is images. Each action has its own flags: sample ACTION --help.
 """
 
 import importlib
-import sys
-
-from absl import flags
+from types import ModuleType
 
 from dcgan_tf.cli import command_line
-from dcgan_tf.errors import UserError
 
-# A module of dcgan_tf.cli.actions each, of the same name.
-ACTIONS = (
-    "images",
-    "interpolate",
-    "walk",
-    "sweep",
-    "directions",
-    "vectors",
-    "arithmetic",
-    "project",
-    "neighbors",
-    "filters",
-    "projector",
-)
-
-
-def main(action: str) -> None:
-    if action not in ACTIONS:
-        raise UserError(f"unknown action '{action}'. Expected one of: {', '.join(ACTIONS)}")
-    importlib.import_module(f"dcgan_tf.cli.actions.{action}").run()
+# Action -> what it does. Each is a module of dcgan_tf.cli.actions.
+ACTIONS = {
+    "images": "A grid of images, or one file per image.",
+    "interpolate": "The way from one seed's image to the next, as a strip or a GIF.",
+    "walk": "Smooth transitions through nine random points.",
+    "sweep": "One image moved along one direction at a time.",
+    "directions": "Find the direction along which a measured value grows.",
+    "vectors": "Average exemplars into a named vector.",
+    "arithmetic": "Sums and differences of named vectors.",
+    "project": "Find the latent whose image is closest to a picture.",
+    "neighbors": "The training images nearest to each sample.",
+    "filters": "What the discriminator responds to.",
+    "projector": "Real and generated images for TensorBoard's projector.",
+}
+ARGUMENTS_OVERVIEW = "\n".join(f"  {name:<12} {summary}" for name, summary in ACTIONS.items())
+__doc__ = f"{__doc__}\n{ARGUMENTS_OVERVIEW}\n"
 
 
-if __name__ == "__main__":
-    has_action = len(sys.argv) > 1 and not sys.argv[1].startswith("-")
-    action = sys.argv.pop(1) if has_action else "images"
-    # Only its own flags are defined, so that one which means nothing to this action is refused.
-    if action in ACTIONS:
-        module = importlib.import_module(f"dcgan_tf.cli.actions.{action}")
-        module.define_flags()
-        flags.adopt_module_key_flags(module)
-    else:
-        del sys.argv[1:]
-    command_line.run(lambda: main(action))
+def choose(arguments: list[str]) -> tuple[ModuleType, str, list[str]]:
+    """The module of the action, its name ("" where none was typed), and the other arguments."""
+    typed = bool(arguments) and not arguments[0].startswith("-")
+    name = arguments[0] if typed else "images"
+    if name not in ACTIONS:
+        command_line.fail(f"unknown action '{name}'. {command_line.suggest(name, ACTIONS)}")
+    module = importlib.import_module(f"dcgan_tf.cli.actions.{name}")
+    return module, name if typed else "", arguments[typed:]

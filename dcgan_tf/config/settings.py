@@ -370,6 +370,28 @@ class Config:
         refuse_bad_combinations(self)
 
 
+# The first field of each section, in the order of the fields.
+SECTIONS = {
+    "preset": "Preset",
+    "dataset": "Data",
+    "steps": "Length and randomness",
+    "architecture": "Networks",
+    "loss": "Objective and optimization",
+    "log_every": "The loop",
+}
+
+
+def fields_by_section() -> dict[str, list[dataclasses.Field]]:
+    """The fields that are flags, by the heading they belong under, in order."""
+    sections: dict[str, list[dataclasses.Field]] = {}
+    heading = ""
+    for field in dataclasses.fields(Config):
+        heading = SECTIONS.get(field.name, heading)
+        if field.metadata["flag"]:
+            sections.setdefault(heading, []).append(field)
+    return sections
+
+
 def make_config(typed: dict[str, Any], resumed: Config | None = None) -> Config:
     """Builds a Config from what the user typed.
 

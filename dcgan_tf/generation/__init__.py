@@ -1,1 +1,1 @@
-"""What can be done with a trained pair's latent space and features: functions over arrays and networks."""
+"""A trained generator: sampling and the latent space, as functions over arrays and networks."""

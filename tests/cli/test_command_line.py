@@ -1,67 +1,132 @@
+"""What is typed: help, versions, mistakes. None of it waits for TensorFlow."""
+
 import dataclasses
+import re
+import subprocess
+import sys
 
 import pytest
 
+from dcgan_tf.cli.main import COMMANDS
 from dcgan_tf.cli.sample import ACTIONS
-from dcgan_tf.config.settings import Config
-from tests.conftest import one_line
+from dcgan_tf.config.settings import Config, fields_by_section
+from tests.conftest import ROOT, one_line
 
 
 @pytest.mark.parametrize(
     ("flag", "expected"),
     [
         ("--steps=0", "--steps: expected at least 1. Received: 0"),
-        ("--steps=many", "many"),
-        (
-            "--loss=hinje",
-            "wasserstein, relativistic_average. Received: 'hinje'",
-        ),
+        ("--steps=many", "--steps: expected a whole number. Received: 'many'"),
+        ("--dropout=some", "--dropout: expected a number. Received: 'some'"),
+        ("--flip=perhaps", "--flip: expected true or false. Received: 'perhaps'"),
+        ("--loss=hinje", "wasserstein, relativistic_average. Received: 'hinje'"),
         ("--preset=quick", "unknown preset 'quick'"),
-        ("--stepz=5", "Unknown command line flag 'stepz'"),
+        ("--stepz=5", "unknown flag --stepz. Did you mean --steps?"),
+        ("--qqqq", "unknown flag --qqqq. See --help"),
         ("--image_size=300", "--image_size: expected sides from 16 to 256 pixels. Received: '300'"),
         ("mnist", "expected flags only"),
     ],
 )
-def test_mistyped_flag_is_one_line_and_leaves_nothing(command, tmp_path, flag, expected):
-    result = command("train.py", flag, f"--run_dir={tmp_path / 'run'}")
-    assert expected in one_line(result)
+def test_mistyped_flag_is_one_line_and_leaves_nothing(cli, tmp_path, flag, expected):
+    assert expected in one_line(cli("train", flag, f"--run_dir={tmp_path / 'run'}"))
     assert not (tmp_path / "run").exists()
 
 
-def test_help_lists_every_setting(command):
-    result = command("train.py", "--helpfull")
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)], ids=str)
+def test_overview_names_every_command(cli, arguments):
+    result = cli(*arguments)
+    assert result.returncode == 0
+    for name, summary in COMMANDS.items():
+        assert f"{name:<10} {summary}" in result.stdout
+
+
+@pytest.mark.parametrize("help_flag", ["--help", "-h", "--helpfull"])
+@pytest.mark.parametrize("command", [(name,) for name in COMMANDS] + [("sample", action) for action in ACTIONS], ids=str)
+def test_every_command_has_help(cli, command, help_flag):
+    result = cli(*command, help_flag)
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"Usage: dcgan {' '.join(command)} ")
+    assert "Options\n" in result.stdout
+    assert not result.stderr
+
+
+def test_help_and_mistakes_do_not_import_tensorflow():
+    program = "\n".join(
+        [
+            "import sys, importlib",
+            "from absl import flags",
+            "from dcgan_tf.cli import main, command_line",
+            "names = [f'dcgan_tf.cli.{name}' for name in main.COMMANDS]",
+            "from dcgan_tf.cli.sample import ACTIONS",
+            "names += [f'dcgan_tf.cli.actions.{name}' for name in ACTIONS]",
+            "for name in names: importlib.import_module(name)",
+            "print(sorted({'tensorflow', 'keras', 'gradio', 'matplotlib', 'sklearn'} & set(sys.modules)))",
+        ]
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout == "[]\n", result.stderr
+
+
+def test_full_help_has_every_setting_with_its_range(cli):
+    full = cli("train", "--helpfull").stdout
     for field in dataclasses.fields(Config):
-        assert (f"{field.name}:" in result.stdout) == field.metadata["flag"]
-    assert "[at least 3, at most 7]" in " ".join(result.stdout.split())
+        assert bool(re.search(rf"^  --(\[no\])?{field.name}\b", full, re.M)) == field.metadata["flag"], field.name
+    assert "[at least 3, at most 7]" in " ".join(full.split())
 
 
-def test_short_help_lists_the_settings_too(command):
-    assert "--[no]fresh_noise" in command("train.py", "--help").stdout
+def test_short_help_fits_two_screens_and_names_every_setting(cli):
+    short = cli("train", "--help").stdout
+    for name, fields in fields_by_section().items():
+        assert f"\n{name}\n" in short
+        for field in fields:
+            assert field.name in short
+    assert len(short.splitlines()) <= 120
+    assert "--helpfull describes every flag" in short
+
+
+def test_version(cli):
+    for arguments in (("--version",), ("train", "--version"), ("sample", "walk", "--version")):
+        assert cli(*arguments).stdout.startswith("dcgan_tf 0."), arguments
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], ["--num", "--run_dir"]),
-        (["images"], ["--psi", "--run_dir", "--shift", "--vectors"]),
-        (["project"], ["--image", "--[no]resize", "--saved_model", "--vectors"]),
+        (("trian",), "unknown command 'trian'. Did you mean 'train'?"),
+        (("zzz",), "Expected one of: train, sample,"),
+        (("sample", "wlak"), "unknown action 'wlak'. Did you mean 'walk'?"),
+        (("sample", "walk", "--fps=3"), "unknown flag --fps"),
+        (("sample",), "--run_dir is required, such as --run_dir="),
+        (("evaluate",), "--run_dir is required"),
+        (("export",), "--run_dir is required"),
+        (("explore",), "--run_dir is required"),
+        (("compare",), "expected folders of evaluated runs"),
+        (("sample", "interpolate", "--path=zigzag"), "--path: expected one of: spherical, linear. Received: 'zigzag'"),
     ],
+    ids=str,
 )
-def test_help_of_an_action_lists_its_flags(command, arguments, expected):
-    result = command("-m", "dcgan_tf", "sample", *arguments, "--help")
-    for text in (*ACTIONS, *(f"  {flag}:" for flag in expected)):
-        assert text in result.stdout
+def test_mistakes_are_one_line(cli, arguments, expected):
+    assert expected in one_line(cli(*arguments))
 
 
-def test_sample_without_a_run_is_one_line(command, tmp_path):
-    result = command("-m", "dcgan_tf", "sample", f"--run_dir={tmp_path}")
-    assert "expected a folder made by train.py" in one_line(result)
+@pytest.mark.parametrize(
+    "door", [("train.py",), ("-m", "export.saved_model"), ("-m", "export.client"), ("-m", "dcgan_tf", "train")], ids=str
+)
+def test_doors(command, door):
+    result = command(*door, "--help")
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"Usage: python {' '.join(door)} ")
+
+
+def test_sample_without_a_run_is_one_line(cli, tmp_path):
+    assert "expected a folder made by train.py" in one_line(cli("sample", f"--run_dir={tmp_path}"))
 
 
 @pytest.mark.parametrize(
     ("flag", "expected"),
     [("--num=0", "--num"), ("--seed=-1", "--seed"), ("--out=grid.jpg", "--out")],
 )
-def test_sample_refuses_bad_values(command, tmp_path, flag, expected):
+def test_sample_rejects_bad_values(cli, tmp_path, flag, expected):
     (tmp_path / "config.json").write_text("{}")
-    assert expected in one_line(command("-m", "dcgan_tf", "sample", f"--run_dir={tmp_path}", flag))
+    assert expected in one_line(cli("sample", f"--run_dir={tmp_path}", flag))

@@ -10,12 +10,11 @@ from absl import flags
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.source import Source, open_run, open_saved_model
+from dcgan_tf.runs.run_directory import CONFIG_FILE, RUNS_ROOT, Run, load_run
 
 if TYPE_CHECKING:
     from dcgan_tf.generation.generator import Generator
     from dcgan_tf.generation.vectors import VectorFile
-
-flags.disclaim_key_flags()  # As in command_line: --help lists them with those of the action that asked for them.
 
 FLAGS = flags.FLAGS
 LARGEST_SEED = 2**63
@@ -62,6 +61,12 @@ def data_config(source: Source) -> Config:
     return dataclasses.replace(source.config, data_dir=FLAGS.data_dir or source.config.data_dir)
 
 
+def find_run() -> Run:
+    """The run that --run_dir names; raises UserError where it is missing or names no run."""
+    _require_run_dir()
+    return load_run(FLAGS.run_dir)
+
+
 def find_source(*, needs_images: bool = True) -> Source:
     """The run or export that the flags name.
 
@@ -72,6 +77,8 @@ def find_source(*, needs_images: bool = True) -> Source:
         raise UserError("--run_dir and --saved_model name two models. Give one of them")
     if FLAGS.saved_model and FLAGS["checkpoint"].present:
         raise UserError("--checkpoint: an export is of one step. Leave it out, or give --run_dir")
+    if not FLAGS.saved_model:
+        _require_run_dir()
     source = open_saved_model(FLAGS.saved_model) if FLAGS.saved_model else open_run(FLAGS.run_dir, FLAGS.checkpoint)
     if needs_images and source.config.draws_points:
         raise UserError(
@@ -79,6 +86,14 @@ def find_source(*, needs_images: bool = True) -> Source:
             "The action images draws them"
         )
     return source
+
+
+def _require_run_dir() -> None:
+    if FLAGS.run_dir:
+        return
+    runs = sorted(RUNS_ROOT.glob(f"*/{CONFIG_FILE}"), key=lambda path: path.stat().st_mtime)
+    example = runs[-1].parent if runs else RUNS_ROOT / "000-mnist"
+    raise UserError(f"--run_dir is required, such as --run_dir={example}")
 
 
 def load(source: Source) -> "Generator":

@@ -1,6 +1,7 @@
 """filters: what the discriminator looks at, beside one with random weights (the DCGAN paper's figure 5)."""
 
-import keras
+from typing import TYPE_CHECKING
+
 import numpy as np
 from absl import flags
 
@@ -8,6 +9,9 @@ from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.drawing.panels import join_panels
+
+if TYPE_CHECKING:
+    import keras
 
 
 def define_flags() -> None:
@@ -39,7 +43,7 @@ def run() -> None:
     print(f"Wrote first filters and guided backpropagation, trained and with random weights, to {out}")
 
 
-def _draw(discriminator: keras.Model, images: np.ndarray, kind: str) -> list[tuple[str, np.ndarray]]:
+def _draw(discriminator: "keras.Model", images: np.ndarray, kind: str) -> list[tuple[str, np.ndarray]]:
     from dcgan_tf.generation.attention import (
         first_filters,
         guided_backpropagation,

@@ -13,9 +13,6 @@ from dcgan_tf.generation.source import Source
 if TYPE_CHECKING:
     from dcgan_tf.generation.generator import Generator
 
-flags.disclaim_key_flags()  # As in common
-
-
 def define_shift_flag() -> None:
     """--shift, and --vectors where its names are."""
     common.define_vectors_flag()

@@ -1,0 +1,32 @@
+"""Exports a run as a SavedModel for TensorFlow Serving: python -m dcgan_tf export --run_dir=runs/000-mnist"""
+
+import pathlib
+
+from absl import flags
+
+from dcgan_tf.cli.actions import common
+from dcgan_tf.errors import UserError
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("run_dir", "", "Folder of the run to export.")
+    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
+    flags.DEFINE_string("out", "", "Folder of the versions. Default: saved_model in the run's folder.")
+    flags.DEFINE_integer("keep_versions", None, "Number of newest versions to keep. Default: as in the run's settings.")
+
+
+def run() -> None:
+    run = common.find_run()
+    keep_versions = run.config.keep_versions if FLAGS.keep_versions is None else FLAGS.keep_versions
+    if keep_versions < 1:
+        raise UserError(f"--keep_versions: expected at least 1. Received: {keep_versions}")
+
+    from dcgan_tf.runs.checkpoints import load_gan
+    from dcgan_tf.runs.records import metrics_at
+    from dcgan_tf.serving.saved_model import export_gan
+
+    gan, step = load_gan(run, FLAGS.checkpoint)
+    directory = pathlib.Path(FLAGS.out).expanduser() if FLAGS.out else run.saved_model
+    print(f"Exported step {step} to {export_gan(gan, step, directory, keep_versions, metrics_at(run, step))}")
