@@ -17,7 +17,7 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.data.prepare import ImageData, cache_root
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.splits import dataset_name, open_split, open_test_split, spread_rows
-from dcgan_tf.training.gan import to_float
+from dcgan_tf.models.pixels import to_float
 
 # Any change of what follows is a change of RECIPE: figures of one recipe are comparable, and it is part of the key.
 RECIPE = 2

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import Classifier, digest_of_weights
-from dcgan_tf.training.gan import to_float
+from dcgan_tf.models.pixels import to_float
 
 IMAGES_PER_CALL = 250
 RANDOM_FEATURES = 128

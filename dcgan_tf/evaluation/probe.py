@@ -13,7 +13,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.features import IMAGES_PER_CALL
 from dcgan_tf.metrics.arrays import Estimate, standard_error
 from dcgan_tf.metrics.neighbors import nearest
-from dcgan_tf.training.gan import to_float
+from dcgan_tf.models.pixels import to_float
 
 GRID = 4
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)

@@ -13,8 +13,9 @@ from dcgan_tf.evaluation.features import IMAGES_PER_CALL, random_network
 from dcgan_tf.evaluation.splits import spread_rows
 from dcgan_tf.metrics.frechet import frechet_distance_of_moments, moments
 from dcgan_tf.models.conditioning import with_labels
+from dcgan_tf.models.pixels import to_uint8
 from dcgan_tf.runs.records import read_metrics
-from dcgan_tf.training.gan import GAN, to_uint8
+from dcgan_tf.training.gan import GAN
 
 METRIC = "metric/frechet_distance[random-convolutions]"
 GENERATED_IMAGES = 2000

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.errors import UserError
-from dcgan_tf.training.gan import to_float
+from dcgan_tf.models.pixels import to_float
 
 ROWS = 128
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from dcgan_tf.generation.attention import last_features
 from dcgan_tf.models.conditioning import with_labels
-from dcgan_tf.training.gan import to_float, to_uint8
+from dcgan_tf.models.pixels import to_float, to_uint8
 
 # The restarts begin at the best of this many random latents each.
 CANDIDATES = 32

@@ -10,7 +10,7 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.drawing.grids import make_grid
 from dcgan_tf.drawing.scatter import draw_scatter
 from dcgan_tf.models.conditioning import with_labels
-from dcgan_tf.training.gan import to_samples
+from dcgan_tf.models.pixels import to_samples
 
 # Every call of the generator has this many rows: results can differ by rounding with the number of rows they are
 # computed in, and the same seed shall give the same image whatever else was asked for.

@@ -11,7 +11,8 @@ import tensorflow as tf
 from dcgan_tf.generation.sampling import latents_from_seeds, slerp
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_discriminator, build_outputs
-from dcgan_tf.training.gan import GAN, to_float, to_samples
+from dcgan_tf.models.pixels import to_float, to_samples
+from dcgan_tf.training.gan import GAN
 
 # More rows than this are refused: a single request shall not exhaust a server's memory.
 MAXIMUM_ROWS = 1024

@@ -12,6 +12,7 @@ from dcgan_tf.distributed import replicas
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_discriminator
 from dcgan_tf.models.generator import build_generator
+from dcgan_tf.models.pixels import to_float
 from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.augment import augment
 from dcgan_tf.objectives.chance import subkey
@@ -334,21 +335,6 @@ class GAN:
             optimizer = keras.optimizers.Adam(learning_rate, self.config.beta_1, self.config.beta_2)
         optimizer.build(network.trainable_variables)  # Its slots must exist before a checkpoint is restored.
         return optimizer
-
-
-def to_float(samples: tf.Tensor) -> tf.Tensor:
-    """Images uint8 0..255 -> float32 -1..1; points, which are float32, as they are."""
-    return tf.cast(samples, tf.float32) / 127.5 - 1.0 if tf.as_dtype(samples.dtype) == tf.uint8 else samples
-
-
-def to_uint8(images: tf.Tensor) -> tf.Tensor:
-    """Float -1..1 -> uint8 0..255, rounded to the nearest gray level."""
-    return tf.cast(tf.round((tf.clip_by_value(images, -1.0, 1.0) + 1.0) * 127.5), tf.uint8)
-
-
-def to_samples(outputs: tf.Tensor) -> tf.Tensor:
-    """What a generator makes, as data are: images uint8 [N, height, width, channels]; points unchanged."""
-    return to_uint8(outputs) if outputs.shape.rank == 4 else outputs
 
 
 def apply_gradients(optimizer: keras.Optimizer, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:

@@ -17,12 +17,13 @@ import numpy as np
 from tqdm import tqdm
 
 from dcgan_tf.config.settings import Config
+from dcgan_tf.models.pixels import to_uint8
 from dcgan_tf.runs import run_directory
 from dcgan_tf.runs.checkpoints import load_gan
 from dcgan_tf.serving.c_api import Session
 from dcgan_tf.serving.saved_model import WARM_UP_ROWS, export_gan, read_signatures
 from dcgan_tf.serving.signatures import build_signatures
-from dcgan_tf.training.gan import GAN, to_uint8
+from dcgan_tf.training.gan import GAN
 
 ROUNDS = 300
 LONGEST_SECONDS = 10

@@ -42,7 +42,9 @@ def test_overview_names_every_command(cli, arguments):
 
 
 @pytest.mark.parametrize("help_flag", ["--help", "-h", "--helpfull"])
-@pytest.mark.parametrize("command", [(name,) for name in COMMANDS] + [("sample", action) for action in ACTIONS], ids=str)
+@pytest.mark.parametrize(
+    "command", [(name,) for name in COMMANDS] + [("sample", action) for action in ACTIONS], ids=str
+)
 def test_every_command_has_help(cli, command, help_flag):
     result = cli(*command, help_flag)
     assert result.returncode == 0

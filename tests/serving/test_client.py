@@ -24,11 +24,11 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.generation.sampling import generate
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_outputs
+from dcgan_tf.models.pixels import to_float
 from dcgan_tf.serving import saved_model
 from dcgan_tf.serving.client import ROWS_PER_REQUEST, Client
 from dcgan_tf.serving.signatures import MAXIMUM_ROWS, build_signatures
 from dcgan_tf.serving.verification import decode_pngs
-from dcgan_tf.training.gan import to_float
 from tests.conftest import SMALL, one_line
 from tests.serving.serving_stub import Server
 from tests.serving.test_saved_model import make_gan

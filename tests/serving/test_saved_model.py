@@ -20,12 +20,13 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.generation.sampling import generate, latents_from_seeds, slerp
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_outputs
+from dcgan_tf.models.pixels import to_float, to_uint8
 from dcgan_tf.serving import saved_model
 from dcgan_tf.serving.c_api import Session, SessionError
 from dcgan_tf.serving.saved_model import export_gan, read_signatures
 from dcgan_tf.serving.signatures import build_signatures
 from dcgan_tf.serving.verification import check, decode_pngs
-from dcgan_tf.training.gan import GAN, to_float, to_uint8
+from dcgan_tf.training.gan import GAN
 from tests.conftest import SMALL
 
 

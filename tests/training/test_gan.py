@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dcgan_tf.models.pixels import to_float, to_uint8
 from dcgan_tf.objectives.unrolled import unroll
-from dcgan_tf.training.gan import GAN, METRICS, apply_gradients, to_float, to_uint8
+from dcgan_tf.training.gan import GAN, METRICS, apply_gradients
 
 CONDITIONAL = {"conditional": True, "class_names": ("a", "b", "c")}
 WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "layer"}

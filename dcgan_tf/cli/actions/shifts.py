@@ -13,6 +13,7 @@ from dcgan_tf.generation.source import Source
 if TYPE_CHECKING:
     from dcgan_tf.generation.generator import Generator
 
+
 def define_shift_flag() -> None:
     """--shift, and --vectors where its names are."""
     common.define_vectors_flag()
