@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 
 from dcgan_tf.config.settings import PRESETS, Config
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UserError, printable
 
 flags.disclaim_key_flags()  # --help shows what the command itself asked for, so the flags count as the command's.
 
@@ -81,7 +81,7 @@ def _call(main: Callable[[], None]) -> None:
             tensorflow and isinstance(error, tensorflow.errors.OpError)
         ):
             raise
-        _exit(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        _exit(printable(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"))
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -11,7 +11,9 @@ LARGEST_SEED = 2**62
 
 RUN_DIR = flags.DEFINE_string("run_dir", "", "Folder of the run to evaluate.")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
-NUM = flags.DEFINE_integer("num", 10_000, "Generated images, and at most as many real ones.")
+NUM = flags.DEFINE_integer(
+    "num", 10_000, "Generated images, and at most as many real ones; both are fewer where the training images are."
+)
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the first generated image.")
 INCEPTION_WEIGHTS = flags.DEFINE_string(
     "inception_weights",
