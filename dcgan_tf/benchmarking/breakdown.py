@@ -92,10 +92,9 @@ def _steps(gan: GAN, images: tf.Tensor, labels: tf.Tensor) -> Iterator[Any]:
             with tf.GradientTape() as discriminator_tape:
                 loss, _ = gan._discriminator_loss(real_images, fake_images, 0, lambda seen: gan._logits(seen, classes))
             yield loss
-            variables = gan.discriminator.trainable_variables
-            gradients = discriminator_tape.gradient(loss, variables)
+            gradients = discriminator_tape.gradient(loss, gan.discriminator.trainable_variables)
             yield gradients
-            apply_gradients(gan.discriminator_optimizer, gradients, variables)
+            gan._apply_to_discriminator(gradients)
             yield loss
         if gan.config.fresh_noise:
             fake_images = gan._generate(FRESH_LATENTS, classes, 0)

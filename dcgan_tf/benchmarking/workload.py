@@ -12,7 +12,7 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData, prepare, resolve, settle_length
-from dcgan_tf.data.shards import HEADER_BYTES, ROWS_PER_SHARD, write_header
+from dcgan_tf.data.shards import HEADER_BYTES, plan_shards, write_header
 from dcgan_tf.data.sources import find_source
 
 SYNTHETIC_BYTES = 64 * 2**20
@@ -59,8 +59,8 @@ def make_synthetic_data(config: Config, folder: pathlib.Path, count: int | None 
     random = np.random.default_rng(config.seed)
     with open(path, "r+b") as rows:
         rows.seek(HEADER_BYTES)
-        for first in range(0, count, ROWS_PER_SHARD):
-            rows.write(random.bytes(min(ROWS_PER_SHARD, count - first) * math.prod(shape)))
+        for shard in plan_shards(count, math.prod(shape)):
+            rows.write(random.bytes((shard.stop - shard.first) * math.prod(shape)))
     labels = np.arange(count) % max(1, len(config.class_names))
     images = np.load(path, mmap_mode="r", allow_pickle=False)
     file = open(path, "rb", buffering=0)

@@ -18,7 +18,7 @@ import dcgan_tf
 from dcgan_tf.cli import help as help_page
 from dcgan_tf.config.presets import PRESETS
 from dcgan_tf.config.settings import Config
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UserError, printable
 
 HELP_FLAGS = ("--help", "-h", "-help", "--helpshort", "--helpfull")
 EXPECTED_KINDS: tuple[tuple[type, str], ...] = (
@@ -132,7 +132,7 @@ def _call(main: Callable[[], None]) -> None:
             tensorflow and isinstance(error, tensorflow.errors.OpError)
         ):
             raise
-        fail(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        fail(printable(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"))
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -14,13 +14,15 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     flags.DEFINE_string("run_dir", "", "Folder of the run to evaluate.")
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
-    flags.DEFINE_integer("num", 10_000, "Generated images, and at most as many real ones.")
+    flags.DEFINE_integer(
+        "num", 10_000, "Number of generated images, and at most as many real ones; fewer if there are fewer training images."
+    )
     flags.DEFINE_integer("seed", 0, "Seed of the first generated image.")
     flags.DEFINE_string(
         "inception_weights",
         "",
-        "Inception v3, to measure with it, too: the frozen graph of 2015 (.pb), whose Frechet distance is FID; or Keras's "
-        "ImageNet weights without top (.h5), whose distance is not.",
+        "Also measure with Inception v3 from this file: the 2015 frozen graph (.pb, gives FID), or Keras's ImageNet "
+        "weights without top (.h5, does not).",
     )
     flags.DEFINE_boolean("probe", False, "Test the discriminator's features by a linear SVM, and two baselines.")
     flags.DEFINE_string("labels_per_class", "all", "For --probe: such as 10,100,1000; or all.")

@@ -30,7 +30,7 @@ CONVOLUTIONAL_FLAGS = (
     "minibatch_stddev",
 )
 WORKER_FLAGS = ("workers", "worker_index", "worker_timeout")
-FOLDER_FLAGS = ("max_pixels", "max_bad_share", "background")
+FOLDER_FLAGS = ("max_pixels", "max_side", "max_bad_share", "background")
 IMAGE_FLAGS = (
     "image_size",
     "channels",
@@ -185,14 +185,28 @@ def _check_unrolling(config: Config) -> None:
 
 
 def _check_decay(config: Config) -> None:
-    decay, decay_steps = config.learning_rate_decay, config.learning_rate_decay_steps
-    if decay != "constant" and not decay_steps:
+    decay = config.learning_rate_decay
+    if decay != "constant" and not config.learning_rate_decay_steps:
         length = "the run's length" if config.epochs else f"--learning_rate_decay_steps={config.steps}"
         raise UserError(f"--learning_rate_decay={decay} needs --learning_rate_decay_steps, such as {length}")
-    if decay in ("linear", "cosine") and config.steps > decay_steps and not config.epochs:
+    if not config.epochs:
+        refuse_learning_rates_of_zero(config)
+
+
+def refuse_learning_rates_of_zero(config: Config) -> None:
+    """Raises UserError where the learning rates reach 0 before the run ends.
+
+    Args:
+        config: ``steps`` is its length: with ``epochs``, that is known once the data are.
+    """
+    decay, decay_steps = config.learning_rate_decay, config.learning_rate_decay_steps
+    if decay in ("linear", "cosine") and config.steps > decay_steps:
+        length = f"--steps={config.steps}"
+        if config.epochs:
+            length = f"--epochs={config.epochs:g}, of {config.steps} steps,"
         raise UserError(
-            f"--learning_rate_decay={decay} is at 0 after --learning_rate_decay_steps={decay_steps}, and --steps="
-            f"{config.steps} goes on: use as many for both, or exponential"
+            f"--learning_rate_decay={decay} is at 0 after --learning_rate_decay_steps={decay_steps}, and {length} goes "
+            "on: use as many steps for both, or exponential"
         )
 
 

@@ -91,6 +91,7 @@ class Config:
     flip: bool = _option(False, "Mirror half of the images of every batch, left to right.")
     background: str = _option("white", "Colour behind transparent pixels: a name such as black, or #rrggbb.")
     max_pixels: int = _option(100_000_000, "A picture with more pixels counts as bad, and is not decoded.", minimum=1)
+    max_side: int = _option(65_535, "The same for a picture with more pixels than this on one side.", minimum=1)
     max_bad_share: float = _option(
         0.1, "Stop where more than this share of the pictures cannot be used.", minimum=0, maximum=1, may_change=True
     )

@@ -21,6 +21,7 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.data.pictures import (
     ENDINGS,
     BadPictureError,
+    Limits,
     NamedPicture,
     is_gray,
     load_picture,
@@ -28,7 +29,7 @@ from dcgan_tf.data.pictures import (
     upright_size,
 )
 from dcgan_tf.data.shards import Result, Shard, ShardWork
-from dcgan_tf.errors import UnknownSplitError, UserError
+from dcgan_tf.errors import UnknownSplitError, UserError, printable
 
 # Pictures looked at to find a size that they have in common.
 COMMON_SIZE_SAMPLE = 100
@@ -44,7 +45,7 @@ class FolderSource:
         fingerprint: changes with any name, size or time of a file.
         root: the folder.
         names: paths of the pictures, relative to the root.
-        max_pixels: pictures with more count as bad.
+        limits: Larger pictures count as bad.
     """
 
     full_name: str
@@ -52,7 +53,7 @@ class FolderSource:
     fingerprint: str
     root: pathlib.Path
     names: tuple[str, ...]
-    max_pixels: int
+    limits: Limits
 
     @functools.cached_property
     def _common_size(self) -> tuple[int | None, int | None]:
@@ -83,7 +84,7 @@ class FolderSource:
         return 1
 
     def _open(self, name: str) -> Image.Image:
-        return open_picture(self.root / name, self.max_pixels)
+        return open_picture(self.root / name, self.limits)
 
     def count_if_known(self) -> int | None:
         """How many pictures there are."""
@@ -105,13 +106,13 @@ class FolderSource:
         # Not forked: a process that has started TensorFlow has threads, which a fork would break.
         context = multiprocessing.get_context("spawn")
         workers = min(len(os.sched_getaffinity(0)), len(shards)) or 1
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        with ProcessPoolExecutor(workers, context, _start_worker, initargs=(os.getpid(),)) as pool:
             try:
                 jobs = []
                 for shard in shards:
                     names = self.names[shard.first : shard.stop]
                     labels = [self.label(name) for name in names]
-                    jobs.append(pool.submit(_work_on_files, work, shard, self.root, names, labels, self.max_pixels))
+                    jobs.append(pool.submit(_work_on_files, work, shard, self.root, names, labels, self.limits))
                 for job in as_completed(jobs):
                     yield job.result()
             except BrokenProcessPool:
@@ -145,12 +146,12 @@ def find_folder(config: Config) -> FolderSource:
             f"--data_dir: no picture in '{root}', but {seen}. Expected files that end in {', '.join(sorted(ENDINGS))}"
         )
     return FolderSource(
-        full_name=f"folder/{root.resolve().name}",
+        full_name=f"folder/{printable(root.resolve().name)}",
         class_names=_class_names(names),
         fingerprint=_fingerprint(root, names),
         root=root,
         names=tuple(names),
-        max_pixels=config.max_pixels,
+        limits=Limits.of(config),
     )
 
 
@@ -197,10 +198,11 @@ def _fingerprint(root: pathlib.Path, names: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _start_worker() -> None:
+def _start_worker(parent: int) -> None:
     """Ctrl-C reaches every process of a terminal, and only the first is to answer it; but none outlives the first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    # By the parent's own number: it may have been killed before this process asks for it.
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 
 def _end_with_parent(parent: int) -> None:
@@ -210,12 +212,12 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _work_on_files(
-    work: ShardWork[Result], shard: Shard, root: pathlib.Path, names: Sequence[str], labels: list[int], max_pixels: int
+    work: ShardWork[Result], shard: Shard, root: pathlib.Path, names: Sequence[str], labels: list[int], limits: Limits
 ) -> Result:
     return work(
         shard,
         (
-            NamedPicture(name, label, functools.partial(load_picture, root / name, max_pixels))
+            NamedPicture(printable(name), label, functools.partial(load_picture, root / name, limits))
             for name, label in zip(names, labels, strict=True)
         ),
     )

@@ -13,9 +13,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row
+from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row, memory_for, to_gray_or_rgb
 from dcgan_tf.data.shards import Shard
 from dcgan_tf.data.sources import Source
+from dcgan_tf.errors import printable
 
 PICTURES_PER_SHARD = 256
 SHEET_PICTURES = 64
@@ -35,7 +36,7 @@ class Facts:
         size: ``HEIGHTxWIDTH`` in pixels, upright.
         mode: Pillow's name of the pixel format.
         kind: file format, empty where the picture does not come from a file.
-        pixels: digest of the pixels; the same for exact duplicates.
+        pixels: Digest of the pixels as RGB; the same for exact duplicates.
         look: difference hash, 16x16 bits; few of them differ where pictures look alike. Empty for one plain tone.
         row: as training would see it, for a few pictures.
     """
@@ -78,7 +79,7 @@ def describe(source: Source, config: Config, facts: Sequence[Facts], seconds: fl
     lines += _table("size (height x width)", (fact.size for fact in good))
     lines += _table("mode", (fact.mode for fact in good))
     lines += _table("file format", (fact.kind for fact in good if fact.kind))
-    lines += _table("class", (source.class_names[fact.label] for fact in good if fact.label >= 0))
+    lines += _table("class", (printable(source.class_names[fact.label]) for fact in good if fact.label >= 0))
     lines += _listing("cannot be used", [f"{fact.name}: {fact.reason}" for fact in bad])
     exact = _exact_duplicates(good)
     lines += _listing("exact duplicates", [" = ".join(group) for group in exact])
@@ -100,23 +101,26 @@ def _examine_shard(
     facts = []
     for number, named in enumerate(pictures, start=shard.first):
         try:
-            picture = named.load()
+            with memory_for(named.name):
+                facts.append(_examine_picture(named, recipe, number in sheet))
         except BadPictureError as error:
             facts.append(Facts(named.name, named.label, reason=str(error)))
-            continue
-        facts.append(
-            Facts(
-                named.name,
-                named.label,
-                size=f"{picture.height}x{picture.width}",
-                mode=picture.mode,
-                kind=picture.format or "",
-                pixels=hashlib.sha256(f"{picture.mode}{picture.size}".encode() + picture.tobytes()).digest(),
-                look=_difference_hash(make_row(picture, dataclasses.replace(recipe, channels=1, crop="none"))),
-                row=make_row(picture, recipe) if number in sheet else None,
-            )
-        )
     return shard.first, facts
+
+
+def _examine_picture(named: NamedPicture, recipe: Recipe, in_sheet: bool) -> Facts:
+    picture = named.load()
+    rgb = to_gray_or_rgb(picture, 3, recipe.background)
+    return Facts(
+        named.name,
+        named.label,
+        size=f"{picture.height}x{picture.width}",
+        mode=picture.mode,
+        kind=picture.format or "",
+        pixels=hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).digest(),
+        look=_difference_hash(make_row(rgb, dataclasses.replace(recipe, channels=1, crop="none"))),
+        row=make_row(rgb, recipe) if in_sheet else None,
+    )
 
 
 def _difference_hash(gray: np.ndarray) -> bytes:

@@ -19,24 +19,24 @@ import numpy as np
 from tqdm import tqdm
 
 from dcgan_tf.config import plan
+from dcgan_tf.config.combinations import refuse_learning_rates_of_zero
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.points import PointData, PointSource
 from dcgan_tf.data.shards import (
     HEADER_BYTES,
-    ROWS_PER_SHARD,
-    Shard,
     ShardResult,
     convert_shard,
     load_results,
     pack,
+    plan_shards,
     remove_results,
     write_header,
 )
 from dcgan_tf.data.sources import Source, find_source
 from dcgan_tf.errors import UserError
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 FALLBACK_SIZE = "64"
 CHECKED_BLOCK_BYTES = 16 * 2**20
 CHECKED_BLOCKS = 64
@@ -125,6 +125,7 @@ def settle_length(config: Config, count: int) -> Config:
     images_a_step = config.batch_size * config.discriminator_steps
     config = dataclasses.replace(config, steps=max(1, math.ceil(config.epochs * count / images_a_step)))
     config.validate()  # Settings that depend on the length
+    refuse_learning_rates_of_zero(config)
     return config
 
 
@@ -203,8 +204,8 @@ def _build(config: Config, source: Source, directory: pathlib.Path) -> None:
             return
         source.prepare()  # Within the lock: TensorFlow Datasets fails where two processes prepare the same.
         count, recipe = source.count(), Recipe.of(config)
-        shards = [Shard(first, min(first + ROWS_PER_SHARD, count)) for first in range(0, count, ROWS_PER_SHARD)]
         row_shape = (recipe.height, recipe.width, recipe.channels)
+        shards = plan_shards(count, math.prod(row_shape))
         rows_file = unfinished / "images.npy"
         results = load_results(unfinished, shards) if rows_file.exists() else {}
         write_header(rows_file, (count, *row_shape))

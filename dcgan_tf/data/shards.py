@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -9,9 +10,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row
+from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row, memory_for
 
 ROWS_PER_SHARD = 2048
+BYTES_PER_SHARD = 32 * 2**20
 HEADER_BYTES = 128
 
 
@@ -21,6 +23,12 @@ class Shard:
 
     first: int
     stop: int
+
+
+def plan_shards(count: int, row_bytes: int) -> list[Shard]:
+    """Divides pictures into shards of at most ROWS_PER_SHARD rows and, unless one row has more, BYTES_PER_SHARD."""
+    rows = max(1, min(ROWS_PER_SHARD, BYTES_PER_SHARD // row_bytes))
+    return [Shard(first, min(first + rows, count)) for first in range(0, count, rows)]
 
 
 Result = TypeVar("Result")
@@ -47,28 +55,37 @@ class ShardResult:
 def convert_shard(
     shard: Shard, pictures: Iterable[NamedPicture], recipe: Recipe, rows_file: pathlib.Path
 ) -> ShardResult:
-    """Writes the rows of the pictures of a shard that can be used."""
-    rows: list[np.ndarray] = []
+    """Writes the rows of the pictures of a shard that can be used, each as soon as it is made.
+
+    Not through a memory map, so that memory stays flat.
+    """
     labels: list[int] = []
     bad: list[tuple[str, str]] = []
-    for picture in pictures:
-        try:
-            rows.append(make_row(picture.load(), recipe))
+    with open(rows_file, "r+b") as file:
+        file.seek(HEADER_BYTES + shard.first * math.prod((recipe.height, recipe.width, recipe.channels)))
+        for picture in pictures:
+            try:
+                with memory_for(picture.name):
+                    row = make_row(picture.load(), recipe)
+            except BadPictureError as error:
+                bad.append((picture.name, str(error)))
+                continue
+            file.write(row.tobytes())
             labels.append(picture.label)
-        except BadPictureError as error:
-            bad.append((picture.name, str(error)))
-    write_rows(rows_file, shard.first, rows)
     return ShardResult(shard, labels, bad)
 
 
 def load_results(directory: pathlib.Path, shards: Sequence[Shard]) -> dict[Shard, ShardResult]:
-    """The results of the shards that are finished."""
+    """The results of the shards that are finished. A damaged one counts as unfinished."""
     results = {}
     for shard in shards:
-        path = _result_file(directory, shard)
-        if path.exists():
-            values = json.loads(path.read_text())
-            results[shard] = ShardResult(shard, values["labels"], [(name, reason) for name, reason in values["bad"]])
+        try:
+            values = json.loads(_result_file(directory, shard).read_text())
+            result = ShardResult(shard, values["labels"], [(name, reason) for name, reason in values["bad"]])
+            if len(result.labels) + len(result.bad) == shard.stop - shard.first:
+                results[shard] = result
+        except (FileNotFoundError, ValueError, TypeError, LookupError):
+            continue
     return results
 
 
@@ -77,14 +94,6 @@ def write_header(path: pathlib.Path, shape: tuple[int, ...]) -> None:
     with open(path, "r+b" if path.exists() else "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         assert file.tell() == HEADER_BYTES
-
-
-def write_rows(path: pathlib.Path, first: int, rows: Sequence[np.ndarray]) -> None:
-    """Writes rows of one shape from number ``first`` on. Not through a memory map, so that memory stays flat."""
-    if rows:
-        with open(path, "r+b") as file:
-            file.seek(HEADER_BYTES + first * rows[0].nbytes)
-            file.write(np.stack(rows).tobytes())
 
 
 def pack(path: pathlib.Path, results: Sequence[ShardResult], row_bytes: int) -> pathlib.Path:

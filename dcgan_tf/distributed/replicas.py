@@ -39,12 +39,31 @@ def deviation(values: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(mean(tf.square(values - mean(values))))
 
 
-def variance_over_batch(values: tf.Tensor) -> tf.Tensor:
-    """The variance over the rows [N, ...] of all replicas: [...]."""
+def moments(values: tf.Tensor, axes: list[int]) -> tuple[tf.Tensor, tf.Tensor]:
+    """The mean and the variance over the axes and over all replicas, with derivatives of every order.
+
+    `tf.nn.moments` holds the mean constant within the variance, so its second derivatives are wrong. The mean of the
+    squares less the square of the mean, which takes one sum as well, has no digits left where the mean is large.
+
+    Args:
+        values: [..., as many on each replica].
+        axes: which ones to average over; the batch among them.
+
+    Returns:
+        The two, each without the axes.
+    """
+    own_mean = tf.reduce_mean(values, axes, keepdims=True)
+    own_variance = tf.reduce_mean(tf.math.squared_difference(values, own_mean), axes)
+    own_mean = tf.squeeze(own_mean, axes)
     if count() == 1:
-        return tf.math.reduce_variance(values, axis=0)
-    average = total(tf.reduce_mean(values, axis=0) / count())
-    return total(tf.reduce_mean(tf.square(values - average), axis=0) / count())
+        return own_mean, own_variance
+    # One sum tells every replica the moments of each: those of the others are 0 in what this one adds.
+    place = tf.one_hot(_index(), count(), dtype=values.dtype)
+    own = tf.stack([own_mean, own_variance])
+    means, variances = tf.unstack(total(tf.tensordot(own, place, axes=0)))  # Each [..., replicas]
+    average = tf.reduce_mean(means, axis=-1, keepdims=True)
+    variance = tf.reduce_mean(variances + tf.square(means - average), axis=-1)
+    return tf.squeeze(average, axis=-1), variance
 
 
 def share(rows: tf.Tensor, parts: int = 1, axis: int = 0) -> tf.Tensor:
@@ -63,5 +82,9 @@ def share(rows: tf.Tensor, parts: int = 1, axis: int = 0) -> tf.Tensor:
         return rows
     before, length, after = rows.shape[:axis], rows.shape[axis], rows.shape[axis + 1 :]
     grouped = tf.reshape(rows, [*before, parts, count(), length // parts // count(), *after])
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    return tf.reshape(tf.gather(grouped, replica, axis=axis + 1), [*before, length // count(), *after])
+    return tf.reshape(tf.gather(grouped, _index(), axis=axis + 1), [*before, length // count(), *after])
+
+
+def _index() -> tf.Tensor:
+    """Which of the replicas this one is."""
+    return tf.distribute.get_replica_context().replica_id_in_sync_group

@@ -53,7 +53,7 @@ def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathl
     """
     frames = []
     for grid, caption in zip(grids, captions, strict=True):
-        with Image.open(grid) as picture:
+        with Image.open(grid, formats=["PNG"]) as picture:
             frame = Image.new(picture.mode, (picture.width, picture.height + 16), "white")
             frame.paste(picture)
         ImageDraw.Draw(frame).text((GRID_MARGIN, picture.height + 2), caption, fill="black")

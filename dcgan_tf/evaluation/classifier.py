@@ -62,7 +62,8 @@ def load_or_train_classifier(config: Config) -> Classifier:
         UserError: the data set has no classes.
     """
     tf.config.experimental.enable_op_determinism()
-    data = open_split(config, "train")
+    config = dataclasses.replace(config, split="train")  # Whatever the run was trained on
+    data = open_split(config, config.split)
     if len(data.class_names) < 2:
         raise UserError(f"--dataset={config.dataset} has no classes, so no classifier can be trained on it")
     name = f"{dataset_name(config)}-classifier"
@@ -74,7 +75,8 @@ def load_or_train_classifier(config: Config) -> Classifier:
         print(f"Training the {name}, once for this data set ...")
         fit_classifier(network, data.read, data.labels, steps=STEPS, description=f"training {name}")
         test = open_test_split(config)
-        loaded = measure_accuracy(network, test.data), f"{len(test.data.images)} images of {test.describe()}"
+        right = right_answers(network, test.data)
+        loaded = float(right.mean()), f"{len(right)} images of {test.describe()}"
         _save(network, loaded, path)
     accuracy, accuracy_split = loaded
     print(f"{name}: {accuracy:.2%} right on {accuracy_split}")
@@ -147,12 +149,12 @@ def fit_classifier(
         train_step(tf.constant(_shift(read(rows), step)), tf.constant(labels[rows]))
 
 
-def measure_accuracy(network: keras.Model, data: ImageData) -> float:
-    """Share of at most 20,000 images whose most probable class is the right one."""
+def right_answers(network: keras.Model, data: ImageData) -> np.ndarray:
+    """Whether the most probable class is the right one, for at most 20,000 images: bool [images]."""
     rows = spread_rows(len(data.images), TEST_IMAGES)
     parts = [rows[start : start + 500] for start in range(0, len(rows), 500)]
     right = [np.argmax(network(data.read(part), training=False)["logits"], 1) == data.labels[part] for part in parts]
-    return float(np.concatenate(right).mean())
+    return np.concatenate(right)
 
 
 def digest_of_weights(network: keras.Model) -> str:

@@ -182,8 +182,8 @@ def _refuse_mixed_protocols(evaluated: list[EvaluatedRun]) -> None:
         for figure in run.evaluation["figures"]:
             network = "" if "[discriminator]" in figure["name"] else figure["network"]
             protocol = (
-                f"{figure['n_fake']:,} generated and {figure['n_real']:,} real images of {figure['split']} "
-                f"{network}".strip()
+                f"protocol {run.evaluation.get('protocol', 1)}, {figure['n_fake']:,} generated and "
+                f"{figure['n_real']:,} real images of {figure['split']} {network}".strip()
             )
             first_run, first = protocols.setdefault(figure["name"], (run.name, protocol))
             if first != protocol and run.config.dataset == evaluated[0].config.dataset:

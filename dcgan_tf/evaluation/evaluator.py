@@ -15,6 +15,7 @@ from dcgan_tf.data.prepare import ImageData, cache_root, prepare
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import load_or_train_classifier
 from dcgan_tf.evaluation.features import (
+    DISCRIMINATOR,
     FeatureNetwork,
     Features,
     cached_features,
@@ -31,18 +32,22 @@ from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_im
 from dcgan_tf.evaluation.probe import (
     LabelledImages,
     ProbeResult,
+    check_labels,
     pooled_features,
     probe,
     raw_pixels,
 )
-from dcgan_tf.evaluation.splits import Split, open_split, open_test_split, spread_rows
-from dcgan_tf.evaluation.synthetic import GENERATED_IMAGES, SyntheticResult, train_on_synthetic
+from dcgan_tf.evaluation.splits import Split, open_split, open_test_split, random_rows, spread_rows
+from dcgan_tf.evaluation.synthetic import FEW_LABELS, GENERATED_IMAGES, SyntheticResult, train_on_synthetic
+from dcgan_tf.generation.attention import require_single_images
 from dcgan_tf.generation.sampling import ROWS_PER_CALL, generate
 from dcgan_tf.models.discriminator import build_discriminator
 from dcgan_tf.runs.checkpoints import load_gan
 from dcgan_tf.runs.run_directory import Run
 from dcgan_tf.training.gan import GAN
 
+# Any change of how figures are computed is a change of PROTOCOL: figures of one protocol are comparable.
+PROTOCOL = 2
 GENERATED_AT_ONCE = 8 * ROWS_PER_CALL
 MEMORIZATION_IMAGES = 1000
 MOST_TRAINING_IMAGES = 100_000
@@ -57,7 +62,7 @@ class Options:
 
     Attributes:
         checkpoint: best, latest or a step.
-        num: generated images, and at most as many real ones.
+        num: generated images, and at most as many real ones; both are fewer where the training images are.
         seed: of the first generated image.
         inception_weights: file, or empty.
         probe: whether to test the discriminator's features.
@@ -111,26 +116,36 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
     gan, step = load_gan(run, options.checkpoint)
     training, test = open_split(config, config.split), open_test_split(config)
     # What cannot be done shall be said before anything that takes minutes.
-    classes = _need_classes(training, test) if options.probe or options.synthetic else 0
+    classes = _need_classes(training, test, options) if options.probe or options.synthetic else 0
     probed = _probed_features(gan, config) if options.probe else {}
     if options.synthetic and not config.label_count:
         raise UserError("--train_on_synthetic: expected a run trained with --conditional, which knows what it draws")
-    networks = [*_networks(config, training, options), discriminator_network(gan.discriminator)]
-    rows = _choose_rows(training, test, options.num)
+    networks = _networks(config, training, options)
+    left_out = {}
+    try:
+        networks.append(discriminator_network(require_single_images(gan.discriminator, config.pack)))
+    except UserError as error:
+        left_out[f"frechet_distance, kernel_distance[{DISCRIMINATOR}]"] = str(error)
+    real_rows, yardstick_rows = rows = _choose_rows(training, test, options.num)
+    count = len(yardstick_rows)
+    if count < options.num:
+        print(f"--num={options.num}: {count:,} images are generated, as many as the training images beside them.")
 
     kept: list[np.ndarray] = []
-    batches = _generated(gan, options, _labels(config, training, options.num), kept)
-    fakes = compute_features(networks, batches, options.num, "generated images")
-    figures, left_out = _measure(networks, fakes, training, test, rows, cache_root(config) / "features")
-    memorization, pictures = _memorization(np.concatenate(kept), training, test, rows[0])
-    if memorization:
-        figures.append(memorization)
-    else:
-        left_out["memorization_ratio[pixels]"] = "there is no split of real images that training has not seen"
+    # As often of each class as in the yardstick, and in random order.
+    labels = training.labels[yardstick_rows] if config.label_count else None
+    batches = _generated(gan, options.seed, count, labels, kept)
+    fakes = compute_features(networks, batches, count, "generated images")
+    figures, missing = _measure(networks, fakes, training, test, rows, cache_root(config) / "features")
+    left_out |= missing
+    memorization, missing, pictures = _memorization(np.concatenate(kept), training, test, real_rows)
+    figures += memorization
+    left_out |= missing
     probes = _probes(probed, training, test.data, classes, options)
     synthetic = _synthetic(gan, training, test.data, classes, options) if options.synthetic else []
     facts: dict[str, str | int | float] = {
         "run": run.directory.resolve().name,
+        "protocol": PROTOCOL,
         "checkpoint_step": step,
         "checkpoint": options.checkpoint,
         "images_seen": step * config.batch_size,
@@ -138,7 +153,7 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
         f"{'x'.join(map(str, training.images.shape[1:]))}, digest {training.digest}",
         "real_split": test.describe(),
         "resizer_of_the_data": "Lanczos with antialiasing, when prepared",
-        "n_fake": options.num,
+        "n_fake": count,
         "seed": options.seed,
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "dcgan_tf": __version__,
@@ -156,12 +171,12 @@ def _measure(
     rows: tuple[np.ndarray, np.ndarray],
     cache: pathlib.Path,
 ) -> tuple[list[Figure], dict[str, str]]:
-    """The figures of all networks, the last of which is the run's discriminator; and what was left out, and why."""
+    """The figures of all networks, and what was left out, and why."""
     figures: list[Figure] = []
     left_out: dict[str, str] = {}
     for network in networks:
         print(f"Measuring with {network.name} ...")
-        is_discriminator = network is networks[-1]
+        is_discriminator = network.name == DISCRIMINATOR
         description = f"{network.name}, real images"
         real, yardstick = (
             # A discriminator is of one checkpoint alone: not worth a place in the cache.
@@ -189,26 +204,26 @@ def _networks(config: Config, data: ImageData, options: Options) -> list[Feature
     return [random_network(image_shape), *inception]
 
 
-def _choose_rows(training: ImageData, test: Split, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of real images, and of training images as a yardstick: disjoint even where both are of one split."""
+def _choose_rows(training: ImageData, test: Split, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of real images, and of training images as a yardstick: disjoint even where both are of one split.
+
+    There are as many generated images as rows of the yardstick: most figures depend on these numbers.
+    """
     if test.is_held_out:
-        return spread_rows(len(test.data.images), count), spread_rows(len(training.images), count)
-    rows = spread_rows(len(training.images), 2 * count)
-    return rows[0::2], rows[1::2]
+        yardstick = random_rows(len(training.images), wanted)
+        return random_rows(len(test.data.images), len(yardstick)), yardstick
+    rows = random_rows(len(training.images), 2 * wanted)
+    half = len(rows) // 2
+    return rows[:half], rows[half : 2 * half]
 
 
-def _labels(config: Config, data: ImageData, count: int) -> np.ndarray | None:
-    """For a conditional generator, labels as frequent as in the data: int64 [count]."""
-    if not config.label_count:
-        return None
-    return data.labels[np.arange(count) * len(data.labels) // count]
-
-
-def _generated(gan: GAN, options: Options, labels: np.ndarray | None, kept: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yields images, and keeps the first of them."""
-    for first in range(0, options.num, GENERATED_AT_ONCE):
-        part = slice(first, min(first + GENERATED_AT_ONCE, options.num))
-        seeds = np.arange(options.seed + part.start, options.seed + part.stop)
+def _generated(
+    gan: GAN, seed: int, count: int, labels: np.ndarray | None, kept: list[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Yields images of the seeds from ``seed`` on, and keeps the first of them."""
+    for first in range(0, count, GENERATED_AT_ONCE):
+        part = slice(first, min(first + GENERATED_AT_ONCE, count))
+        seeds = np.arange(seed + part.start, seed + part.stop)
         images = generate(gan.ema_generator, seeds, None if labels is None else labels[part])
         if first < MEMORIZATION_IMAGES:
             kept.append(images[: MEMORIZATION_IMAGES - first])
@@ -217,7 +232,9 @@ def _generated(gan: GAN, options: Options, labels: np.ndarray | None, kept: list
 
 def _memorization(
     generated: np.ndarray, training: ImageData, test: Split, real_rows: np.ndarray
-) -> tuple[Figure | None, list[NeighborPicture]]:
+) -> tuple[list[Figure], dict[str, str], list[NeighborPicture]]:
+    """The figure, or why it was left out; and the pictures."""
+    name = "memorization_ratio[pixels]"
     searched = spread_rows(len(training.images), MOST_TRAINING_IMAGES)
     count = min(NEIGHBORS_SHOWN, len(searched))
     nearest = nearest_training_images(generated, training.read, searched, count, "neighbours of generated images")
@@ -239,31 +256,35 @@ def _memorization(
         ),
     ]
     if not test.is_held_out:
-        return None, pictures
-    held_out = test.data.read(real_rows[spread_rows(len(real_rows), MEMORIZATION_IMAGES)])
+        return [], {name: "there is no split of real images that training has not seen"}, pictures
+    held_out = test.data.read(real_rows[:MEMORIZATION_IMAGES])
     of_real = nearest_training_images(held_out, training.read, searched, count, "neighbours of held-out images")
     pictures.append(picture("The same for held-out real images", held_out[first], of_real.rows[first]))
-    ratio = distance_ratio(nearest.distances[:, 0], of_real.distances[:, 0])
-    note = f"median distance to the nearest of {len(searched):,} training images, over that of held-out images"
-    return Figure(
-        "memorization_ratio[pixels]",
-        ratio.value,
-        ratio.standard_error,
-        1.0,
-        "nearer",
-        len(held_out),
-        len(generated),
-        test.describe(),
-        "pixels",
-        "none",
-        note,
-    ), pictures
+    try:
+        ratio = distance_ratio(nearest.distances[:, 0], of_real.distances[:, 0])
+    except UserError as error:
+        return [], {name: str(error)}, pictures
+    figure = Figure(
+        name=name,
+        value=ratio.value,
+        standard_error=ratio.standard_error,
+        real_value=1.0,
+        better="nearer",
+        n_real=len(held_out),
+        n_fake=len(generated),
+        split=test.describe(),
+        network="pixels",
+        resizer="none",
+        note=f"median distance to the nearest of {len(searched):,} training images, over that of held-out images",
+    )
+    return [figure], {}, pictures
 
 
 def _probed_features(gan: GAN, config: Config) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    discriminator = require_single_images(gan.discriminator, config.pack)
     untrained = build_discriminator(config, seed=config.seed + 1)
     return {
-        "discriminator": pooled_features(gan.discriminator),
+        DISCRIMINATOR: pooled_features(discriminator),
         "untrained discriminator": pooled_features(untrained),
         "pixels": raw_pixels,
     }
@@ -291,8 +312,18 @@ def _synthetic(gan: GAN, training: ImageData, test: ImageData, classes: int, opt
     return train_on_synthetic(images, labels, training, test, classes, options.seed)
 
 
-def _need_classes(training: ImageData, test: Split) -> int:
-    for need, is_there in (("classes", len(training.class_names) >= 2), ("a split test", test.is_held_out)):
+def _need_classes(training: ImageData, test: Split, options: Options) -> int:
+    """How many classes there are; raises UserError where a probe or a classifier lacks what it needs."""
+    classes = len(training.class_names)
+    for need, is_there in (
+        ("classes", classes >= 2),
+        ("a split test that the run was not trained on", test.is_held_out),
+        ("labels in its split test", test.data.labels.min() >= 0),
+    ):
         if not is_there:
             raise UserError(f"--probe and --train_on_synthetic need a data set with {need}, and this one has none")
-    return len(training.class_names)
+    if options.probe:
+        check_labels("--labels_per_class", training.labels, max(options.labels_per_class), classes)
+    if options.synthetic:
+        check_labels("--train_on_synthetic", training.labels, FEW_LABELS, classes)
+    return classes

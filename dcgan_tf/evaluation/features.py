@@ -18,6 +18,7 @@ from dcgan_tf.evaluation.classifier import Classifier, digest_of_weights
 from dcgan_tf.models.pixels import to_float
 
 IMAGES_PER_CALL = 250
+DISCRIMINATOR = "discriminator"
 RANDOM_FEATURES = 128
 RANDOM_SEED = 20151119
 FORMAT_VERSION = 1
@@ -126,14 +127,15 @@ def random_network(image_shape: tuple[int, ...]) -> FeatureNetwork:
 
 
 def discriminator_network(discriminator: keras.Model) -> FeatureNetwork:
-    """The discriminator's last hidden layer, its feature map averaged over positions: of this run alone."""
+    """The last hidden layer of a discriminator of single images, its feature map averaged over positions: of this run
+    alone."""
     image = discriminator.inputs[0]
     hidden = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)][-1].output
     if len(hidden.shape) == 4:
         hidden = keras.layers.GlobalAveragePooling2D(dtype="float32")(hidden)
     network = keras.Model(image, hidden, name="discriminator_features")
     return FeatureNetwork(
-        "discriminator",
+        DISCRIMINATOR,
         digest_of_weights(discriminator),
         "none",
         "last hidden layer of the run's own discriminator: not comparable between runs",

@@ -29,8 +29,8 @@ class Figure:
         name: of the measure, with the network in brackets.
         value: for the generated images.
         standard_error: of it; None where there is none.
-        real_value: the same measure for training images in place of generated ones: what a perfect generator would
-            get. None where that means nothing.
+        real_value: the same measure for as many training images in place of generated ones: what a perfect generator
+            would get. None where that means nothing.
         better: "lower", "higher" or "nearer" to the value of real images.
         n_real, n_fake: images that it rests on.
         split: of the real images.
@@ -165,7 +165,7 @@ def _classes(sets: FeatureSets) -> Measured:
     classes = fake.shape[1]
     balance, yardstick = (class_balance(np.argmax(p, 1), classes) for p in (fake, training))
     rarest = int(np.argmin(balance.shares))
-    note = f"nats, at most {np.log(classes):.3f}; rarest is class {rarest} with {balance.shares[rarest]:.2%}"
+    note = f"nats, {np.log(classes):.3f} is even; rarest is class {rarest} with {balance.shares[rarest]:.2%}"
     yield "class_entropy", "nearer", balance.entropy, yardstick.entropy.value, note
     missing = Estimate(float(len(balance.missing)), None)
     names = ", ".join(map(str, balance.missing[:20]))
@@ -177,7 +177,7 @@ def _modes(sets: FeatureSets) -> Measured:
     total = fake.shape[1]
     modes, yardstick = (count_modes(np.argmax(p, 1), total) for p in (fake, training))
     yield "modes_found", "higher", Estimate(float(modes.found), None), float(yardstick.found), f"of {total}"
-    yield "modes_kl", "lower", modes.kl, yardstick.kl.value, "nats, against the uniform distribution"
+    yield "modes_kl", "lower", modes.kl, yardstick.kl.value, "nats, from the uniform distribution"
 
 
 def _probabilities(features: Features) -> np.ndarray:

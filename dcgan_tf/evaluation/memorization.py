@@ -6,11 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from dcgan_tf.metrics.arrays import Estimate
+from dcgan_tf.errors import UserError
+from dcgan_tf.metrics.arrays import JACKKNIFE_BLOCKS, Estimate, jackknife_error, random_order
 from dcgan_tf.metrics.neighbors import nearest
 
 BLOCK = 10_000
-JACKKNIFE_BLOCKS = 10
+# Two images that differ at all differ by a gray level in a pixel, 1 / 255.
+LARGEST_DISTANCE_OF_COPIES = 0.5 / 255
 
 
 class Neighbors(NamedTuple):
@@ -56,16 +58,27 @@ def distance_ratio(generated: np.ndarray, held_out: np.ndarray) -> Estimate:
 
     Args:
         generated, held_out: float [images], distances to the nearest training image.
+
+    Raises:
+        UserError: fewer than 10 images; or half of the held-out ones are copies of training images, to which nothing
+            can be nearer.
     """
+    fewest = min(len(generated), len(held_out))
+    if fewest < JACKKNIFE_BLOCKS:
+        raise UserError(f"memorization_ratio: expected at least {JACKKNIFE_BLOCKS} images. Received: {fewest}")
 
-    def ratio(a: np.ndarray, b: np.ndarray) -> float:
-        return float(np.median(a) / np.median(b))
+    def medians(distances: np.ndarray, key: int) -> tuple[float, np.ndarray]:
+        """Of all, and with each block left out."""
+        blocks = random_order(len(distances), key) % JACKKNIFE_BLOCKS
+        left_out = [np.median(distances[blocks != block]) for block in range(JACKKNIFE_BLOCKS)]
+        return float(np.median(distances)), np.array(left_out)
 
-    parts_a, parts_b = (np.arange(len(a)) % JACKKNIFE_BLOCKS for a in (generated, held_out))
-    left_out_a = [ratio(generated[parts_a != part], held_out) for part in range(JACKKNIFE_BLOCKS)]
-    left_out_b = [ratio(generated, held_out[parts_b != part]) for part in range(JACKKNIFE_BLOCKS)]
-    variance = sum((JACKKNIFE_BLOCKS - 1) * float(np.var(values)) for values in (left_out_a, left_out_b))
-    return Estimate(ratio(generated, held_out), float(np.sqrt(variance)))
+    of_generated, of_generated_left_out = medians(generated, 0)
+    of_held_out, of_held_out_left_out = medians(held_out, 1)
+    if min(of_held_out, *of_held_out_left_out) < LARGEST_DISTANCE_OF_COPIES:
+        raise UserError("memorization_ratio: half of the held-out images are copies of training images")
+    error = jackknife_error(of_generated_left_out / of_held_out, of_generated / of_held_out_left_out)
+    return Estimate(of_generated / of_held_out, error)
 
 
 def _flatten(images: np.ndarray) -> np.ndarray:

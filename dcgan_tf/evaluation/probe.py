@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.features import IMAGES_PER_CALL
-from dcgan_tf.metrics.arrays import Estimate, standard_error
+from dcgan_tf.metrics.arrays import Estimate, confidence_interval, standard_error
 from dcgan_tf.metrics.neighbors import nearest
 from dcgan_tf.models.pixels import to_float
 
@@ -20,7 +20,6 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 VALIDATION_SHARE = 0.2
 MOST_VALIDATION_IMAGES = 5000
 MAXIMUM_ITERATIONS = 200
-CONFIDENCE = 1.96
 # Of the mean over the features.
 LEAST_DEVIATION = 0.1
 
@@ -182,13 +181,10 @@ def probe(
     """
     random = np.random.default_rng(seed)
     if labels_per_class:
-        fewest = int(np.bincount(train.labels, minlength=classes).min())
-        if fewest < labels_per_class:
-            raise UserError(
-                f"--labels_per_class: expected at most {fewest}, the images of the smallest class. "
-                f"Received: {labels_per_class}"
-            )
-        picks = [_draw(train.labels, labels_per_class, classes, random) for _ in range(draws)]
+        picks = [
+            random.permutation(draw_labels("--labels_per_class", train.labels, labels_per_class, classes, random))
+            for _ in range(draws)
+        ]
     else:
         picks = [random.permutation(len(train.labels))]
     test_features = _features(function, test.read, np.arange(len(test.labels)), f"{name} features of the test images")
@@ -203,7 +199,7 @@ def probe(
             penalty = _choose_penalty(features, labels, classes)
         machine = LinearSVM(penalty).fit(features, labels, classes)
         accuracies.append(machine.accuracy(test_features / deviation, test.labels))
-    interval = CONFIDENCE * float(np.std(accuracies, ddof=1) / np.sqrt(len(picks))) if len(picks) > 1 else None
+    interval = confidence_interval(np.array(accuracies)) if len(picks) > 1 else None
     return ProbeResult(
         name,
         labels_per_class,
@@ -225,9 +221,22 @@ def nearest_neighbor_accuracy(train: np.ndarray, train_labels: np.ndarray, test:
     return Estimate(float(right.mean()), standard_error(right))
 
 
-def _draw(labels: np.ndarray, per_class: int, classes: int, random: np.random.Generator) -> np.ndarray:
-    rows = [random.choice(np.flatnonzero(labels == label), per_class, replace=False) for label in range(classes)]
-    return random.permutation(np.concatenate(rows))
+def draw_labels(flag: str, labels: np.ndarray, per_class: int, classes: int, random: np.random.Generator) -> np.ndarray:
+    """Draws so many rows of each class, class by class; raises UserError as `check_labels` does."""
+    check_labels(flag, labels, per_class, classes)
+    return np.concatenate(
+        [random.choice(np.flatnonzero(labels == label), per_class, replace=False) for label in range(classes)]
+    )
+
+
+def check_labels(flag: str, labels: np.ndarray, per_class: int, classes: int) -> None:
+    """Raises UserError where a class has fewer rows than ``flag`` takes of each."""
+    counts = np.bincount(labels[labels >= 0], minlength=classes)
+    if counts.min() < per_class:
+        raise UserError(
+            f"{flag}: expected at least {per_class} training images of each class. Received: {counts.min()} of class "
+            f"{counts.argmin()}"
+        )
 
 
 def _choose_penalty(features: np.ndarray, labels: np.ndarray, classes: int) -> float:

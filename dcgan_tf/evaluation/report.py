@@ -74,8 +74,8 @@ def _figures(evaluation: Evaluation) -> str:
     left_out = "".join(f"<li>{page.text(name)}: {page.text(why)}</li>" for name, why in evaluation.left_out.items())
     note = (
         "Each name carries, in brackets, the network whose features are compared. All are measured against the split "
-        f"{evaluation.facts['real_split']}. Under “training images” is what the same measure gives when real training "
-        "images stand in for generated ones. ± is one standard error."
+        f"{evaluation.facts['real_split']}. Under “training images” is what the same measure gives when as many real "
+        "training images stand in for generated ones. ± is one standard error, as if all images were drawn anew."
     )
     return page.table("Figures", heads, rows, note) + (f"<p>Left out:</p><ul>{left_out}</ul>" if left_out else "")
 

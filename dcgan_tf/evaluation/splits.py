@@ -1,5 +1,6 @@
 """The images that a run is measured against."""
 
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -7,9 +8,28 @@ import re
 import numpy as np
 
 from dcgan_tf.config.settings import Config
+from dcgan_tf.data.folder import find_folder
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData, prepare
 from dcgan_tf.errors import UnknownSplitError, UserError
+from dcgan_tf.metrics.arrays import random_order
+
+TEST = "test"
+# What of a run's settings says which images there are, and how they look: those of the training would be checked, too,
+# and need not fit another split.
+DATA_SETTINGS = (
+    "dataset",
+    "image_size",
+    "channels",
+    "crop",
+    "crop_size",
+    "background",
+    "max_pixels",
+    "max_bad_share",
+    "data_dir",
+    "manual_dir",
+    "cache_dir",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +39,7 @@ class Split:
     Attributes:
         name: as TFDS or the folder calls it.
         data: its images and labels.
-        is_held_out: false where the data set has no such part, and the training images stand in for it.
+        is_held_out: false where the run was trained on these images, for want of others.
     """
 
     name: str
@@ -27,7 +47,7 @@ class Split:
     is_held_out: bool = True
 
     def describe(self) -> str:
-        return self.name if self.is_held_out else f"{self.name} (no other split exists)"
+        return self.name if self.is_held_out else f"{self.name} (the training images: none are held out)"
 
 
 def open_split(config: Config, name: str) -> ImageData:
@@ -36,21 +56,32 @@ def open_split(config: Config, name: str) -> ImageData:
     Raises:
         UserError: there is no such split, it cannot be prepared, or it holds points.
     """
-    crop = "center" if config.crop == "random" else config.crop
-    # A batch size and a length mean nothing here; the digest of the training images would not fit.
-    config = dataclasses.replace(config, split=name, crop=crop, batch_size=2, epochs=0.0, data_digest="")
-    data = prepare(config)[1]
-    if isinstance(data, PointData):
+    if config.draws_points:
         raise UserError(f"--dataset={config.dataset}: expected images. It holds points, which no feature network takes")
+    settings = {setting: getattr(config, setting) for setting in DATA_SETTINGS}
+    settings["crop"] = "center" if config.crop == "random" else config.crop
+    data = prepare(dataclasses.replace(Config(), **settings, split=name, batch_size=2))[1]
+    assert not isinstance(data, PointData)
     return data
 
 
 def open_test_split(config: Config) -> Split:
-    """The split ``test``; else the one that the run was trained on, marked as not held out."""
-    try:
-        return Split("test", open_split(config, "test"))
-    except UnknownSplitError:
-        return Split(config.split, open_split(config, config.split), is_held_out=False)
+    """The split ``test``, if there is one and the run was not trained on it; else the one that it was trained on."""
+    with contextlib.suppress(UnknownSplitError):
+        if not _trains_on_test(config):
+            return Split(TEST, open_split(config, TEST))
+    return Split(config.split, open_split(config, config.split), is_held_out=False)
+
+
+def _trains_on_test(config: Config) -> bool:
+    if config.dataset != "folder":
+        # In TFDS notation, such as train+test[:50%]
+        return not {TEST, "all"}.isdisjoint(re.findall(r"[A-Za-z]\w*", config.split))
+    # Without a folder of the split's name, the whole of --data_dir is trained on.
+    trained, test = (
+        find_folder(dataclasses.replace(config, split=name)).root.resolve() for name in (config.split, TEST)
+    )
+    return test.is_relative_to(trained) or trained.is_relative_to(test)
 
 
 def dataset_name(config: Config) -> str:
@@ -62,3 +93,8 @@ def dataset_name(config: Config) -> str:
 def spread_rows(count: int, wanted: int) -> np.ndarray:
     """Rows int64 of at most ``wanted`` of ``count`` images, evenly spread: data are often sorted by class."""
     return np.arange(min(count, wanted)) * count // min(count, wanted)
+
+
+def random_rows(count: int, wanted: int) -> np.ndarray:
+    """Rows int64 of at most ``wanted`` of ``count`` images, drawn at random, and always the same ones."""
+    return random_order(count, key=0)[:wanted]

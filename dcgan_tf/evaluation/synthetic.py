@@ -6,8 +6,9 @@ from collections.abc import Callable
 import numpy as np
 
 from dcgan_tf.data.prepare import ImageData
-from dcgan_tf.evaluation.classifier import build_classifier, fit_classifier, measure_accuracy
-from dcgan_tf.evaluation.probe import LabelledImages, nearest_neighbor_accuracy
+from dcgan_tf.evaluation.classifier import build_classifier, fit_classifier, right_answers
+from dcgan_tf.evaluation.probe import LabelledImages, draw_labels, nearest_neighbor_accuracy
+from dcgan_tf.metrics.arrays import standard_error
 
 STEPS = 1200
 GENERATED_IMAGES = 10_000
@@ -16,7 +17,8 @@ FEW_LABELS = 10
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticResult:
-    """One classifier: what it was trained on, its accuracy on real test images, and its standard error if known."""
+    """One classifier: what it was trained on, its accuracy on real test images, and the standard error of that over
+    the test images; another training would give another classifier."""
 
     classifier: str
     trained_on: str
@@ -36,11 +38,11 @@ def train_on_synthetic(
         test: real images.
         classes: how many.
         seed: of the choice of the few.
+
+    Raises:
+        UserError: a class has fewer than 10 real images.
     """
-    random = np.random.default_rng(seed)
-    few = np.concatenate(
-        [random.choice(np.flatnonzero(train.labels == label), FEW_LABELS, replace=False) for label in range(classes)]
-    )
+    few = draw_labels("--train_on_synthetic", train.labels, FEW_LABELS, classes, np.random.default_rng(seed))
     few_images, few_labels = train.read(few), train.labels[few]
     # As many real as generated images in each batch, on average.
     times = max(1, len(generated) // len(few))
@@ -56,9 +58,10 @@ def train_on_synthetic(
     for trained_on, (images, targets) in sets.items():
         network = build_classifier(images.shape[1:], classes)
         fit_classifier(network, _reader(images), targets, steps=STEPS, description=f"training on {trained_on}")
-        accuracy = measure_accuracy(network, test)
-        error = float(np.sqrt(accuracy * (1 - accuracy) / len(test.images)))
-        results.append(SyntheticResult("small convolutional network", trained_on, accuracy, error))
+        right = right_answers(network, test)
+        results.append(
+            SyntheticResult("small convolutional network", trained_on, float(right.mean()), standard_error(right))
+        )
     tested = LabelledImages(test.read, test.labels)
     for trained_on, (images, targets) in list(sets.items())[:2]:
         estimate = nearest_neighbor_accuracy(images, targets, tested)

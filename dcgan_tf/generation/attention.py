@@ -94,7 +94,10 @@ def guided_backpropagation(features: keras.Model, images: np.ndarray, numbers: n
 def require_single_images(discriminator: keras.Model | None, pack: int) -> keras.Model:
     """The discriminator; raises UserError where it judges several images at once."""
     if discriminator is None or pack > 1:
-        raise UserError("--pack: the discriminator of this run judges several images at once, not one")
+        raise UserError(
+            f"this run was trained with --pack={pack}: its discriminator judges {pack} images at once, so it has no "
+            "features of one"
+        )
     return discriminator
 
 

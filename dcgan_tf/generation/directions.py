@@ -36,12 +36,10 @@ class Fit(NamedTuple):
 
     Attributes:
         vector: float32 [latent_dim], of length 1.
-        slope: growth of the value for one unit along it, by the fit.
-        explained: share of the value's variance that the fit explains (R squared).
+        explained: share of the variance of other latents' values that the fit predicts (R squared), 0 or more.
     """
 
     vector: np.ndarray
-    slope: float
     explained: float
 
 
@@ -87,16 +85,19 @@ def find_principal_directions(network: keras.Model, count: int = PRINCIPAL_COUNT
 def fit_direction(z: np.ndarray, values: np.ndarray) -> Fit:
     """The direction along which a value grows fastest: least squares of the value on z, with a constant.
 
+    Each value is predicted by a fit to all others: what a fit explains of its own values is half of pure noise where
+    there are twice as many values as numbers in a latent.
+
     Args:
-        z: float [N, latent_dim], of normal latents.
+        z: float [N, latent_dim], of normal latents, more than latent_dim + 1 of them.
         values: float [N], measured on their images.
     """
-    design = np.column_stack([z, np.ones(len(z))])
-    weights = np.linalg.lstsq(design, values, rcond=None)[0]
-    residual = values - design @ weights
-    slope = float(np.linalg.norm(weights[:-1]))
-    explained = 1 - residual.var() / values.var()
-    return Fit((weights[:-1] / slope).astype(np.float32), slope, float(explained))
+    q, r = np.linalg.qr(np.column_stack([z, np.ones(len(z))]).astype(np.float64))
+    weights = np.linalg.solve(r, q.T @ values)[:-1]
+    # The residual of a fit without a value follows from that of the fit to all, by its leverage.
+    residuals = (values - q @ (q.T @ values)) / (1 - np.square(q).sum(1))
+    explained = max(0.0, 1 - float(np.mean(residuals**2) / values.var()))
+    return Fit((weights / np.linalg.norm(weights)).astype(np.float32), explained)
 
 
 def measure_along(

@@ -136,7 +136,9 @@ def optimize(
 def _best_candidates(losses_of: tf.types.experimental.GenericFunction, shape: tuple[int, int], seed: int) -> np.ndarray:
     losses_of = tf.function(losses_of)
     best, least = np.zeros(shape, np.float32), np.full(shape[0], np.inf)
-    for number in range(CANDIDATES):
+    # From 1 on: with 0 in its place, the first row would be the latent of the seed itself, as samples have it, and the
+    # projection of a sample of that seed would start at its answer.
+    for number in range(1, CANDIDATES + 1):
         z = tf.random.stateless_normal(shape, seed=[seed, number], alg="philox")
         losses = losses_of(z).numpy()
         better = losses < least

@@ -13,7 +13,7 @@ class ClassBalance(NamedTuple):
     """How the samples spread over the classes.
 
     Attributes:
-        entropy: in nats; log(classes) where all are as frequent.
+        entropy: in nats, as `entropy_of_shares` estimates it; log(classes) where all are equally frequent.
         missing: numbers of the classes without any sample.
         shares: float [classes].
     """

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dcgan_tf.metrics.arrays import Estimate, check_features, standard_error
-from dcgan_tf.metrics.neighbors import count_ball_hits, neighbor_radii
+from dcgan_tf.metrics.arrays import Estimate, check_features
+from dcgan_tf.metrics.neighbors import count_ball_hits, halving_error
 
 NEIGHBOR = 5
 MINIMUM_SAMPLES = 50
@@ -24,15 +24,15 @@ def density_coverage(real: np.ndarray, fake: np.ndarray) -> DensityCoverage:
 
     Returns:
         Density: 0 or more, near 1 for samples like the data. Coverage: 0 to 1; for equal numbers of like samples
-        1 - 1/2^5 = 0.97 is expected. The standard errors take the balls as given.
+        1 - 1/2^5 = 0.97 is expected. The standard errors are those of a new draw of both sets.
 
     Raises:
         UserError: fewer than 50 samples, or features not finite.
     """
     check_features("density_coverage", real, fake, minimum=MINIMUM_SAMPLES)
-    hits = count_ball_hits(fake, real, neighbor_radii(real, NEIGHBOR))
+    hits = count_ball_hits(fake, real, NEIGHBOR)
     density, covered = hits.of_sample / NEIGHBOR, hits.of_ball > 0
     return DensityCoverage(
-        Estimate(float(density.mean()), standard_error(density)),
-        Estimate(float(covered.mean()), standard_error(covered)),
+        Estimate(float(density[0].mean()), halving_error(density[1:], hits.sample_halves)),
+        Estimate(float(covered[0].mean()), halving_error(covered[1:], hits.ball_halves)),
     )

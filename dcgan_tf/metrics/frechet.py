@@ -4,9 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dcgan_tf.metrics.arrays import check_features
-
-JACKKNIFE_BLOCKS = 10
+from dcgan_tf.metrics.arrays import JACKKNIFE_BLOCKS, check_features, jackknife_error, random_blocks
 
 
 class Moments(NamedTuple):
@@ -55,15 +53,15 @@ def frechet_distance_of_moments(a: Moments, b: Moments) -> float:
 def frechet_standard_error(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """Standard error of `frechet_distance`, from leaving out a tenth of either set in turn (block jackknife)."""
     _check(features_a, features_b)
-    variances = []
     sums_a, sums_b = (
-        [_Sums.of(block) for block in np.array_split(f, JACKKNIFE_BLOCKS)] for f in (features_a, features_b)
+        [_Sums.of(block) for block in random_blocks(features, JACKKNIFE_BLOCKS, key)]
+        for key, features in enumerate((features_a, features_b))
     )
+    left_out = []
     for blocks, other in ((sums_a, sums_b), (sums_b, sums_a)):
         everything, fixed = _Sums.total(blocks), _Sums.total(other).moments()
-        distances = [frechet_distance_of_moments(everything.without(block).moments(), fixed) for block in blocks]
-        variances.append((JACKKNIFE_BLOCKS - 1) * np.var(distances))
-    return float(np.sqrt(sum(variances)))
+        left_out.append([frechet_distance_of_moments(everything.without(block).moments(), fixed) for block in blocks])
+    return jackknife_error(*left_out)
 
 
 def _check(features_a: np.ndarray, features_b: np.ndarray) -> None:

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from dcgan_tf.metrics.arrays import Estimate, check_features, standard_error
+from dcgan_tf.metrics.arrays import Estimate, check_features, random_blocks, standard_error
 
 SPLITS = 10
 MINIMUM_SAMPLES = 10 * SPLITS
 
 
 def inception_score(probabilities: np.ndarray) -> Estimate:
-    """exp of the mean KL(p(class | sample) || p(class)), over ten splits (Salimans et al. 2016).
+    """exp of the mean KL(p(class | sample) || p(class)), over ten random splits (Salimans et al. 2016).
 
     Only with the Inception network of ImageNet is it what papers call IS. It compares with nothing real.
 
@@ -24,7 +24,7 @@ def inception_score(probabilities: np.ndarray) -> Estimate:
     """
     check_features("inception_score", probabilities, minimum=MINIMUM_SAMPLES)
     scores = []
-    for split in np.array_split(probabilities.astype(np.float64), SPLITS):
+    for split in random_blocks(probabilities.astype(np.float64), SPLITS, key=0):
         marginal = split.mean(0, keepdims=True)
         # 0 log 0 is 0.
         terms = np.where(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dcgan_tf.metrics.arrays import Estimate, check_features, standard_error
+from dcgan_tf.metrics.arrays import Estimate, check_features, random_order, standard_error
 
 BLOCK_SIZE = 1000
 FEWEST_BLOCKS = 10
@@ -12,7 +12,7 @@ MINIMUM_SAMPLES = 10 * FEWEST_BLOCKS
 def kernel_distance(features_a: np.ndarray, features_b: np.ndarray) -> Estimate:
     """Squared maximum mean discrepancy with the kernel (x.y / features + 1)^3 (Binkowski et al. 2018).
 
-    The mean over disjoint blocks of at most 1,000 samples, whose independence gives the standard error. Unlike
+    The mean over disjoint random blocks of at most 1,000 samples, whose independence gives the standard error. Unlike
     Inception's features in the paper, those of any network may be given.
 
     Args:
@@ -28,10 +28,11 @@ def kernel_distance(features_a: np.ndarray, features_b: np.ndarray) -> Estimate:
     samples = min(len(features_a), len(features_b))
     blocks = max(FEWEST_BLOCKS, samples // BLOCK_SIZE)
     size = samples // blocks
-    distances = [
-        squared_discrepancy(features_a[start : start + size], features_b[start : start + size])
-        for start in range(0, blocks * size, size)
-    ]
+    rows_a, rows_b = (
+        random_order(len(features), key)[: blocks * size].reshape(blocks, size)
+        for key, features in enumerate((features_a, features_b))
+    )
+    distances = [squared_discrepancy(features_a[a], features_b[b]) for a, b in zip(rows_a, rows_b, strict=True)]
     return Estimate(float(np.mean(distances)), standard_error(np.array(distances)))
 
 

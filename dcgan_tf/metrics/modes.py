@@ -15,7 +15,7 @@ class Modes(NamedTuple):
         found: modes with at least one sample.
         total: modes that there are.
         kl: KL divergence in nats of the samples' modes from the uniform distribution; 0 is even, log(total) is one
-            mode only.
+            mode only. Corrected as `entropy_of_shares` is, so a little below 0 at times.
     """
 
     found: int
@@ -41,12 +41,23 @@ def count_modes(modes: np.ndarray, total: int) -> Modes:
 
 
 def entropy_of_shares(shares: np.ndarray, samples: int) -> Estimate:
-    """Entropy in nats of shares [classes] that sum to 1, with the standard error of as many independent samples."""
+    """Entropy in nats of the distribution that samples were drawn from (Miller 1955).
+
+    The entropy of the shares themselves is too small, as chance makes them uneven: by 0.05 with 10,000 samples of
+    1,000 even classes. The correction by half of the classes seen, less one, per sample takes that back.
+
+    Args:
+        shares: float [classes], of the samples, that sum to 1.
+        samples: how many they are.
+
+    Returns:
+        The entropy, and its standard error for independent samples.
+    """
     seen = shares[shares > 0]
     surprise = -np.log(seen)
     entropy = float(seen @ surprise)
     variance = max(0.0, float(seen @ surprise**2) - entropy**2)
-    return Estimate(entropy, float(np.sqrt(variance / samples)))
+    return Estimate(entropy + (len(seen) - 1) / (2 * samples), float(np.sqrt(variance / samples)))
 
 
 def stacked_modes(digits: np.ndarray) -> np.ndarray:

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dcgan_tf.metrics.arrays import Estimate, check_features, standard_error
-from dcgan_tf.metrics.neighbors import count_ball_hits, neighbor_radii
+from dcgan_tf.metrics.arrays import Estimate, check_features
+from dcgan_tf.metrics.neighbors import count_ball_hits, halving_error
 
 NEIGHBOR = 3
 MINIMUM_SAMPLES = 50
@@ -23,7 +23,7 @@ def precision_recall(real: np.ndarray, fake: np.ndarray) -> PrecisionRecall:
         real, fake: float [samples, features], of one network. Both figures depend on the numbers of samples.
 
     Returns:
-        Two shares from 0 to 1. The standard errors are those of a share, for manifolds taken as given.
+        Two shares from 0 to 1. The standard errors are those of a new draw of both sets.
 
     Raises:
         UserError: fewer than 50 samples, or features not finite.
@@ -31,7 +31,8 @@ def precision_recall(real: np.ndarray, fake: np.ndarray) -> PrecisionRecall:
     check_features("precision_recall", real, fake, minimum=MINIMUM_SAMPLES)
 
     def share(samples: np.ndarray, manifold: np.ndarray) -> Estimate:
-        inside = count_ball_hits(samples, manifold, neighbor_radii(manifold, NEIGHBOR)).of_sample > 0
-        return Estimate(float(inside.mean()), standard_error(inside))
+        hits = count_ball_hits(samples, manifold, NEIGHBOR)
+        inside = hits.of_sample > 0
+        return Estimate(float(inside[0].mean()), halving_error(inside[1:], hits.sample_halves))
 
     return PrecisionRecall(share(fake, real), share(real, fake))

@@ -33,6 +33,7 @@ class LayerFactory:
         self._dtype = dtype
         self._seed = keras.random.SeedGenerator(seed)
         self._spectral = spectral
+        self._spectral_options = {"is_unrolled": config.unroll_steps > 0} if spectral else {}
 
     def dense(
         self,
@@ -49,7 +50,14 @@ class LayerFactory:
             initializer = self._initializer()
         else:
             initializer = keras.initializers.RandomNormal(stddev=deviation, seed=self._seed)
-        return kind(units, use_bias=use_bias, kernel_initializer=initializer, dtype=dtype or self._dtype, name=name)
+        return kind(
+            units,
+            use_bias=use_bias,
+            kernel_initializer=initializer,
+            dtype=dtype or self._dtype,
+            name=name,
+            **self._spectral_options,
+        )
 
     def downsample(self, filters: int, *, use_bias: bool, name: str) -> keras.Layer:
         """A convolution of stride 2: the network learns its own downsampling, there is no pooling."""
@@ -63,6 +71,7 @@ class LayerFactory:
             kernel_initializer=self._initializer(),
             dtype=self._dtype,
             name=name,
+            **self._spectral_options,
         )
 
     def upsample(
@@ -110,13 +119,10 @@ class LayerFactory:
         return keras.layers.Cropping2D(excess, dtype=dtype or self._dtype, name=f"{name}_crop")(x)
 
     def batch_norm(self, name: str) -> keras.Layer:
-        # Of one device alone, TensorFlow computes the variance with the mean held constant, which leaves its first
-        # derivative right and its second one, through which unrolling goes, wrong. The synchronized sums have both.
-        synchronized = replicas.count() > 1 or self._config.unroll_steps > 0
         return BatchNorm(
             momentum=self._config.batchnorm_momentum,
             epsilon=1e-5,
-            synchronized=synchronized,
+            synchronized=replicas.count() > 1,
             dtype=self._dtype,
             name=name,
         )
@@ -126,8 +132,8 @@ class LayerFactory:
         match self._config.discriminator_norm:
             case "batch":
                 return self.batch_norm(name)(x)
-            case "layer":  # One group of all channels: an image is normalised by itself, whatever the batch.
-                return keras.layers.GroupNormalization(groups=1, epsilon=1e-5, dtype=self._dtype, name=name)(x)
+            case "layer":
+                return LayerNorm(groups=1, epsilon=1e-5, dtype=self._dtype, name=name)(x)
         return x
 
     def activate_generator(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -155,13 +161,14 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     Keras computes mean, variance and result one after the other, each a pass or more over all activations; here they
     are one operation forward and one backward. Synchronized, Keras sums three times over the replicas forward and twice
-    backward; here it is once each. That path also has the right second derivative, which unrolling goes through.
+    backward; here it is once each. Second derivatives, which unrolling needs, are right in both; Keras's are not.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if not training or (len(inputs.shape) != 4 and not self.synchronized):
+        if not training:
             return super().call(inputs, training=training, mask=mask)
-        outputs, mean, variance = (self._synchronized if self.synchronized else self._fused)(inputs)
+        is_fused = len(inputs.shape) == 4 and not self.synchronized
+        outputs, mean, variance = (self._fused if is_fused else self._by_moments)(inputs)
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
         return outputs
@@ -180,15 +187,31 @@ class BatchNorm(keras.layers.BatchNormalization):
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
         return outputs, mean, variance * (count - 1) / count
 
-    def _synchronized(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        values = tf.cast(inputs, tf.float32)
-        axes = list(range(len(inputs.shape) - 1))
-        own = tf.stack([tf.reduce_mean(values, axes), tf.reduce_mean(tf.square(values), axes)])
-        mean, mean_square = tf.unstack(replicas.total(own / replicas.count()))
-        variance = tf.maximum(mean_square - tf.square(mean), 0.0)
-        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
-        outputs = tf.nn.batch_normalization(values, mean, variance, beta, gamma, self.epsilon)
-        return tf.cast(outputs, inputs.dtype), mean, variance
+    def _by_moments(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        values = tf.cast(inputs, self.variable_dtype)
+        mean, variance = replicas.moments(values, list(range(len(inputs.shape) - 1)))
+        return tf.cast(_standardize(self, values, mean, variance), inputs.dtype), mean, variance
+
+
+class LayerNorm(keras.layers.GroupNormalization):
+    """Layer normalization: each image by itself, over all its pixels and channels, in one group.
+
+    Keras takes mean and variance from TensorFlow's `moments`, which holds the mean constant within the variance: the
+    first derivative is right, and the second one, which a gradient penalty and unrolling need, is wrong.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        values = tf.cast(inputs, self.variable_dtype)
+        axes = list(range(1, len(inputs.shape)))
+        mean = tf.reduce_mean(values, axes, keepdims=True)
+        variance = tf.reduce_mean(tf.math.squared_difference(values, mean), axes, keepdims=True)
+        return tf.cast(_standardize(self, values, mean, variance), inputs.dtype)
+
+
+def _standardize(layer: keras.Layer, values: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+    # The mean goes first: where it is large, the difference of two products would lose the digits that count.
+    factor = tf.math.rsqrt(variance + layer.epsilon) * tf.convert_to_tensor(layer.gamma)
+    return (values - mean) * factor + tf.convert_to_tensor(layer.beta)
 
 
 class Dropout(keras.layers.Dropout):

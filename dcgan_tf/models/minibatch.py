@@ -26,11 +26,11 @@ class MinibatchStddev(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         ops = keras.ops
-        inputs = ops.cast(inputs, "float32")
+        inputs = ops.cast(inputs, self.variable_dtype)
         value = ops.convert_to_tensor(self.moving_stddev)
         if training:
             # The root has no derivative at 0, where all images of the batch agree.
-            value = ops.mean(ops.sqrt(replicas.variance_over_batch(inputs) + 1e-8))
+            value = ops.mean(ops.sqrt(replicas.moments(inputs, [0])[1] + 1e-8))
             self.moving_stddev.assign(
                 self.momentum * self.moving_stddev + (1 - self.momentum) * ops.stop_gradient(value)
             )

@@ -12,7 +12,16 @@ class _SpectralKernel:
 
     Keras's own SpectralNormalization overwrites the kernel in every call and passes no gradient through the singular
     value; here the kernel stays as it is, and the gradient is that of the quotient (equation 9).
+
+    Args:
+        is_unrolled: differentiate the power iteration, too. Equation 9 holds the singular vectors constant, which
+            leaves the second derivative of the singular value out. Unrolling needs it.
+        arguments, options: those of Keras's layer.
     """
+
+    def __init__(self, *arguments: Any, is_unrolled: bool = False, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.is_unrolled = is_unrolled
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)  # type: ignore[misc]
@@ -27,11 +36,11 @@ class _SpectralKernel:
     def normalized_kernel(self, training: bool) -> Any:
         """The kernel by its spectral norm, in the layer's compute dtype."""
         ops = keras.ops
-        kernel = ops.cast(self.kernel, "float32")  # type: ignore[attr-defined]
+        kernel = ops.cast(self.kernel, self.variable_dtype)  # type: ignore[attr-defined]
         matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
-        constant = ops.stop_gradient(matrix)
-        left = _unit(ops.matmul(constant, ops.convert_to_tensor(self.singular_vector)))
-        right = _unit(ops.matmul(left, constant))
+        factor = matrix if self.is_unrolled else ops.stop_gradient(matrix)
+        left = _unit(ops.matmul(factor, ops.convert_to_tensor(self.singular_vector)))
+        right = _unit(ops.matmul(left, factor))
         if training:
             self.singular_vector.assign(right)
         norm = ops.sum(left * ops.matmul(matrix, right))

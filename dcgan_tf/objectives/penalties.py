@@ -1,6 +1,7 @@
 """Penalties on the discriminator's gradient with respect to its input. A penalty is a vector, one value an image."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -9,14 +10,26 @@ from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.chance import subkey
 
 Discriminate = Callable[[tf.Tensor], tf.Tensor]
-Penalty = Callable[[Discriminate, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 # The paper perturbs real images by noise of a small deviation; half of their own is what its authors' code uses.
 DRAGAN_SCALE = 0.5
 
 
-def input_gradient_norms(discriminate: Discriminate, images: tf.Tensor) -> tf.Tensor:
-    """The length of dD(x)/dx for each image.
+class Penalty(NamedTuple):
+    """Where a penalty looks at D's gradient, and what it makes of its length.
+
+    Attributes:
+        points: of real and fake images, float32 [N, ...], and a key, int64 [2]: the images [N, ...] to look at. May
+            sum over the replicas.
+        terms: of the squared lengths [N] of the gradients at these points: the penalty, float32 [N].
+    """
+
+    points: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+    terms: Callable[[tf.Tensor], tf.Tensor]
+
+
+def squared_gradient_norms(discriminate: Discriminate, images: tf.Tensor) -> tf.Tensor:
+    """The squared length of dD(x)/dx for each image.
 
     Args:
         discriminate: images [N, ...] -> logits [N]. No logit may depend on another image (no BatchNorm).
@@ -25,42 +38,6 @@ def input_gradient_norms(discriminate: Discriminate, images: tf.Tensor) -> tf.Te
     Returns:
         float32 [N].
     """
-    return tf.sqrt(_squared_norms(discriminate, images) + 1e-12)  # The root has no derivative at 0.
-
-
-def wgan_gp(discriminate: Discriminate, real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """(norm - 1)^2 at points on the line between a real and a fake image (Gulrajani et al. 2017, arXiv 1704.00028).
-
-    Args:
-        discriminate: images [N, ...] -> logits [N].
-        real, fake: float32 [N, ...].
-        key: int64 [2], of the chance.
-
-    Returns:
-        float32 [N].
-    """
-    share = _one_number_an_image(real, key)
-    between = share * real + (1 - share) * fake
-    return tf.square(input_gradient_norms(discriminate, between) - 1)
-
-
-def dragan(discriminate: Discriminate, real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """(norm - 1)^2 at points around the real images (Kodali et al. 2017, arXiv 1705.07215). Arguments as `wgan_gp`."""
-    noise = chance.uniform(real.shape, key, dtype=real.dtype)
-    far = DRAGAN_SCALE * replicas.deviation(real) * noise
-    share = _one_number_an_image(real, subkey(key, 1))
-    return tf.square(input_gradient_norms(discriminate, real + share * far) - 1)
-
-
-def r1(discriminate: Discriminate, real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """norm^2 / 2 at the real images (Mescheder et al. 2018, arXiv 1801.04406, equation 9). Arguments as `wgan_gp`."""
-    return _squared_norms(discriminate, real) / 2
-
-
-PENALTIES: dict[str, Penalty] = {"wgan_gp": wgan_gp, "r1": r1, "dragan": dragan}
-
-
-def _squared_norms(discriminate: Discriminate, images: tf.Tensor) -> tf.Tensor:
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = discriminate(images)
@@ -68,5 +45,38 @@ def _squared_norms(discriminate: Discriminate, images: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.square(gradients), axis=list(range(1, gradients.shape.rank)))
 
 
-def _one_number_an_image(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+def _between(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    share = _one_number_per_image(real, key)
+    return share * real + (1 - share) * fake
+
+
+def _around_real(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    noise = chance.uniform(real.shape, key, dtype=real.dtype)
+    far = DRAGAN_SCALE * replicas.deviation(real) * noise
+    return real + _one_number_per_image(real, subkey(key, 1)) * far
+
+
+def _at_real(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    return real
+
+
+def _square_to_one(squared_norms: tf.Tensor) -> tf.Tensor:
+    return tf.square(tf.sqrt(squared_norms + 1e-12) - 1)  # The root has no derivative at 0.
+
+
+def _half(squared_norms: tf.Tensor) -> tf.Tensor:
+    return squared_norms / 2
+
+
+def _one_number_per_image(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     return chance.uniform([images.shape[0], *[1] * (images.shape.rank - 1)], key, dtype=images.dtype)
+
+
+PENALTIES: dict[str, Penalty] = {
+    # Gulrajani et al. 2017 (arXiv 1704.00028): (norm - 1)^2 at points on the line between a real and a fake image.
+    "wgan_gp": Penalty(_between, _square_to_one),
+    # Mescheder et al. 2018 (arXiv 1801.04406), equation 9: norm^2 / 2 at the real images.
+    "r1": Penalty(_at_real, _half),
+    # Kodali et al. 2017 (arXiv 1705.07215): (norm - 1)^2 at points around the real images.
+    "dragan": Penalty(_around_real, _square_to_one),
+}

@@ -16,16 +16,20 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 from absl import flags
-from PIL import Image
 from tqdm import tqdm
 
 from dcgan_tf.cli import command_line
+from dcgan_tf.data import pictures
 from dcgan_tf.drawing.grids import make_grid, save_png
-from dcgan_tf.errors import UserError
-from dcgan_tf.serving.transports import GrpcTransport, RestTransport, Transport, Unavailable, VersionStatus
+from dcgan_tf.errors import UserError, printable
+from dcgan_tf.serving.answers import MAXIMUM_VALUES, Signature, VersionStatus, in_short
+from dcgan_tf.serving.transports import GrpcTransport, RestTransport, Transport, Unavailable
 
 # As many rows as the model takes in one request (dcgan_tf.serving.signatures.MAXIMUM_ROWS, which imports TensorFlow).
 ROWS_PER_REQUEST = 1024
+LONGEST_DEADLINE = 1e6
+# Only the model's own is decoded.
+ANY_SIZE = pictures.Limits(max_pixels=sys.maxsize, max_side=sys.maxsize)
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 ACTIONS = ("sample", "sample_png", "interpolate", "discriminate", "status")
@@ -45,7 +49,7 @@ class Client:
         model: its name on the server.
         version_label: such as "stable"; empty for the newest version.
         grpc: speak gRPC in place of REST, which needs the package tensorflow-serving-api.
-        deadline: seconds for each request, repetitions included.
+        deadline: seconds for each request in all, repetitions included.
         on_wait: told why, when a request is going to be repeated for the first time.
 
     Raises:
@@ -61,11 +65,13 @@ class Client:
         deadline: float = 30.0,
         on_wait: Callable[[str], None] = lambda reason: None,
     ) -> None:
+        if not 0 < deadline <= LONGEST_DEADLINE:
+            raise UserError(f"--deadline: expected from 0 to {LONGEST_DEADLINE:,.0f} seconds. Received: {deadline}")
         transport = GrpcTransport if grpc else RestTransport
         self._transport: Transport = transport(host, model, version_label)
         self._host, self._model = host, model
         self._deadline, self._on_wait = deadline, on_wait
-        self._input_shapes: dict[str, dict[str, list[int]]] = {}
+        self._signatures: dict[str, Signature] = {}
 
     def sample(self, seeds: npt.ArrayLike, psi: npt.ArrayLike = 1.0, labels: npt.ArrayLike | None = None) -> np.ndarray:
         """Images of seeds; the same seed is always the same image.
@@ -125,7 +131,7 @@ class Client:
 
     def image_shape(self) -> tuple[int, ...]:
         """Height, width and channels of the model's images."""
-        return tuple(self._inputs("discriminate")["images"][1:])
+        return self._signature("sample").outputs["images"][1:]
 
     def status(self) -> list[VersionStatus]:
         """The versions that the server has or had, the newest first."""
@@ -134,7 +140,8 @@ class Client:
     def _predict(
         self, signature: str, inputs: dict[str, np.ndarray], labels: npt.ArrayLike | None
     ) -> dict[str, np.ndarray]:
-        conditional = "label" in self._inputs(signature)
+        shapes = self._signature(signature)
+        conditional = "label" in shapes.inputs
         if conditional and labels is None:
             raise UserError("--label: expected the number of a class, because the model is conditional")
         if labels is not None:
@@ -143,24 +150,35 @@ class Client:
             inputs = {**inputs, "label": _integers("labels", labels)}
         inputs = _same_rows(inputs)
         rows = len(next(iter(inputs.values())))
+        # A PNG file is hardly larger than its image, which `sample` answers with.
+        values_per_row = max(shapes.values_per_row, self._signature("sample").values_per_row)
+        at_once = min(ROWS_PER_REQUEST, MAXIMUM_VALUES // values_per_row)
         parts = []
         with tqdm(total=rows, desc=signature, unit=" rows", delay=2, disable=None, leave=False) as progress:
-            for start in range(0, rows, ROWS_PER_REQUEST):
-                part = {name: values[start : start + ROWS_PER_REQUEST] for name, values in inputs.items()}
-                parts.append(self._ask(functools.partial(self._transport.predict, signature, part)))
-                progress.update(min(ROWS_PER_REQUEST, rows - start))
+            for start in range(0, rows, at_once):
+                part = {name: values[start : start + at_once] for name, values in inputs.items()}
+                count = min(at_once, rows - start)
+                outputs = {name: (count, *shape[1:]) for name, shape in shapes.outputs.items()}
+                parts.append(self._ask(functools.partial(self._transport.predict, signature, part, outputs)))
+                progress.update(count)
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _inputs(self, signature: str) -> dict[str, list[int]]:
-        if not self._input_shapes:
-            self._input_shapes = self._ask(self._transport.input_shapes)
-        if not {signature, "sample_png"} <= self._input_shapes.keys():  # A model of points makes no PNG.
-            names = ", ".join(name for name in sorted(self._input_shapes) if not name.startswith("__"))
+    def _signature(self, name: str) -> Signature:
+        if not self._signatures:
+            self._signatures = self._ask(self._transport.signatures)
+        if not {name, "sample", "sample_png"} <= self._signatures.keys():  # A model of points makes no PNG.
+            names = ", ".join(each for each in sorted(self._signatures) if not each.startswith("__"))
             raise UserError(
-                f"--model: expected a model of images with the signature '{signature}', exported by dcgan_tf. "
-                f"'{self._model}' has only: {names}"
+                f"--model: expected a model of images with the signature '{name}', exported by dcgan_tf. "
+                f"'{self._model}' has only: {names[:300]}"
             )
-        return self._input_shapes[signature]
+        signature = self._signatures[name]
+        if not signature.is_ours(name):
+            raise UserError(
+                f"--model: expected a model of images, exported by dcgan_tf. The signature '{name}' of '{self._model}' "
+                f"has other outputs or shapes: {in_short(signature)}"
+            )
+        return signature
 
     def _ask(self, request: Callable[[float], Answer]) -> Answer:
         end = time.monotonic() + self._deadline
@@ -203,26 +221,28 @@ def _same_rows(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _read_pictures(folder_or_file: pathlib.Path, shape: tuple[int, ...]) -> tuple[list[pathlib.Path], np.ndarray]:
-    """Pictures of exactly the model's size, as uint8 [N, height, width, channels]."""
+    """Pictures of exactly the model's size, read as training reads them, as uint8 [N, height, width, channels]."""
     if folder_or_file.is_dir():
-        paths = sorted(path for path in folder_or_file.iterdir() if path.suffix.lower() == ".png")
+        paths = sorted(path for path in folder_or_file.iterdir() if path.suffix.lower() in pictures.ENDINGS)
     else:
         paths = [folder_or_file]
-    height, width, channels = shape
+    recipe = pictures.Recipe(shape[0], shape[1], shape[2])
     rows = []
     for path in paths:
         try:
-            with Image.open(path) as picture:
-                if picture.size != (width, height):
-                    raise UserError(
-                        f"--images: expected {width}x{height} pixels, as the model has. "
-                        f"Received: '{path}' of {picture.width}x{picture.height}"
-                    )
-                rows.append(np.asarray(picture.convert("L" if channels == 1 else "RGB")).reshape(shape))
-        except (OSError, Image.DecompressionBombError) as error:
+            with pictures.open_picture(path, ANY_SIZE) as picture:
+                height, width = pictures.upright_size(picture)
+            if (height, width) != shape[:2]:
+                raise UserError(
+                    f"--images: expected {shape[1]}x{shape[0]} pixels, as the model has. "
+                    f"Received: '{path}' of {width}x{height}"
+                )
+            with pictures.memory_for(path):
+                rows.append(pictures.make_row(pictures.load_picture(path, ANY_SIZE), recipe))
+        except pictures.BadPictureError as error:
             raise UserError(f"--images: expected a picture. Received: '{path}' ({error})") from None
     if not rows:
-        raise UserError(f"--images: expected a PNG file, or a folder of some. Received: '{folder_or_file}'")
+        raise UserError(f"--images: expected a picture, or a folder of some. Received: '{folder_or_file}'")
     return paths, np.stack(rows)
 
 
@@ -248,7 +268,7 @@ def main() -> None:
         values["version_label"],
         values["grpc"],
         values["deadline"],
-        on_wait=lambda reason: print(f"Waiting for '{values['host']}': {reason}", file=sys.stderr),
+        on_wait=lambda reason: print(printable(f"Waiting for '{values['host']}': {reason}"), file=sys.stderr),
     )
     seeds, labels = np.arange(seed, seed + num), values["label"]
     if action == "status":
@@ -257,7 +277,7 @@ def main() -> None:
         paths, images = _read_pictures(pathlib.Path(values["images"]).expanduser(), client.image_shape())
         answer = client.discriminate(images, labels)
         for path, logit, probability in zip(paths, answer["logits"], answer["probability"], strict=True):
-            print(f"{path}: real with probability {probability:.4f} (logit {logit:.3f})")
+            print(printable(f"{path}: real with probability {probability:.4f} (logit {logit:.3f})"))
     elif action == "sample_png":
         _write_files(client.sample_png(seeds, labels), [f"{seed:08d}.png" for seed in seeds], out)
         print(f"Wrote {num} files, seeds {seeds[0]} to {seeds[-1]}, to {out}")
@@ -278,13 +298,13 @@ def _check_out(action: str, values: Mapping[str, Any]) -> pathlib.Path:
     if action in ("sample", "interpolate") and out.suffix.lower() != ".png":
         raise UserError(f"--out: expected a file that ends in .png. Received: '{out}'")
     if action == "discriminate" and not values["images"]:
-        raise UserError("--images: expected a PNG file, or a folder of some. Received: ''")
+        raise UserError("--images: expected a picture, or a folder of some. Received: ''")
     return out
 
 
 def _print_status(versions: Sequence[VersionStatus], values: Mapping[str, Any]) -> None:
     for version in versions:
-        print(f"{values['model']} version {version.version}: {version.state} {version.error}".rstrip())
+        print(printable(f"{values['model']} version {version.version}: {version.state} {version.error}".rstrip()))
     if not any(version.state == "AVAILABLE" for version in versions):
         raise UserError(
             f"no version of '{values['model']}' is available on '{values['host']}'. Look at the server's log"
@@ -299,12 +319,14 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "version_label", "", "Label of a version, such as stable or canary. Default: the newest version."
     )
-    flags.DEFINE_float("deadline", 30.0, "Seconds for each request, repetitions included.", lower_bound=0.1)
+    flags.DEFINE_float("deadline", 30.0, "Seconds for each request in all, repetitions included.", lower_bound=0.1)
     flags.DEFINE_integer("seed", 0, "Seed of the first image.", lower_bound=0)
     flags.DEFINE_integer("num", 64, "How many images.", lower_bound=1)
     flags.DEFINE_float("psi", 1.0, "sample: 1 as in training, towards 0 more typical and less varied.")
     flags.DEFINE_integer("label", None, "Number of the class, for a conditional model.", lower_bound=0)
     flags.DEFINE_integer("seed_to", 1, "interpolate: seed of the last image.", lower_bound=0, upper_bound=2**63 - 1)
-    flags.DEFINE_string("images", "", "discriminate: a PNG file, or a folder of some.")
+    flags.DEFINE_string(
+        "images", "", "discriminate: a picture of the model's size, or a folder of some. White shows through."
+    )
     flags.DEFINE_string("out", "", "A PNG file; a folder for sample_png. Default: samples.png, or the folder samples.")
     command_line.run(main)

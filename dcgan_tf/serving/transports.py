@@ -1,54 +1,56 @@
 """The two protocols of TensorFlow Serving: REST by the standard library, gRPC by tensorflow-serving-api."""
 
-import base64
-import dataclasses
+import contextlib
+import functools
 import http.client
 import importlib.util
 import json
 import socket
 import ssl
+import threading
+import time
 import urllib.parse
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from concurrent import futures
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from dcgan_tf.errors import UserError
+from dcgan_tf.serving.answers import (
+    MAXIMUM_BYTES,
+    Shapes,
+    Signature,
+    VersionStatus,
+    check_outputs,
+    check_shapes,
+    from_json,
+    in_short,
+    understood,
+)
 
-# What each output is; "_bytes" at the end of a name makes the server's REST interface encode it in base64.
-OUTPUT_TYPES: Mapping[str, type] = {
-    "images": np.uint8,
-    "z": np.float32,
-    "image_bytes": object,
-    "logits": np.float32,
-    "probability": np.float32,
-    "features": np.float32,
-}
 REST_PORT = 8501
 GRPC_PORT = 8500
+READ_BYTES = 2**16
+
+Result = TypeVar("Result")
 
 
 class Unavailable(Exception):
     """The server cannot answer now; the same request may succeed later."""
 
 
-@dataclasses.dataclass(frozen=True)
-class VersionStatus:
-    """One version of a model on the server: its number, its state such as "AVAILABLE", and what went wrong."""
-
-    version: int
-    state: str
-    error: str
-
-
 class Transport(Protocol):
-    """One way to ask the server. Every method raises `Unavailable`, or `UserError` where repeating cannot help."""
+    """One way to ask the server. Every method takes ``seconds`` in all, and raises `Unavailable`, or `UserError` where
+    repeating cannot help."""
 
-    def predict(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> dict[str, np.ndarray]:
-        """Runs a signature. Waits no longer than ``seconds`` for a sign of the server."""
+    def predict(
+        self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Shapes, seconds: float
+    ) -> dict[str, np.ndarray]:
+        """Runs a signature, whose outputs must have the names and shapes given, and the types of ``OUTPUT_TYPES``."""
 
-    def input_shapes(self, seconds: float) -> dict[str, dict[str, list[int]]]:
-        """Signature -> input -> shape, -1 where it is free."""
+    def signatures(self, seconds: float) -> dict[str, Signature]:
+        """The signatures of the model by name."""
 
     def status(self, seconds: float) -> list[VersionStatus]:
         """Versions that the server has or had, the newest first."""
@@ -58,79 +60,102 @@ class RestTransport:
     """REST, in the column format: one JSON list an input."""
 
     def __init__(self, host: str, model: str, version_label: str) -> None:
-        address = urllib.parse.urlsplit(host if "://" in host else f"http://{host}")
-        self._port = _port(address, host, default=443 if address.scheme == "https" else REST_PORT)
-        if address.scheme not in ("http", "https"):
+        scheme = host.split("://")[0].lower() if "://" in host else "http"
+        if scheme not in ("http", "https"):
             raise UserError(f"--host: expected http:// or https:// before the name, or neither. Received: '{host}'")
-        self._connect = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-        self._name = address.hostname or ""
+        self._name, self._port, path = _split_address(
+            host, host if "://" in host else f"http://{host}", default=443 if scheme == "https" else REST_PORT
+        )
+        self._connect = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
         self._host, self._model, self._version_label = host, model, version_label
-        self._path = f"{address.path.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}"
+        prefix = urllib.parse.quote(path.rstrip("/"), safe="/%")
+        self._path = f"{prefix}/v1/models/{urllib.parse.quote(model, safe='')}"
         if version_label:
             self._path += f"/labels/{urllib.parse.quote(version_label, safe='')}"
 
-    def predict(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> dict[str, np.ndarray]:
+    def predict(
+        self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Shapes, seconds: float
+    ) -> dict[str, np.ndarray]:
         columns = {name: values.tolist() for name, values in inputs.items()}
         answer = self._ask(":predict", {"signature_name": signature, "inputs": columns}, "outputs", seconds)
-        if not isinstance(answer, dict):  # The server leaves the name out where a signature has one output.
-            answer = {"image_bytes" if signature == "sample_png" else "images": answer}
-        return {name: _from_json(name, values) for name, values in answer.items()}
+        with understood(self._stranger):
+            if len(outputs) == 1 and not isinstance(answer, dict):  # The server leaves the name of a single one out.
+                answer = dict.fromkeys(outputs, answer)
+            return check_outputs({name: from_json(name, values) for name, values in answer.items()}, outputs)
 
-    def input_shapes(self, seconds: float) -> dict[str, dict[str, list[int]]]:
-        signatures = self._ask("/metadata", None, "metadata", seconds)["signature_def"]["signature_def"]
-        return {
-            signature: {
-                name: [int(axis["size"]) for axis in info.get("tensor_shape", {}).get("dim", [])]
-                for name, info in definition.get("inputs", {}).items()
+    def signatures(self, seconds: float) -> dict[str, Signature]:
+        answer = self._ask("/metadata", None, "metadata", seconds)
+        with understood(self._stranger):
+            return {
+                name: Signature(*(_shapes(definition.get(side, {})) for side in ("inputs", "outputs")))
+                for name, definition in answer["signature_def"]["signature_def"].items()
             }
-            for signature, definition in signatures.items()
-        }
 
     def status(self, seconds: float) -> list[VersionStatus]:
-        versions = self._ask("", None, "model_version_status", seconds)
-        return [
-            VersionStatus(int(version["version"]), version["state"], version["status"].get("error_message", ""))
-            for version in versions
-        ]
+        answer = self._ask("", None, "model_version_status", seconds)
+        with understood(self._stranger):
+            return [
+                VersionStatus(int(each["version"]), str(each["state"]), str(each["status"].get("error_message", "")))
+                for each in answer
+            ]
 
     def _ask(self, path: str, body: Any, key: str, seconds: float) -> Any:
-        connection = self._connect(self._name, self._port, timeout=seconds)
         try:
-            if body is None:
-                connection.request("GET", self._path + path)
-            else:
-                connection.request("POST", self._path + path, json.dumps(body))
-            response = connection.getresponse()
-            status, content = response.status, response.read()
-        except socket.gaierror as error:
+            connection = self._connect(self._name, self._port, timeout=seconds)
+            exchange = functools.partial(self._exchange, connection, path, body, time.monotonic() + seconds)
+            try:
+                status, reason, content = _within(seconds, exchange)
+            except TimeoutError:
+                with contextlib.suppress(OSError, AttributeError):  # Not connected, or just closed.
+                    connection.sock.shutdown(socket.SHUT_RDWR)  # Which ends the thread, too.
+                raise
+        except (socket.gaierror, UnicodeError, http.client.InvalidURL) as error:
             raise _unknown_host(self._host, error) from None
         except ssl.SSLError as error:
             raise UserError(
                 f"--host: expected TLS and a certificate that can be trusted at '{self._host}': {error}"
             ) from None
-        except (http.client.BadStatusLine, http.client.IncompleteRead, OSError) as error:
-            # A server that ends closes the connection; whatever else speaks no HTTP answers with a line of its own.
-            if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
-                raise self._stranger() from None
+        except (http.client.IncompleteRead, OSError) as error:  # A server that ends closes the connection.
             raise Unavailable(str(error) or type(error).__name__) from None
-        finally:
-            connection.close()
+        except (http.client.HTTPException, ValueError) as error:
+            raise self._stranger(in_short(error)) from None
         try:
             answer = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
+        message = in_short(answer["error"]) if isinstance(answer, dict) and "error" in answer else ""
         if status in (429, 502, 503, 504):
-            raise Unavailable(f"HTTP {status}: {answer['error'] if _is_error(answer) else response.reason}")
-        if _is_error(answer):
-            raise _refusal(self._host, self._model, self._version_label, status == 404, answer["error"])
+            raise Unavailable(f"HTTP {status}: {message or reason}")
+        if message:
+            raise _refusal(self._host, self._model, self._version_label, status == 404, message)
         if status != 200 or not isinstance(answer, dict) or key not in answer:
-            raise self._stranger(f", HTTP {status} {response.reason}")
+            raise self._stranger(f"HTTP {status} {reason}")
         return answer[key]
 
-    def _stranger(self, detail: str = "") -> UserError:
+    def _exchange(
+        self, connection: http.client.HTTPConnection, path: str, body: Any, end: float
+    ) -> tuple[int, str, bytes]:
+        with contextlib.closing(connection):
+            if body is None:
+                connection.request("GET", self._path + path)
+            else:
+                connection.request("POST", self._path + path, json.dumps(body))
+            response = connection.getresponse()
+            content = bytearray()
+            while part := response.read1(READ_BYTES):
+                content += part
+                if len(content) > MAXIMUM_BYTES:
+                    raise ValueError(f"more than {MAXIMUM_BYTES:,} bytes")
+                if time.monotonic() > end:  # Nobody waits any longer.
+                    raise TimeoutError("timed out")
+            if response.length:
+                raise http.client.IncompleteRead(b"", response.length)
+            return response.status, response.reason, bytes(content)
+
+    def _stranger(self, detail: str) -> UserError:
         return UserError(
             f"--host: expected the REST interface of TensorFlow Serving. Received an answer of something else from "
-            f"'{self._host}'{detail}. Its gRPC port needs --grpc"
+            f"'{self._host}': {detail}. Its gRPC port needs --grpc"
         )
 
 
@@ -146,18 +171,18 @@ class GrpcTransport:
         import grpc
         from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-        address = urllib.parse.urlsplit(f"//{host}")
-        port = _port(address, host, default=GRPC_PORT)
-        self._name = address.hostname or ""
-        # By default gRPC refuses more than 4 MiB: 340 images of 64x64 pixels in colour.
-        unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        self._name, port, _ = _split_address(host, f"//{host}", default=GRPC_PORT)
+        # By default gRPC refuses more than 4 MiB: 340 images of 64x64 pixels in color.
+        limits = [(f"grpc.max_{way}_message_length", MAXIMUM_BYTES) for way in ("receive", "send")]
         name = f"[{self._name}]" if ":" in self._name else self._name  # An IPv6 address.
-        self._channel = grpc.insecure_channel(f"{name}:{port}", options=unlimited)
+        self._channel = grpc.insecure_channel(f"{name}:{port}", options=limits)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
         self._host, self._model, self._version_label = host, model, version_label
 
-    def predict(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> dict[str, np.ndarray]:
+    def predict(
+        self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Shapes, seconds: float
+    ) -> dict[str, np.ndarray]:
         import tensorflow as tf
         from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
@@ -166,28 +191,38 @@ class GrpcTransport:
         for name, values in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
         answer = self._ask(self._prediction.Predict, request, seconds)
-        return {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
+        with understood(self._stranger):
+            # Before they are decoded: a few bytes can state a shape that no memory holds.
+            check_shapes({name: _dimensions(tensor.tensor_shape) for name, tensor in answer.outputs.items()}, outputs)
+            return check_outputs({name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}, outputs)
 
-    def input_shapes(self, seconds: float) -> dict[str, dict[str, list[int]]]:
+    def signatures(self, seconds: float) -> dict[str, Signature]:
         from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest, SignatureDefMap
 
         request = self._fill(GetModelMetadataRequest(metadata_field=["signature_def"]))
         answer = self._ask(self._prediction.GetModelMetadata, request, seconds)
-        signatures = SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(signatures)
+        definitions = SignatureDefMap()
+        with understood(self._stranger):
+            answer.metadata["signature_def"].Unpack(definitions)
         return {
-            signature: {name: [axis.size for axis in info.tensor_shape.dim] for name, info in definition.inputs.items()}
-            for signature, definition in signatures.signature_def.items()
+            name: Signature(
+                *(
+                    {key: _dimensions(info.tensor_shape) for key, info in side.items()}
+                    for side in (definition.inputs, definition.outputs)
+                )
+            )
+            for name, definition in definitions.signature_def.items()
         }
 
     def status(self, seconds: float) -> list[VersionStatus]:
         from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, ModelVersionStatus
 
         answer = self._ask(self._models.GetModelStatus, self._fill(GetModelStatusRequest()), seconds)
-        return [
-            VersionStatus(version.version, ModelVersionStatus.State.Name(version.state), version.status.error_message)
-            for version in answer.model_version_status
-        ]
+        with understood(self._stranger):
+            return [
+                VersionStatus(each.version, ModelVersionStatus.State.Name(each.state), each.status.error_message)
+                for each in answer.model_version_status
+            ]
 
     def _fill(self, request: Any) -> Any:
         request.model_spec.name = self._model
@@ -198,49 +233,78 @@ class GrpcTransport:
     def _ask(self, call: Any, request: Any, seconds: float) -> Any:
         import grpc
 
+        end = time.monotonic() + seconds
         try:
             return call(request, timeout=seconds)
         except grpc.RpcError as error:
-            code, message = error.code(), error.details() or ""
+            code, message = error.code(), in_short(error.details() or "")
             if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                self._refuse_unknown_host()
+                self._refuse_unknown_host(end - time.monotonic())
                 raise Unavailable(f"{code.name}: {message}") from None
             if code is grpc.StatusCode.UNIMPLEMENTED:
-                raise UserError(
-                    f"--host: expected the gRPC interface of TensorFlow Serving. Received an answer of something else "
-                    f"from '{self._host}': {message}"
-                ) from None
+                raise self._stranger(message) from None
             not_found = code is grpc.StatusCode.NOT_FOUND
             raise _refusal(self._host, self._model, self._version_label, not_found, message) from None
 
-    def _refuse_unknown_host(self) -> None:
+    def _stranger(self, detail: str) -> UserError:
+        return UserError(
+            f"--host: expected the gRPC interface of TensorFlow Serving. Received an answer of something else "
+            f"from '{self._host}': {detail}"
+        )
+
+    def _refuse_unknown_host(self, seconds: float) -> None:
         """gRPC says "unavailable" of a host that cannot be found, too."""
         try:
-            socket.getaddrinfo(self._name, None)
-        except socket.gaierror as error:
+            _within(max(0, seconds), functools.partial(socket.getaddrinfo, self._name, None))
+        except (socket.gaierror, UnicodeError) as error:
             raise _unknown_host(self._host, error) from None
+        except TimeoutError:
+            return
 
 
-def _port(address: urllib.parse.SplitResult, host: str, default: int) -> int:
+def _split_address(host: str, url: str, default: int) -> tuple[str, int, str]:
+    """Name, port and path of what the user gave as ``host``, completed to a URL."""
     try:
-        port = address.port or default
+        address = urllib.parse.urlsplit(url)
+        name, port = address.hostname, address.port or default
     except ValueError:
-        port = 0
-    if not port or not address.hostname:
+        name = None
+    if not name:
         raise UserError(f"--host: expected a name or an address, and a port after a colon. Received: '{host}'")
-    return port
+    return name, port, address.path
 
 
-def _from_json(name: str, values: Any) -> np.ndarray:
-    if name.endswith("_bytes"):
-        decoded = np.empty(len(values), object)
-        decoded[:] = [base64.b64decode(value["b64"]) for value in values]
-        return decoded
-    return np.asarray(values, OUTPUT_TYPES.get(name))
+def _within(seconds: float, work: Callable[[], Result]) -> Result:
+    """Runs ``work`` in a thread: the timeout of a socket is only for each of its reads, and finding a host has none.
+
+    Raises:
+        TimeoutError: it did not end in time.
+    """
+    future: futures.Future[Result] = futures.Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return future.result(seconds)
+    except futures.TimeoutError:
+        raise TimeoutError("timed out") from None
 
 
-def _is_error(answer: Any) -> bool:
-    return isinstance(answer, dict) and "error" in answer
+def _shapes(tensors: Mapping[str, Any]) -> Shapes:
+    """Shapes as the JSON of the server's metadata states them."""
+    return {
+        name: tuple(int(axis["size"]) for axis in info.get("tensor_shape", {}).get("dim", []))
+        for name, info in tensors.items()
+    }
+
+
+def _dimensions(shape: Any) -> tuple[int, ...]:
+    return tuple(axis.size for axis in shape.dim)
 
 
 def _unknown_host(host: str, detail: object) -> UserError:
@@ -256,4 +320,4 @@ def _refusal(host: str, model: str, version_label: str, not_found: bool, message
         )
     if not_found:
         return UserError(f"--model: expected a model that '{host}' serves. Received: '{model}' ({message})")
-    return UserError(f"the server refused the request: {' '.join(message.split())}")
+    return UserError(f"the server refused the request: {message}")

@@ -41,7 +41,7 @@ def check(directory: pathlib.Path, cases_file: pathlib.Path) -> list[str]:
 
 def decode_pngs(values: np.ndarray) -> np.ndarray:
     """PNG files as bytes [N] -> uint8 [N, height, width, channels]."""
-    images = np.stack([np.asarray(Image.open(io.BytesIO(value))) for value in values])
+    images = np.stack([np.asarray(Image.open(io.BytesIO(value), formats=["PNG"])) for value in values])
     return images if images.ndim == 4 else images[..., None]
 
 

@@ -17,7 +17,7 @@ from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.augment import augment
 from dcgan_tf.objectives.chance import subkey
 from dcgan_tf.objectives.losses import LOSSES, relative_logits
-from dcgan_tf.objectives.penalties import PENALTIES
+from dcgan_tf.objectives.penalties import PENALTIES, squared_gradient_norms
 from dcgan_tf.objectives.stabilizers import add_instance_noise, decay_factor, fake_targets, mix_terms, real_targets
 from dcgan_tf.objectives.unrolled import unroll
 
@@ -177,11 +177,16 @@ class GAN:
                 real_images, fake_images, update, lambda seen: self._logits(seen, classes)
             )
         gradients = replicas.total(discriminator_tape.gradient(loss, variables))
+        self._apply_to_discriminator(gradients)
+        return metrics, _norms(gradients)
+
+    def _apply_to_discriminator(self, gradients: list[tf.Tensor]) -> None:
+        """The optimizer's update, and the clipping of the weights that belongs to it."""
+        variables = self.discriminator.trainable_variables
         apply_gradients(self.discriminator_optimizer, gradients, variables)
         if self.config.weight_clip:
             for variable in variables:
                 variable.assign(tf.clip_by_value(variable, -self.config.weight_clip, self.config.weight_clip))
-        return metrics, _norms(gradients)
 
     def _discriminator_loss(
         self, real_images: tf.Tensor, fake_images: tf.Tensor, update: int, discriminate: Discriminate
@@ -218,31 +223,33 @@ class GAN:
         self, real_seen: tf.Tensor, fake_seen: tf.Tensor, update: int, discriminate: Discriminate
     ) -> tf.Tensor:
         """The weighted penalty; where it is due only every k steps, k times as strong, and 0 in between."""
-        config = self.config
-        key = self._noise_key(PENALTY, update)
+        config, penalty = self.config, PENALTIES[self.config.penalty]
+        # Outside of the branch below, where TensorFlow cannot sum over replicas.
+        points = penalty.points(real_seen, fake_seen, self._noise_key(PENALTY, update))
 
-        def penalty() -> tf.Tensor:
-            terms = PENALTIES[config.penalty](discriminate, real_seen, fake_seen, key)
+        def weighted() -> tf.Tensor:
+            terms = penalty.terms(squared_gradient_norms(discriminate, points))
             return config.penalty_weight * config.penalty_every * self._mean(terms)
 
         if config.penalty_every == 1:
-            return penalty()
-        return tf.cond(tf.equal(self.step % config.penalty_every, 0), penalty, lambda: tf.constant(0.0))
+            return weighted()
+        return tf.cond(tf.equal(self.step % config.penalty_every, 0), weighted, lambda: tf.constant(0.0))
 
     def _generator_loss(self, real_images: tf.Tensor, fake_images: tf.Tensor, classes: tf.Tensor | None) -> tf.Tensor:
         """G's loss against the discriminator as it is, or as it would be after some virtual updates."""
         last = self.config.discriminator_steps - 1
         discriminate = lambda seen: self._logits(seen, classes)  # noqa: E731
         if self.config.unroll_steps:
+            virtual_logits = self._virtual_discriminator(classes)
             weights = unroll(
                 [tf.convert_to_tensor(variable) for variable in self.discriminator.trainable_variables],
                 self.discriminator_optimizer,
                 lambda weights: self._discriminator_loss(
-                    real_images, fake_images, last, lambda seen: self._logits(seen, classes, weights)
+                    real_images, fake_images, last, lambda seen: virtual_logits(seen, weights)
                 )[0],
                 self.config.unroll_steps,
             )
-            discriminate = lambda seen: self._logits(seen, classes, weights)  # noqa: E731
+            discriminate = lambda seen: virtual_logits(seen, weights)  # noqa: E731
         fake_logits = discriminate(self._show(fake_images, GENERATOR_INPUTS, last))
         if self.loss.generator_real is None:
             return self._mean(self.loss.generator(fake_logits))
@@ -267,17 +274,26 @@ class GAN:
             return tuple(tf.split(discriminate(tf.concat([real_seen, fake_seen], axis=0)), 2))
         return discriminate(real_seen), discriminate(fake_seen)
 
-    def _logits(self, seen: tf.Tensor, classes: tf.Tensor | None, weights: list[tf.Tensor] | None = None) -> tf.Tensor:
-        """The discriminator's logits [N] in training mode, with its own weights or with others in their place."""
-        if classes is not None and seen.shape[0] == 2 * classes.shape[0]:  # Real and fake in one batch
-            classes = tf.concat([classes, classes], axis=0)
-        inputs = with_labels(seen, classes)
-        if weights is None:
-            return self.discriminator(inputs, training=True)[:, 0]
-        logits, _ = self.discriminator.stateless_call(
-            weights, self.discriminator.non_trainable_variables, inputs, training=True
-        )
-        return logits[:, 0]
+    def _logits(self, seen: tf.Tensor, classes: tf.Tensor | None) -> tf.Tensor:
+        """The discriminator's logits [N] in training mode."""
+        return self.discriminator(_with_classes(seen, classes), training=True)[:, 0]
+
+    def _virtual_discriminator(self, classes: tf.Tensor | None) -> Callable[[tf.Tensor, list[tf.Tensor]], tf.Tensor]:
+        """Logits [N] as a function of images and weights, which changes no variable.
+
+        It advances its own copy of the discriminator's state, so that each call draws new dropout masks and takes its
+        step of power iteration, as a real call does.
+        """
+        state = [tf.convert_to_tensor(variable) for variable in self.discriminator.non_trainable_variables]
+
+        def logits(seen: tf.Tensor, weights: list[tf.Tensor]) -> tf.Tensor:
+            nonlocal state
+            outputs, state = self.discriminator.stateless_call(
+                weights, state, _with_classes(seen, classes), training=True
+            )
+            return outputs[:, 0]
+
+        return logits
 
     def _generate(self, purpose: int, classes: tf.Tensor | None, update: int) -> tf.Tensor:
         z = self._latents(purpose, self.config.batch_size // replicas.count(), update)
@@ -364,6 +380,12 @@ def _apply_adam(optimizer: keras.optimizers.Adam, gradients: list[tf.Tensor], va
         tf.raw_ops.ResourceApplyAdam(
             var=variable.value.handle, m=first.value.handle, v=second.value.handle, grad=gradient, **shared
         )
+
+
+def _with_classes(seen: tf.Tensor, classes: tf.Tensor | None) -> Any:
+    if classes is not None and seen.shape[0] == 2 * classes.shape[0]:  # Real and fake in one batch
+        classes = tf.concat([classes, classes], axis=0)
+    return with_labels(seen, classes)
 
 
 def _norms(gradients: list[tf.Tensor]) -> tf.Tensor:

@@ -73,7 +73,15 @@ def test_share_is_of_the_rate_that_was_measured(small_config):
     assert rounds["share_of_matmul_rate"] == [0.25]
 
 
-@pytest.mark.parametrize("changes", [{}, {"dropout": 0.3, "fresh_noise": True}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dropout": 0.3, "fresh_noise": True},
+        {"loss": "wasserstein", "weight_clip": 0.01, "optimizer": "rmsprop"},
+        {"unroll_steps": 1, "learning_rate_decay": "linear", "learning_rate_decay_steps": 2},
+    ],
+    ids=str,
+)
 def test_parts_together_are_the_train_step(small_config, changes):
     gan, parts = GAN(small_config(**changes)), GAN(small_config(**changes))
     images = tf.constant(np.random.default_rng(0).integers(0, 256, (16, 16, 16, 1), np.uint8))

@@ -1,3 +1,4 @@
+import dataclasses
 import importlib
 import json
 import re
@@ -9,11 +10,16 @@ from PIL import Image
 
 from dcgan_tf import load_generator
 from dcgan_tf.cli import sample
+from dcgan_tf.cli.actions.project import load_image
+from dcgan_tf.config.settings import Config
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import classifier
 from dcgan_tf.generation.measures import stroke_thickness
+from dcgan_tf.runs.checkpoints import Checkpoints
+from dcgan_tf.runs.run_directory import Run, load_run
 from tests.conftest import one_line
+from tests.generation.conftest import make_gan
 
 SIDE, PITCH = 48, 50  # Of a tile of 16 pixels, threefold, and from one to the next
 CAPTIONED = {"pitch_y": 68, "pitch_x": 52}  # With a line below each
@@ -167,6 +173,32 @@ def test_vectors_are_proposed_merged_and_listed(act, run_dir, generator, capsys,
     assert "frame: mean of exemplars, proposed as typical of class frames" in capsys.readouterr().out
 
 
+def test_typical_images_of_a_conditional_run_are_of_its_label(act, conditional_run_dir, capsys, monkeypatch):
+    def network(images, training):  # Sure that the brighter ones are of class 7.
+        bright = images.mean((1, 2, 3)) > 100
+        return {"logits": 9.0 * bright[:, None] * (np.arange(10) == 7)}
+
+    monkeypatch.setattr(classifier, "load_or_train_classifier", lambda config: types.SimpleNamespace(network=network))
+    arguments = [f"--run_dir={conditional_run_dir}", "--vectors=v.json", "--name=seven", "--propose=typical"]
+    act("vectors", *arguments, "--label=7", "--candidates=50")
+    vector = json.loads(open("v.json").read())["vectors"]["seven"]
+    assert "proposed as typical of class 7 from seeds" in vector["origin"]
+    images = load_generator(conditional_run_dir).sample(vector["seeds"], labels=[7] * 3)
+    assert (images.mean((1, 2, 3)) > 100).all()
+    with pytest.raises(UserError, match=r"is conditional\. Name a class, such as --label=0"):
+        act("vectors", *arguments)
+    with pytest.raises(UserError, match="--of: a conditional run makes images of the class --label"):
+        act("vectors", *arguments, "--label=7", "--of=7")
+
+
+def test_data_without_classes_have_no_typical_images(act, run_dir, tmp_path):
+    unlabelled = Run(tmp_path, dataclasses.replace(load_run(run_dir).config, class_names=()))
+    unlabelled.save_config()
+    for way in ("--propose=typical", "--of=cat"):
+        with pytest.raises(UserError, match=f"{way.partition('=cat')[0]}: folder has no classes"):
+            act("vectors", f"--run_dir={unlabelled.directory}", "--name=a", "--propose=thick", way)
+
+
 def test_project_shows_picture_and_projection(act, run_dir, generator, tmp_path):
     image = generator.sample([11])[0]
     save_png(image, tmp_path / "eleven.png")
@@ -186,6 +218,25 @@ def test_project_shows_picture_and_projection(act, run_dir, generator, tmp_path)
         act("project", f"--run_dir={run_dir}", "--image=colour.png")
 
 
+def test_project_reads_a_picture_as_training_does(tmp_path, monkeypatch):
+    config = Config(image_size="16", channels="1", background="black", max_side=20)
+    Image.fromarray(np.full((16, 16), 257 * 40, np.uint16)).save(tmp_path / "deep.png", transparency=257 * 41)
+    assert np.all(load_image(tmp_path / "deep.png", config, resize=False) == 40)
+    Image.new("L", (16, 16)).save(tmp_path / "strange.png", format="TIFF")
+    with pytest.raises(UserError, match=r"strange.png' cannot be used: not a picture that can be read"):
+        load_image(tmp_path / "strange.png", config, resize=True)
+    Image.new("L", (21, 16)).save(tmp_path / "wide.png")
+    with pytest.raises(UserError, match=r"wide.png' cannot be used: 21x16 pixels are more than --max_side=20"):
+        load_image(tmp_path / "wide.png", config, resize=True)
+
+    def no_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("dcgan_tf.cli.actions.project.make_row", no_memory)
+    with pytest.raises(UserError, match=r"deep.png': not enough memory to decode this picture"):
+        load_image(tmp_path / "deep.png", config, resize=False)
+
+
 def test_neighbors_of_training_images_are_themselves(act, run_dir, pictures, monkeypatch, capsys):
     files = sorted(pictures.rglob("*.png"))
     chosen = np.stack([read(files[7]), read(files[40])])[..., None]
@@ -198,6 +249,16 @@ def test_neighbors_of_training_images_are_themselves(act, run_dir, pictures, mon
     distances = np.linalg.norm((shown[0, 1:] - shown[0, :1].astype(float)) / 255, axis=(1, 2))
     others = np.stack([read(file) for file in files]) / 255 - chosen[0, :, :, 0] / 255
     np.testing.assert_allclose(distances, np.sort(np.linalg.norm(others, axis=(1, 2)))[:3])
+
+
+def test_neighbors_of_a_packed_run(act, pictures, tmp_path):
+    gan = make_gan(dataset="folder", data_dir=str(pictures), split="train", batch_size=15, pack=3)
+    run = Run(tmp_path, gan.config)
+    run.save_config()
+    Checkpoints(run.checkpoints, gan.checkpoint()).save(1)
+    act("neighbors", f"--run_dir={run.directory}", "--num=2", "--count=3")
+    shown = tiles("neighbors.png", 2, 4, **CAPTIONED)
+    np.testing.assert_array_equal(shown[:, 0], load_generator(run.directory).sample([0, 1])[..., 0])
 
 
 def test_an_export_of_a_folder_asks_where_the_pictures_are(act, run_dir):

@@ -99,6 +99,27 @@ def test_names_that_are_no_text_are_reported(tmp_path, capsys):
     assert r"\udce9.png: not a picture" in (data.directory / "bad_files.txt").read_text()
 
 
+def test_names_are_printed_without_their_control_characters(tmp_path, capsys):
+    for number in range(4):
+        picture(tmp_path / "names\x1b[31m" / f"{number}.png")
+    (tmp_path / "names\x1b[31m" / "bad\x1b[2J\n.png").write_text("text")
+    _, data = prepare(folder_config(tmp_path / "names\x1b[31m", max_bad_share=0.5))
+    assert data.source == r"folder/names\x1b[31m"
+    assert (data.directory / "bad_files.txt").read_text().startswith(r"bad\x1b[2J\n.png: not a picture")
+    printed = capsys.readouterr().out
+    assert r"such as bad\x1b[2J\n.png: not a picture" in printed
+    assert "\x1b" not in printed
+
+
+def test_pipe_among_the_pictures_is_a_bad_file(tmp_path, capsys):
+    for number in range(4):
+        picture(tmp_path / "pipes" / f"{number}.png")
+    os.mkfifo(tmp_path / "pipes" / "z.png")
+    _, data = prepare(folder_config(tmp_path / "pipes", max_bad_share=0.5))
+    assert len(data.images) == 4
+    assert "such as z.png: not a regular file" in capsys.readouterr().out
+
+
 def test_orientation_counts_for_the_common_size(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -174,7 +195,7 @@ def partly_bad(tmp_path):
 
 
 def test_bad_files_are_skipped_counted_and_named(partly_bad, capsys, monkeypatch):
-    monkeypatch.setattr("dcgan_tf.data.prepare.ROWS_PER_SHARD", 4)
+    monkeypatch.setattr("dcgan_tf.data.shards.ROWS_PER_SHARD", 4)
     _, data = prepare(folder_config(partly_bad, max_bad_share=0.2))
     assert first_pixels(data) == [5 * number for number in range(20) if number not in (2, 6, 19)]
     assert data.images.shape[0] == len(data.labels) == 17
@@ -247,6 +268,13 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     while subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True).returncode == 0:
         assert time.monotonic() < deadline, "a worker outlived its parent"
         time.sleep(0.2)
+
+
+def test_worker_whose_parent_is_gone_at_its_start_ends(command):
+    gone = 2**22 + 1  # Larger than any process's number
+    start = f"import time; from dcgan_tf.data.folder import _start_worker; _start_worker({gone}); time.sleep(60)"
+    result = command("-c", start, timeout=50)
+    assert (result.returncode, result.stderr) == (1, "")
 
 
 def test_cifar10_jpeg_prepares_with_its_classes(real_data, tmp_path):

@@ -61,6 +61,31 @@ def test_report_on_a_folder(folder):
     assert sum(fact.row is not None for fact in facts) == 6
 
 
+def test_duplicates_are_told_by_their_colors(tmp_path):
+    """Neither the indices of a palette nor the way in which a file stores its colors."""
+    stripes = np.tile(np.arange(16, dtype=np.uint8) // 4, (16, 1))
+    palettes = {"first": [9, 9, 9, 90, 0, 0, 0, 90, 0, 0, 0, 90], "other": [0, 0, 90, 0, 90, 0, 90, 0, 0, 9, 9, 9]}
+    for name, palette in palettes.items():
+        picture = Image.fromarray(stripes)
+        picture.putpalette(palette)
+        picture.save(tmp_path / f"{name}.png")
+        picture.convert("RGB").save(tmp_path / f"{name}-rgb.bmp")
+    text, _ = report(dataset="folder", data_dir=str(tmp_path))
+    assert "exact duplicates: 2" in text
+    assert "first-rgb.bmp = first.png" in text
+    assert "other-rgb.bmp = other.png" in text
+
+
+def test_names_are_reported_without_their_control_characters(tmp_path):
+    for name in ("cat\x1b[31m/\x1b[2J.png", "dog/1.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("L", (16, 16)).save(tmp_path / name)
+    text, _ = report(dataset="folder", data_dir=str(tmp_path))
+    assert r"1  cat\x1b[31m" in text
+    assert r"cat\x1b[31m/\x1b[2J.png = dog/1.png" in text
+    assert "\x1b" not in text
+
+
 def test_report_on_a_tfds_data_set():
     prepare(make_config({"split": "train[:300]"}))
     text, facts = report(split="train[:300]")

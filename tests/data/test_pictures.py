@@ -1,9 +1,16 @@
+import os
+import signal
+import socket
+import struct
+import zlib
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.pictures import BadPictureError, Recipe, load_picture, make_row
+from dcgan_tf.data.pictures import BadPictureError, Limits, Recipe, load_picture, make_row, memory_for
+from dcgan_tf.errors import UserError
 
 
 def row(array, height=4, width=4, channels=3, mode=None, **settings):
@@ -13,7 +20,7 @@ def row(array, height=4, width=4, channels=3, mode=None, **settings):
 
 
 def read_row(path, recipe):
-    return make_row(load_picture(path, recipe.max_pixels), recipe)
+    return make_row(load_picture(path, recipe.limits), recipe)
 
 
 def test_fitting_picture_is_kept_as_it_is():
@@ -75,6 +82,7 @@ def test_resizing_is_antialiased():
         ("F", 12.4, (12, 12, 12), 12),
         ("HSV", (0, 255, 255), (255, 0, 0), 76),
         ("YCbCr", (76, 85, 255), (254, 0, 0), 76),
+        ("LAB", (128, 128, 128), (119, 119, 119), 119),
     ],
 )
 def test_every_mode_is_converted_by_rule(mode, pixel, expected_rgb, expected_gray):
@@ -125,7 +133,7 @@ def bomb(path):
     Image.new("L", (1, 1)).save(path)
     content = bytearray(path.read_bytes())
     content[16:24] = (60_000).to_bytes(4, "big") * 2
-    content[29:33] = __import__("zlib").crc32(bytes(content[12:29])).to_bytes(4, "big")
+    content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")
     path.write_bytes(content)
 
 
@@ -162,3 +170,252 @@ def test_damaged_exif_spoils_no_picture(tmp_path):
         for value in (0, 0x7F, 0xFF):
             (tmp_path / "bad.jpg").write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
             assert np.all(read_row(tmp_path / "bad.jpg", Recipe(16, 16, 1)) == 50)
+
+
+def png_chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(size, depth, color, scanlines, transparent):
+    """A PNG file by hand, with a transparent color (tRNS)."""
+    header = struct.pack(">IIBBBBB", *size, depth, color, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + line for line in scanlines))
+    chunks = ((b"IHDR", header), (b"tRNS", transparent), (b"IDAT", pixels), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    ("depth", "color", "scanline", "transparent", "expected"),
+    [
+        (1, 0, bytes([0b01000000]), struct.pack(">H", 1), [0, 7]),
+        (2, 0, bytes([0b01110000]), struct.pack(">H", 3), [85, 7]),
+        (4, 0, bytes([0x2F]), struct.pack(">H", 15), [34, 7]),
+        (8, 0, bytes([2, 15]), struct.pack(">H", 15), [2, 7]),
+        (16, 0, struct.pack(">2H", 257 * 40, 51400), struct.pack(">H", 51400), [40, 7]),
+        (16, 0, struct.pack(">2H", 65534, 65535), struct.pack(">H", 65535), [255, 7]),
+        (8, 2, bytes([9, 9, 9, 9, 9, 8]), bytes([0, 9, 0, 9, 0, 8]), [9, 7]),
+        (16, 2, struct.pack(">6H", 2570, 2570, 2570, 2570, 2570, 300), struct.pack(">3H", 2570, 2570, 300), [10, 7]),
+    ],
+)
+def test_transparent_color_of_any_depth_shows_the_background(tmp_path, depth, color, scanline, transparent, expected):
+    (tmp_path / "clear.png").write_bytes(png((2, 1), depth, color, [scanline], transparent))
+    for channels in (1, 3):
+        made = read_row(tmp_path / "clear.png", Recipe(1, 2, channels, background="#070707"))
+        assert made[0, :, 0].tolist() == expected
+
+
+def test_palette_with_an_alpha_for_each_entry(tmp_path):
+    picture = Image.new("P", (4, 4), 1)
+    picture.putpalette([255, 0, 0, 0, 0, 255])
+    picture.save(tmp_path / "half.png", transparency=bytes([255, 128]))
+    assert np.all(read_row(tmp_path / "half.png", Recipe(4, 4, 3, background="black")) == (0, 0, 128))
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "JPEG2000", "EPS", "PPM", "TGA", "ICO", "DDS", "PCX"])
+def test_other_formats_are_no_pictures_whatever_their_name(tmp_path, kind):
+    Image.new("RGB", (16, 16)).save(tmp_path / "strange.png", format=kind)
+    Image.open(tmp_path / "strange.png").close()  # Pillow itself would read it.
+    with pytest.raises(BadPictureError, match="not a picture that can be read"):
+        read_row(tmp_path / "strange.png", Recipe(16, 16, 3))
+
+
+def test_first_of_several_pictures_in_a_jpeg_file(tmp_path):
+    Image.new("L", (16, 16), 200).save(
+        tmp_path / "two.jpg", format="MPO", save_all=True, append_images=[Image.new("L", (16, 16))]
+    )
+    assert load_picture(tmp_path / "two.jpg", Limits()).format == "MPO"
+    assert np.all(read_row(tmp_path / "two.jpg", Recipe(16, 16, 1)) == 200)
+
+
+@pytest.fixture
+def patience():
+    """Ends a test that hangs."""
+
+    def end(*_):
+        raise AssertionError("hangs")
+
+    previous = signal.signal(signal.SIGALRM, end)
+    signal.alarm(10)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "socket", "folder"])
+def test_only_regular_files_are_opened(tmp_path, monkeypatch, patience, kind):
+    monkeypatch.chdir(tmp_path)  # A socket's name is short.
+    if kind == "device":
+        os.symlink("/dev/zero", "z.png")
+    elif kind == "socket":
+        socket.socket(socket.AF_UNIX).bind("z.png")
+    elif kind == "folder":
+        os.mkdir("z.png")
+    else:
+        os.mkfifo("pipe")
+        os.symlink("pipe", "z.png") if kind.startswith("link") else os.rename("pipe", "z.png")
+    with pytest.raises(BadPictureError, match="not a regular file"):
+        read_row(tmp_path / "z.png", Recipe(16, 16, 3))
+
+
+def test_link_to_a_picture_is_followed(tmp_path):
+    Image.new("L", (4, 4), 9).save(tmp_path / "real.png")
+    os.symlink("real.png", tmp_path / "link.png")
+    assert np.all(read_row(tmp_path / "link.png", Recipe(4, 4, 1)) == 9)
+
+
+@pytest.mark.parametrize("size", [(70_000, 1), (1, 70_000)])
+def test_longest_side_is_limited(tmp_path, size):
+    Image.new("L", size, 5).save(tmp_path / "long.png")
+    with pytest.raises(BadPictureError, match=f"{size[0]}x{size[1]} pixels are more than --max_side=65535 on one side"):
+        read_row(tmp_path / "long.png", Recipe(16, 16, 1))
+    allowed = Recipe(16, 16, 1, crop="none", limits=Limits(max_side=70_000))
+    assert np.all(read_row(tmp_path / "long.png", allowed) == 5)
+
+
+def test_failure_to_convert_or_resize_is_the_pictures(monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("unknown mode")
+
+    monkeypatch.setattr(Image.Image, "resize", fail)
+    with pytest.raises(BadPictureError, match="unknown mode"):
+        row(np.zeros((8, 8, 3)))
+
+
+def test_picture_for_which_the_memory_does_not_suffice_is_named():
+    with (
+        pytest.raises(UserError, match=r"^'a\\x1b.png': not enough memory.*--max_pixels or --max_side"),
+        memory_for("a\x1b.png"),
+    ):
+        raise MemoryError
+
+
+def icc(space, connection, tags):
+    """A color profile (ICC.1:2010) by hand."""
+    table, content, start = b"", b"", 132 + 12 * len(tags)
+    for name, value in tags.items():
+        table += name.encode() + struct.pack(">II", start + len(content), len(value))
+        content += value + bytes(-len(value) % 4)
+    head = struct.pack(">I4xI4s4s4s12x4s28x", start + len(content), 0x0430_0000, b"mntr", space, connection, b"acsp")
+    return head + fixed(0.9642, 1, 0.8249) + bytes(48) + struct.pack(">I", len(tags)) + table + content
+
+
+def fixed(*values):
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+def matrix_profile(matrix):
+    """Of RGB with the curve of sRGB; the columns of the matrix are the XYZ of red, green and blue."""
+    curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    columns = {f"{c}XYZ": b"XYZ " + bytes(4) + fixed(*column) for c, column in zip("rgb", matrix.T, strict=True)}
+    return icc(b"RGB ", b"XYZ ", {**columns, **{f"{c}TRC": curve for c in "rgb"}})
+
+
+# XYZ of the primaries, adapted to D50: of Apple's Display P3 profile, and of sRGB
+DISPLAY_P3 = np.array([[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]])
+SRGB = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
+
+
+def srgb_of_display_p3(pixels):
+    """By the definitions of both color spaces."""
+    encoded = pixels / 255
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(linear @ np.linalg.solve(SRGB, DISPLAY_P3).T, 0, 1)
+    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("ending", ["png", "webp"])
+def test_color_profile_is_applied(tmp_path, ending):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / f"p3.{ending}", icc_profile=matrix_profile(DISPLAY_P3), lossless=True)
+    made = read_row(tmp_path / f"p3.{ending}", Recipe(16, 16, 3)).astype(int)
+    assert np.abs(made - pixels).max() > 50
+    assert np.abs(made - srgb_of_display_p3(pixels)).max() <= 1.5
+    gray = read_row(tmp_path / f"p3.{ending}", Recipe(16, 16, 1))
+    assert np.abs(gray[..., 0] - made @ [0.299, 0.587, 0.114]).max() <= 1
+
+
+def test_color_profile_beside_transparency(tmp_path):
+    pixels = np.full((4, 4, 4), (255, 0, 0, 51), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "p3.png", icc_profile=matrix_profile(DISPLAY_P3))
+    Image.fromarray(np.full((4, 4, 3), (200, 120, 40), np.uint8)).quantize().save(
+        tmp_path / "palette.png", icc_profile=matrix_profile(DISPLAY_P3)
+    )
+    assert read_row(tmp_path / "p3.png", Recipe(4, 4, 3, background="#0064ff"))[0, 0].tolist() == [51, 80, 204]
+    palette = read_row(tmp_path / "palette.png", Recipe(4, 4, 3)).astype(int)
+    assert np.abs(palette - srgb_of_display_p3(np.array([[200, 120, 40]]))).max() <= 1.5
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        matrix_profile(SRGB),
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+        matrix_profile(DISPLAY_P3)[:200],
+        b"no profile",
+        icc(b"GRAY", b"XYZ ", {"kTRC": b"curv" + bytes(8)}),
+    ],
+    ids=["sRGB", "Pillow's sRGB", "cut off", "text", "of another mode"],
+)
+def test_pixels_stay_where_a_profile_is_srgb_or_of_no_use(tmp_path, profile):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "same.png", icc_profile=profile)
+    np.testing.assert_array_equal(read_row(tmp_path / "same.png", Recipe(64, 64, 3)), pixels)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_gray_profile_is_applied(tmp_path, bits):
+    linear = icc(b"GRAY", b"XYZ ", {"wtpt": b"XYZ " + bytes(4) + fixed(0.9642, 1, 0.8249), "kTRC": b"curv" + bytes(8)})
+    pixels = np.full((4, 4), 55 if bits == 8 else 257 * 55, np.uint8 if bits == 8 else np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "linear.png", icc_profile=linear)
+    expected = round(255 * (1.055 * (55 / 255) ** (1 / 2.4) - 0.055))
+    for channels in (1, 3):
+        made = read_row(tmp_path / "linear.png", Recipe(4, 4, channels)).astype(int)
+        assert np.abs(made - expected).max() <= 1
+        assert np.ptp(made) == 0
+
+
+def test_cmyk_profile_is_applied(tmp_path):
+    """Its inks are not what the usual formula takes them for: full cyan is gray of L* = 50."""
+    colors = np.zeros((2, 2, 2, 2, 3), np.uint8)  # By cyan, magenta, yellow and black: L*, a*, b*
+    colors[..., 1:] = 128
+    colors[0, 0, 0, 0, 0], colors[1, 0, 0, 0, 0] = 255, 128
+    straight = bytes(range(256))
+    table = b"mft1" + bytes(4) + struct.pack(">BBBx", 4, 3, 2) + fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
+    profile = icc(b"CMYK", b"Lab ", {"A2B0": table + 4 * straight + colors.tobytes() + 3 * straight})
+    for ink, expected in (((0, 0, 0, 0), 255), ((255, 0, 0, 0), 119), ((0, 0, 0, 255), 0)):
+        Image.new("CMYK", (16, 16), ink).save(tmp_path / "inks.jpg", icc_profile=profile, quality=100)
+        for channels in (1, 3):
+            made = read_row(tmp_path / "inks.jpg", Recipe(16, 16, channels)).astype(int)
+            assert np.abs(made - expected).max() <= 2
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        (b"zTXt", b"key\0\0" + zlib.compress(bytes(17 << 20))),
+        (b"iTXt", b"key\0\1\0\0\0" + zlib.compress(bytes(17 << 20))),
+        (b"tEXt", b"key\0" + bytes(2 << 20)),
+        (b"iCCP", b"key\0\0" + zlib.compress(bytes(17 << 20))),
+        (b"iCCP", b"key"),
+        (b"zTXt", b"key\0\7"),
+        (b"pHYs", b"1"),
+        (b"sRGB", b""),
+    ],
+    ids=lambda chunk: f"{chunk[0].decode()} of {len(chunk[1])}",
+)
+def test_too_large_or_damaged_metadata_spoil_no_png(tmp_path, chunk, place):
+    Image.new("L", (16, 16), 50).save(tmp_path / "plain.png")
+    content = (tmp_path / "plain.png").read_bytes()
+    position = 33 if place == "before" else len(content) - 12
+    for added in (png_chunk(*chunk), png_chunk(*chunk)[:-4] + b"sum?"):
+        (tmp_path / "much.png").write_bytes(content[:position] + added + content[position:])
+        assert np.all(read_row(tmp_path / "much.png", Recipe(16, 16, 1)) == 50)
+
+
+def test_large_profile_is_still_applied(tmp_path):
+    profile = matrix_profile(DISPLAY_P3) + bytes(2 << 20)
+    profile = struct.pack(">I", len(profile)) + profile[4:]
+    Image.new("RGB", (4, 4), (200, 120, 40)).save(tmp_path / "large.png", icc_profile=profile)
+    made = read_row(tmp_path / "large.png", Recipe(4, 4, 3)).astype(int)
+    assert np.abs(made - srgb_of_display_p3(np.array([[200, 120, 40]]))).max() <= 1.5

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dcgan_tf.config.settings import make_config
 from dcgan_tf.data import prepare as preparation
-from dcgan_tf.data.prepare import prepare
+from dcgan_tf.data.prepare import prepare, settle_length
 from dcgan_tf.data.shards import ShardResult
 from dcgan_tf.data.sources import TfdsSource
 from dcgan_tf.errors import UserError
@@ -55,7 +55,7 @@ def test_damaged_cache_is_rebuilt_and_said(prepared, capsys, name, damage):
 
 
 def test_interrupted_preparation_continues_with_the_first_unfinished_shard(tmp_path, monkeypatch):
-    monkeypatch.setattr(preparation, "ROWS_PER_SHARD", 30)
+    monkeypatch.setattr("dcgan_tf.data.shards.ROWS_PER_SHARD", 30)
     config = make_config({"split": "train[:100]", "cache_dir": str(tmp_path)})
     made = []
 
@@ -106,6 +106,16 @@ def test_batch_larger_than_the_data_is_refused(tmp_path):
 def test_epochs_become_steps(tmp_path):
     typed = {"split": "train[:100]", "batch_size": 64, "epochs": 3.0, "cache_dir": str(tmp_path)}
     assert prepare(make_config(typed))[0].steps == 5  # 300 images in batches of 64, the last one begun
+
+
+def test_rates_that_reach_zero_before_the_last_epoch_are_refused():
+    """Where 3 epochs of 100 images in batches of 64 are 5 steps."""
+    typed = {"batch_size": 64, "epochs": 3.0, "learning_rate_decay": "linear"}
+    assert settle_length(make_config({**typed, "learning_rate_decay_steps": 5}), 100).steps == 5
+    with pytest.raises(UserError, match=r"--learning_rate_decay_steps=4, and --epochs=3, of 5 steps, goes on"):
+        settle_length(make_config({**typed, "learning_rate_decay_steps": 4}), 100)
+    exponential = {**typed, "learning_rate_decay": "exponential", "learning_rate_decay_steps": 4}
+    assert settle_length(make_config(exponential), 100).steps == 5
 
 
 def test_data_that_changed_since_the_run_began_are_refused(prepared):

@@ -1,7 +1,8 @@
 """Trains on one replica and on two, and says how far apart they are: python -m tests.distributed.two_replicas CASES
 
 A process of its own, because the devices of a process are settled before TensorFlow starts. CASES is JSON: settings by
-name. Prints a JSON object a case. With --run_dir=... it trains one run of the settings on two replicas instead.
+name; the case batch_norm is of that layer alone. Prints a JSON object for each. With --run_dir=... it trains one run of
+the settings on two replicas instead.
 """
 
 import ctypes
@@ -19,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.data.batches import places_of
+from dcgan_tf.models.layers import BatchNorm
 from dcgan_tf.serving import saved_model
 from dcgan_tf.training import loop
 from dcgan_tf.training.gan import GAN
@@ -89,6 +91,44 @@ def compare(config: Config, strategy: tf.distribute.Strategy) -> dict[str, Any]:
     }
 
 
+def compare_batch_norm(strategy: tf.distribute.Strategy) -> dict[str, Any]:
+    """The largest differences of BatchNorm on two replicas, in float32 and far from 0, to one in float64 around 0."""
+    random = np.random.default_rng(0)
+    # The offset is added in float32, and the second half of the batch has a mean of its own.
+    values = (random.normal(size=(8, 3)) + np.repeat([[0], [2]], 4, axis=0) + 1e4).astype(np.float32)
+    direction, factors = random.normal(size=(2, 8, 3))
+
+    def derivatives(layer: BatchNorm, *arrays: tf.Tensor) -> list[tf.Tensor]:
+        inputs, along, weights = (tf.cast(array, layer.dtype) for array in arrays)
+        with tf.GradientTape() as outer:
+            outer.watch(inputs)
+            with tf.GradientTape() as inner:
+                inner.watch(inputs)
+                outputs = layer(inputs, training=True)
+                value = tf.reduce_sum(weights * tf.square(outputs))
+            gradient = inner.gradient(value, inputs)
+            product = tf.reduce_sum(gradient * along)
+        return [outputs, gradient, outer.gradient(product, inputs)]
+
+    one = BatchNorm(momentum=0.0, synchronized=True, dtype="float64")
+    expected = derivatives(one, values.astype(np.float64) - 1e4, direction, factors)
+    with strategy.scope():
+        two = BatchNorm(momentum=0.0, synchronized=True)
+        two.build(values.shape)
+    halves = [tf.split(tf.constant(array, tf.float32), REPLICAS) for array in (values, direction, factors)]
+    shares = [
+        strategy.experimental_distribute_values_from_function(
+            lambda context, parts=parts: parts[context.replica_id_in_sync_group]
+        )
+        for parts in halves
+    ]
+    results = strategy.run(tf.function(derivatives), args=(two, *shares))
+    found = [tf.concat(strategy.experimental_local_results(result), axis=0) for result in results]
+    pairs = dict(zip(("output", "gradient", "second_derivative"), zip(found, expected, strict=True), strict=True))
+    pairs["variance"] = (two.moving_variance, one.moving_variance)
+    return {name: float(np.max(np.abs(np.subtract(*pair)))) for name, pair in pairs.items()}
+
+
 def page_faults_of_a_tensor() -> int:
     """How often memory of 2 MiB that is taken, used and given back eleven times comes new from the kernel, in pages."""
     libc = ctypes.CDLL(None)
@@ -115,6 +155,9 @@ def main() -> None:
         return
     strategy = tf.distribute.MirroredStrategy()
     for name, changes in json.loads(sys.argv[1]).items():
+        if name == "batch_norm":
+            print(json.dumps({"name": name, **compare_batch_norm(strategy)}))
+            continue
         if "class_names" in changes:
             changes["class_names"] = tuple(changes["class_names"])
         config = dataclasses.replace(Config(), **{**SMALL, **changes, **RATES})

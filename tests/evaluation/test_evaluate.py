@@ -7,22 +7,27 @@ import io
 import json
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from dcgan_tf.config.settings import load_config, save_config
+from dcgan_tf.data.prepare import prepare
 from dcgan_tf.errors import UserError
-from dcgan_tf.evaluation import evaluator, synthetic
+from dcgan_tf.evaluation import classifier, evaluator, synthetic
 from dcgan_tf.evaluation.comparison import format_groups, group_runs, read_run, write_figure, write_page
 from dcgan_tf.evaluation.evaluator import Options, evaluate_run
 from dcgan_tf.evaluation.figures import Figure, format_table, format_value
 from dcgan_tf.evaluation.published import compare_with_published
 from dcgan_tf.evaluation.quick import METRIC, QuickEvaluation
 from dcgan_tf.evaluation.report import write_json, write_report
+from dcgan_tf.evaluation.splits import Split
+from dcgan_tf.generation.sampling import generate
 from dcgan_tf.runs import run_directory
 from dcgan_tf.runs.checkpoints import Checkpoints, load_gan
 from dcgan_tf.runs.records import read_metrics
 from dcgan_tf.serving.saved_model import exported_steps
+from dcgan_tf.training.gan import GAN
 from dcgan_tf.training.loop import train
 from tests.conftest import one_line
 
@@ -96,6 +101,9 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     monkeypatch.setattr(synthetic, "STEPS", 20)
     monkeypatch.setattr(synthetic, "GENERATED_IMAGES", 200)
     monkeypatch.setattr(evaluator, "MEMORIZATION_IMAGES", 60)
+    monkeypatch.setattr(classifier, "TEST_IMAGES", 50)
+    asked_for = []
+    monkeypatch.setattr(evaluator, "generate", lambda *arguments: asked_for.append(arguments) or generate(*arguments))
     run = run_directory.load_run(tmp_path / "first")
     options = Options(num=220, probe=True, labels_per_class=(5,), draws=2, synthetic=True)
     evaluation = evaluate_run(run, options)
@@ -110,6 +118,12 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     assert "memorization_ratio[pixels]" in figures
     assert {result.features for result in evaluation.probes} == {"discriminator", "untrained discriminator", "pixels"}
     assert len(evaluation.synthetic) == 5
+    for result in evaluation.synthetic[:3]:  # Over the images tested, not over all 120
+        assert result.standard_error == pytest.approx(np.sqrt(result.accuracy * (1 - result.accuracy) / 49))
+    _, seeds, labels = asked_for[0]
+    np.testing.assert_array_equal(seeds, np.arange(220))
+    assert 0.4 < labels.mean() < 0.6
+    assert 0.3 < labels[:60].mean() < 0.7  # In no order: the first are looked at alone.
     assert f"coverage[{name}]" in format_table(evaluation.figures)
 
     again = evaluate_run(run, Options(num=220))
@@ -149,10 +163,58 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     assert not page.foreign
     assert "loss=minimax" in page.text
 
-    changed["figures"][0]["n_fake"] += 1
-    (tmp_path / "other0" / "evaluation.json").write_text(json.dumps(changed))
-    with pytest.raises(UserError, match="cannot be compared"):
-        group_runs([read_run(folder) for folder in (str(run.directory), *others)])
+    figures = changed["figures"]
+    for alike in ({"figures": [{**figures[0], "n_fake": 7}, *figures[1:]]}, {"protocol": 1}):
+        (tmp_path / "other0" / "evaluation.json").write_text(json.dumps({**changed, **alike}))
+        with pytest.raises(UserError, match="cannot be compared"):
+            group_runs([read_run(folder) for folder in (str(run.directory), *others)])
+
+
+@pytest.fixture(scope="module")
+def packed(bars_config, tmp_path_factory):
+    """A run of three packed images, untrained."""
+    config, _ = prepare(dataclasses.replace(bars_config, batch_size=15, pack=3))
+    run = run_directory.Run(tmp_path_factory.mktemp("packed"), config)
+    run.save_config()
+    Checkpoints(run.checkpoints, GAN(config).checkpoint()).save(1)
+    return run
+
+
+def test_a_packed_run_is_evaluated_with_as_many_images_as_there_are(packed, short_classifier_training, capsys):
+    evaluation = evaluate_run(packed, Options())
+    assert "judges 3 images at once" in evaluation.left_out["frechet_distance, kernel_distance[discriminator]"]
+    assert "kernel_distance" in format_table(evaluation.figures)
+    # Of 300 training images, no more than 300 can stand beside the generated ones.
+    counts = {figure.n_fake for figure in evaluation.figures if "memorization" not in figure.name}
+    assert (counts, evaluation.facts["n_fake"]) == ({300}, 300)
+    assert "--num=10000: 300 images are generated" in capsys.readouterr().out
+    with pytest.raises(UserError, match="--pack=3: its discriminator judges 3 images at once"):
+        evaluate_run(packed, Options(probe=True))
+
+
+@pytest.mark.parametrize(("count", "each"), [(1000, 220), (301, 150), (50, 25)])
+def test_real_and_training_images_of_one_split_are_disjoint_and_of_all_kinds(bars_config, count, each):
+    data = prepare(bars_config)[1]
+    data = dataclasses.replace(data, images=np.broadcast_to(data.images[0], (count, 16, 16, 1)))
+    rows = evaluator._choose_rows(data, Split("train", data, is_held_out=False), 220)
+    assert [len(part) for part in rows] == [each, each]
+    assert not set(rows[0]) & set(rows[1])
+    for part in rows:  # Pictures by turns, such as front, back, front, back
+        assert 0.25 < (part % 2).mean() < 0.75
+
+
+def test_rare_classes_are_refused_before_anything_is_trained(bars_config):
+    data = prepare(bars_config)[1]
+    rare = dataclasses.replace(data, labels=np.repeat([0, 1], [293, 7]))
+    test = Split("test", data)
+    with pytest.raises(UserError, match=r"--train_on_synthetic: expected at least 10 .* Received: 7 of class 1"):
+        evaluator._need_classes(rare, test, Options(synthetic=True))
+    with pytest.raises(UserError, match=r"--labels_per_class: expected at least 8 .* Received: 7 of class 1"):
+        evaluator._need_classes(rare, test, Options(probe=True, labels_per_class=(2, 8, 0)))
+    assert evaluator._need_classes(rare, test, Options(probe=True, labels_per_class=(7,))) == 2
+    unlabelled = Split("test", dataclasses.replace(data, labels=np.full(300, -1)))
+    with pytest.raises(UserError, match="need a data set with labels in its split test"):
+        evaluator._need_classes(data, unlabelled, Options(probe=True))
 
 
 def test_changed_data_are_refused(trained, bars, tmp_path):
@@ -176,7 +238,7 @@ def test_what_cannot_be_done_is_said_first(trained, bars, monkeypatch):
     monkeypatch.setattr(evaluator, "load_gan", lambda *_: (None, 1))
     with pytest.raises(UserError, match="need a data set with classes"):
         evaluate_run(unlabelled, Options(num=220, probe=True))
-    with pytest.raises(UserError, match="need a data set with a split test"):
+    with pytest.raises(UserError, match="need a data set with a split test that the run was not trained on"):
         evaluate_run(run_directory.Run(run.directory, flat), Options(num=220, synthetic=True))
 
 

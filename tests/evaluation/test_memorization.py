@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import memorization
 from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_images
 
@@ -41,3 +42,23 @@ def test_ratio_of_copies_is_zero_and_of_like_images_one():
     like = distance_ratio(distances[2], distances[1])
     assert abs(like.value - 1) < 4 * like.standard_error
     assert like.standard_error < 0.05
+
+
+def test_ratio_to_held_out_copies_is_refused():
+    generated = np.linspace(1, 2, 100)
+    # A search finds a copy at a distance of rounding.
+    for copies in (1.0, 0.6, 0.5):
+        held_out = np.where(np.arange(100) < 100 * copies, 1e-6, 1.5)
+        with pytest.raises(UserError, match="half of the held-out images are copies of training images"):
+            distance_ratio(generated, held_out)
+    assert distance_ratio(generated, np.where(np.arange(100) < 30, 1e-6, 1.5)).value == pytest.approx(1)
+    with pytest.raises(UserError, match=r"at least 10 images\. Received: 9"):
+        distance_ratio(generated, generated[:9])
+
+
+def test_error_of_the_ratio_does_not_depend_on_the_order():
+    # Ten kinds of images by turns, of which a block of every tenth image would hold one.
+    kinds = 1 + np.arange(1000) % 10 + np.random.default_rng(0).random(1000)
+    shuffled = np.random.default_rng(1).permutation(kinds)
+    by_turns, mixed = (distance_ratio(each, each).standard_error for each in (kinds, shuffled))
+    assert by_turns == pytest.approx(mixed, rel=0.5)

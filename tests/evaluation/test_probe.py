@@ -81,7 +81,7 @@ def test_a_feature_that_lives_in_test_images_only_drowns_no_other():
 
 
 def test_more_labels_than_images():
-    with pytest.raises(UserError, match="--labels_per_class: expected at most 10"):
+    with pytest.raises(UserError, match=r"--labels_per_class: expected at least 11 .* each class. Received: 10"):
         probe("pixels", raw_pixels, labelled(0, 20), labelled(0, 20), 2, labels_per_class=11)
 
 

@@ -26,6 +26,14 @@ def test_an_image_that_the_generator_made_is_recovered(generator, feature_weight
     assert other > 5 * RECOVERED
 
 
+@pytest.mark.parametrize("seed", [0, 11])
+def test_a_projection_does_not_start_at_its_answer(generator, seed):
+    image = generator.sample([seed])[0]
+    found = generator.project(image, steps=1, restarts=2, seed=seed, feature_weight=0)
+    assert np.abs(found.z - generator.latents([seed])[0]).max() > 0.5
+    assert found.median_pixel_error > RECOVERED
+
+
 def test_more_steps_come_nearer(generator):
     image = generator.sample([13])[0]
     few, many = (generator.project(image, steps=steps, feature_weight=0).pixel_distance for steps in (3, 60))

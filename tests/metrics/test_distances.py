@@ -76,6 +76,27 @@ def test_kernel_is_unbiased():
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values))
 
 
+def planted_classes(seed, samples):
+    """Ten classes far apart, in their order, as folders of pictures come."""
+    centers = 3 * np.random.default_rng(99).normal(size=(10, 4))
+    return np.repeat(centers, samples // 10, axis=0) + draw(seed, samples, deviation=0.3)
+
+
+@pytest.mark.parametrize("samples", [1000, 400])
+@pytest.mark.parametrize("sorted_alike", [True, False])
+def test_distances_do_not_need_shuffled_rows(sorted_alike, samples):
+    # Perfect generators. In their order, blocks hold one class each: distances up to 2,000, 200 times the error.
+    shuffle = np.random.default_rng(0).permutation
+    pairs = [(planted_classes(2 * i, 1000), planted_classes(2 * i + 1, samples)) for i in range(20)]
+    mixed = [(shuffle(real), shuffle(fake)) for real, fake in pairs]
+    ordered = pairs if sorted_alike else [(real, shuffle(fake)) for real, fake in pairs]
+    for measure in (frechet_standard_error, lambda a, b: kernel_distance(a, b).standard_error):
+        errors, expected = (np.mean([measure(a, b) for a, b in sets]) for sets in (ordered, mixed))
+        assert 0.5 < errors / expected < 2
+    values, errors = np.transpose([kernel_distance(a, b) for a, b in ordered])
+    assert (np.abs(values) < 4 * errors).all()
+
+
 def test_kernel_of_disjoint_sets_is_large():
     estimate = kernel_distance(draw(0, 500), draw(1, 500, mean=5))
     assert estimate.value > 20 * estimate.standard_error

@@ -23,6 +23,24 @@ def test_translation_shifts_each_image_by_up_to_an_eighth():
     assert len(shifts) > 15  # Of 35
 
 
+@pytest.mark.parametrize(
+    ("size", "largest_shift", "hole", "smallest_hole"),
+    [(16, 2, 8, 4), (17, 2, 9, 5), (20, 3, 10, 5), (28, 4, 14, 7), (36, 5, 18, 9)],
+)
+def test_lengths_round_halves_up(size, largest_shift, hole, smallest_hole):
+    """Shift and cutout as in the paper's code: int(ratio * size + 0.5). The cutout's center lies in the image, so at
+    either border half of it is left, or the larger half of an odd one."""
+    ones = tf.ones((2000, size, size, 1))
+    gaps = (translation(ones, KEY, parts=1).numpy()[..., 0] == 0).all(axis=2)  # Rows that were shifted in
+    assert gaps.sum(1).max() == largest_shift
+    assert gaps[:, largest_shift - 1].any()
+    assert gaps[:, -largest_shift].any()
+    covered = (cutout(ones, KEY, parts=1).numpy()[..., 0] == 0).any(axis=2)
+    assert covered.sum(1).max() == hole
+    for border in (covered, covered[:, ::-1]):
+        assert covered.sum(1)[border[:, 0]].min() == smallest_hole
+
+
 def test_color_by_its_invariants():
     after = color(IMAGES, KEY, parts=1).numpy()
     shift = after.mean(axis=(1, 2, 3)) - IMAGES.numpy().mean(axis=(1, 2, 3))

@@ -26,6 +26,7 @@ from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_outputs
 from dcgan_tf.models.pixels import to_float
 from dcgan_tf.serving import saved_model
+from dcgan_tf.serving.answers import Signature
 from dcgan_tf.serving.client import ROWS_PER_REQUEST, Client
 from dcgan_tf.serving.signatures import MAXIMUM_ROWS, build_signatures
 from dcgan_tf.serving.verification import decode_pngs
@@ -222,7 +223,8 @@ def test_mistakes_are_one_clear_line(make_client, call, expected):
 
 def test_a_model_of_points_is_refused(make_client):
     client = make_client()
-    client._input_shapes = {name: {} for name in ("serving_default", "sample", "interpolate", "discriminate")}
+    signatures = ("serving_default", "sample", "interpolate", "discriminate")
+    client._signatures = {name: Signature({}, {}) for name in signatures}
     with pytest.raises(UserError, match="expected a model of images with the signature 'sample'"):
         client.sample([0])
 
@@ -365,7 +367,7 @@ def test_command(server, command, tmp_path, gans):
         (["--out=grid.jpg"], "--out: expected a file that ends in .png"),
         (["--psi=nan"], "--psi: expected a finite number"),
         (["--seed=9223372036854775807"], "--seed: expected at most"),
-        (["--action=discriminate"], "--images: expected a PNG file"),
+        (["--action=discriminate"], "--images: expected a picture, or a folder of some"),
         (["--action=discriminate", f"--images={__file__}"], "--images: expected a picture"),
         (["--version_label=beta"], "--version_label: expected one of the labels"),
     ],

@@ -26,9 +26,10 @@ def define_flags() -> None:
 
 def run() -> None:
     source = common.find_source()
-    if not source.config.latent_dim * 2 <= FLAGS.samples <= common.MOST_SEEDS:
+    fewest = 2 * (source.config.latent_dim + 1)
+    if not fewest <= FLAGS.samples <= common.MOST_SEEDS:
         raise UserError(
-            f"--samples: expected from twice the {source.config.latent_dim} numbers of a latent to "
+            f"--samples: expected from {fewest}, for a latent of {source.config.latent_dim} numbers, to "
             f"{common.MOST_SEEDS}. Received: {FLAGS.samples}"
         )
     common.at_least("test_samples", len(SHOWN_SEEDS))
@@ -38,6 +39,7 @@ def run() -> None:
 
     from dcgan_tf.generation.directions import FIRST_SEED, fit_direction, measure_along
     from dcgan_tf.generation.vectors import Vector
+    from dcgan_tf.metrics.arrays import standard_error
 
     generator = common.load(source)
     file = common.open_vectors(source, generator)
@@ -50,12 +52,12 @@ def run() -> None:
     test_z = generator.latents(range(FLAGS.test_samples))
     values = measure_along(generate, measure, test_z, fit.vector, POSITIONS, f"measuring {name}")
     print(
-        f"{name}: a linear function of z explains {fit.explained:.0%} of its variance over {FLAGS.samples} images, "
-        f"{fit.slope:.2f} {unit} a deviation"
+        f"{name}: a linear function of z predicts {fit.explained:.0%} of its variance, each of {FLAGS.samples} images "
+        "by a fit to the others"
     )
     print(f"position  mean {name} of {FLAGS.test_samples} other images, {unit}")
-    for position, mean, error in zip(POSITIONS, values.mean(1), values.std(1) / np.sqrt(values.shape[1]), strict=True):
-        print(f"{position:+8d}  {mean:.2f} +- {error:.2f}")
+    for position, at_position in zip(POSITIONS, values, strict=True):
+        print(f"{position:+8d}  {at_position.mean():.2f} +- {standard_error(at_position):.2f}")
     print(f"It grows from one position to the next in {(np.diff(values, axis=0) > 0).mean():.1%} of the single images")
     if not (np.diff(values.mean(1)) > 0).all():
         raise UserError(f"the mean {name} does not grow at every step along the direction, so it was not kept")

@@ -9,7 +9,7 @@ from absl import flags
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.pictures import BadPictureError, Recipe, is_gray, load_picture, make_row
+from dcgan_tf.data.pictures import BadPictureError, Recipe, is_gray, load_picture, make_row, memory_for
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.drawing.panels import join_panels
 from dcgan_tf.errors import UserError
@@ -87,8 +87,12 @@ def load_image(path: pathlib.Path, config: Config, resize: bool) -> np.ndarray:
     """
     if not path.is_file():
         raise UserError(f"--image: expected a picture. Received: '{path}'")
+    crop = "center" if config.crop == "random" else config.crop
+    recipe = Recipe.of(dataclasses.replace(config, crop=crop))
     try:
-        picture = load_picture(path, config.max_pixels)
+        with memory_for(path):
+            picture = load_picture(path, recipe.limits)
+            row = make_row(picture, recipe)
     except BadPictureError as error:
         raise UserError(f"--image: '{path}' cannot be used: {error}") from None
     height, width, channels = config.sample_shape
@@ -102,5 +106,4 @@ def load_image(path: pathlib.Path, config: Config, resize: bool) -> np.ndarray:
             f"--image: expected {'gray' if channels == 1 else 'colour'}. Received: the mode {picture.mode}. --resize "
             "converts it, too"
         )
-    crop = "center" if config.crop == "random" else config.crop
-    return make_row(picture, Recipe.of(dataclasses.replace(config, crop=crop)))
+    return row

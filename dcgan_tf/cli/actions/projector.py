@@ -7,7 +7,7 @@ from absl import flags
 
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UserError, printable
 
 ROWS = 50
 
@@ -95,4 +95,4 @@ def run() -> None:
 
 
 def _name(class_names: tuple[str, ...], label: int) -> str:
-    return class_names[label].replace("\t", " ") if 0 <= label < len(class_names) else ""
+    return printable(class_names[label]) if 0 <= label < len(class_names) else ""

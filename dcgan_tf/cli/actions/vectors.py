@@ -8,7 +8,7 @@ from absl import flags
 
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UserError, printable
 from dcgan_tf.generation.exemplars import PROPOSALS, SURE, best_rows
 from dcgan_tf.generation.source import Source
 
@@ -29,7 +29,8 @@ def define_flags() -> None:
         None,
         [*PROPOSALS, TYPICAL],
         "In place of --seeds: take those that show it most. thick to upright are measured in the strokes' pixels; "
-        "typical: of which the data set's classifier is surest that they are of the class --of.",
+        "typical: of which the data set's classifier is surest that they are of the class --of, or, of a conditional "
+        "run, of the class --label.",
     )
     flags.DEFINE_integer("count", 3, "Exemplars that are proposed.")
     flags.DEFINE_integer("candidates", 1024, "They are proposed from the seeds 0 to this.")
@@ -51,7 +52,7 @@ def run() -> None:
             raise UserError(f"--{name}: means something with --propose only. Leave it out")
     seeds = common.parse_seeds(FLAGS.seeds) if ways == ["seeds"] else []
     label = common.required_label(source) if FLAGS.name else None
-    wanted_class = _wanted_class(source)
+    wanted_class = _wanted_class(source, label)
     for name in ("count", "candidates"):
         common.at_least(name, 1)
 
@@ -71,7 +72,7 @@ def run() -> None:
         origin = "mean of exemplars"
         if ways == ["propose"]:
             seeds = _propose(source, generator, label, wanted_class)
-            of = f" of class {FLAGS.of}" if FLAGS.of else ""
+            of = "" if wanted_class is None else f" of class {source.config.class_names[wanted_class]}"
             origin += f", proposed as {FLAGS.propose}{of} from seeds 0 to {FLAGS.candidates - 1}"
         file.add(FLAGS.name, Vector(generator.latents(seeds).mean(0), origin, tuple(seeds), label))
         file.save(path)
@@ -79,26 +80,31 @@ def run() -> None:
     else:
         for name, vector in file.vectors.items():
             exemplars = f": seeds {', '.join(map(str, vector.seeds))}" if vector.seeds else ""
-            print(f"{name}: {vector.origin}{exemplars}")
+            print(printable(f"{name}: {vector.origin}{exemplars}"))
         print(f"{len(file.vectors)} vectors in {path}")
 
 
-def _wanted_class(source: Source) -> int | None:
-    """The number of the class --of."""
+def _wanted_class(source: Source, label: int | None) -> int | None:
+    """The class that the classifier shall be sure of: --of; typical images of a conditional run are of --label."""
     names = source.config.class_names
-    if FLAGS.propose == TYPICAL and not FLAGS.of:
-        raise UserError(f"--propose={TYPICAL}: expected a class, such as --of={names[0] if names else 'cat'}")
-    if not FLAGS.of:
-        return None
     if source.config.label_count:
-        raise UserError("--of: a conditional run makes images of the class --label. Leave it out")
+        if FLAGS.of:
+            raise UserError("--of: a conditional run makes images of the class --label. Leave it out")
+        return label if FLAGS.propose == TYPICAL else None
+    if not FLAGS.of and FLAGS.propose != TYPICAL:
+        return None
+    if not names:
+        flag = "--of" if FLAGS.of else f"--propose={TYPICAL}"
+        raise UserError(f"{flag}: {source.config.dataset} has no classes, so there is no classifier of them")
+    if not FLAGS.of:
+        raise UserError(f"--propose={TYPICAL}: expected a class, such as --of={names[0]}")
     if FLAGS.of in names:
         return names.index(FLAGS.of)
     if FLAGS.of.isascii() and FLAGS.of.isdigit() and int(FLAGS.of) < len(names):
         return int(FLAGS.of)
     raise UserError(
-        f"--of: expected a class of {source.config.dataset} ({', '.join(names[:10]) or 'it has none'}). "
-        f"Received: {FLAGS.of!r}"
+        f"--of: expected a class of {source.config.dataset}: {', '.join(names[:10])}"
+        f"{', ...' if len(names) > 10 else ''}. Received: {FLAGS.of!r}"
     )
 
 

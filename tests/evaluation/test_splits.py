@@ -1,0 +1,79 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_tf.config.settings import Config
+from dcgan_tf.data.prepare import prepare
+from dcgan_tf.evaluation import splits
+from dcgan_tf.evaluation.splits import DATA_SETTINGS, open_split, open_test_split, random_rows
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"batch_size": 15, "pack": 5},
+        # Once, a run counted in epochs could outlast its decay.
+        {"steps": 40, "learning_rate_decay": "linear", "learning_rate_decay_steps": 20},
+        {"architecture": "mlp"},
+    ],
+    ids=str,
+)
+def test_the_images_of_a_run_do_not_depend_on_how_it_was_trained(bars_config, changes):
+    config = dataclasses.replace(bars_config, **changes)
+    assert open_split(config, config.split).directory == prepare(bars_config)[1].directory
+    assert len(open_split(config, "test").images) == 120
+
+
+def test_every_setting_of_the_data_is_taken_over():
+    names = [field.name for field in dataclasses.fields(Config)]
+    settings = set(names[names.index("dataset") : names.index("class_names")])
+    # The split is named by the caller, and images are mirrored when a batch is read.
+    assert set(DATA_SETTINGS) == settings - {"split", "flip"}
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "held_out"),
+    [
+        ("train", True),
+        ("train[:256]", True),
+        ("validation+train[10%:]", True),
+        ("test", False),
+        ("test[:256]", False),
+        ("train+test[:50%]", False),
+        ("all", False),
+    ],
+)
+def test_images_that_were_trained_on_are_not_held_out(monkeypatch, trained_on, held_out):
+    monkeypatch.setattr(splits, "open_split", lambda config, name: name)
+    split = open_test_split(dataclasses.replace(Config(), split=trained_on))
+    assert (split.name, split.data) == (("test", "test") if held_out else (trained_on, trained_on))
+    assert split.is_held_out == held_out
+    assert ("none are held out" in split.describe()) != held_out
+
+
+def test_images_of_a_folder_that_were_trained_on_are_not_held_out(bars_config, tmp_path):
+    def trained_on(**changes):
+        return open_test_split(dataclasses.replace(bars_config, **changes))
+
+    assert trained_on().is_held_out
+    test = trained_on(split="test")
+    assert (test.is_held_out, test.name, len(test.data.images)) == (False, "test", 120)
+    # Without train/, all of the folder is trained on, with test/ in it.
+    for number in range(12):
+        place = tmp_path / ("test" if number % 2 else "more") / f"{number}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((16, 16), 20 * number, np.uint8)).save(place)
+    everything = trained_on(data_dir=str(tmp_path))
+    assert (everything.is_held_out, len(everything.data.images)) == (False, 12)
+
+
+def test_rows_are_a_fixed_random_sample():
+    rows = random_rows(1000, 300)
+    np.testing.assert_array_equal(rows, random_rows(1000, 300))
+    assert len(set(rows.tolist())) == 300
+    # Of classes in their order, and of classes by turns.
+    for classes in (np.arange(1000) // 100, np.arange(1000) % 10):
+        assert np.bincount(classes[rows], minlength=10).min() > 15
+    assert sorted(random_rows(7, 300)) == list(range(7))
