@@ -15,7 +15,9 @@ def define_flags() -> None:
     flags.DEFINE_string("run_dir", "", "Folder of the run to evaluate.")
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
     flags.DEFINE_integer(
-        "num", 10_000, "Number of generated images, and at most as many real ones; fewer if there are fewer training images."
+        "num",
+        10_000,
+        "Number of generated images, and at most as many real ones; fewer if there are fewer training images.",
     )
     flags.DEFINE_integer("seed", 0, "Seed of the first generated image.")
     flags.DEFINE_string(
