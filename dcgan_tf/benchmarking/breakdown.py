@@ -12,7 +12,8 @@ from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
 from dcgan_tf.models.pixels import to_float
-from dcgan_tf.training.gan import FRESH_LATENTS, GAN, LATENTS, apply_gradients
+from dcgan_tf.training.gan import FRESH_LATENTS, GAN, LATENTS
+from dcgan_tf.training.optimizers import apply_gradients
 
 PARTS = (
     "generator, forward",

@@ -93,10 +93,13 @@ def open_array(images: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> Ar
             f"Received: {images.dtype} {list(images.shape)}{hint}"
         )
     label_array = np.full(len(images), -1, np.int64) if labels is None else _checked_labels(labels, len(images))
-    digest = hashlib.sha256(np.ascontiguousarray(images))
+    digest = hashlib.sha256(np.ascontiguousarray(images).data)
     digest.update(label_array.tobytes())
+    height, width, channels = images.shape[1:]
     return ArraySource(
-        *images.shape[1:],
+        height,
+        width,
+        channels,
         class_names=_number_names(label_array.max() + 1),
         fingerprint=digest.hexdigest(),
         _count=len(images),
@@ -138,8 +141,11 @@ def open_dataset(dataset: "tf.data.Dataset") -> ArraySource:
         count += 1
     if shape is None:
         raise UserError("expected a dataset of images. Received an empty one")
+    height, width, channels = shape
     return ArraySource(
-        *shape,
+        height,
+        width,
+        channels,
         class_names=_number_names(largest_label + 1),
         fingerprint=digest.hexdigest(),
         _count=count,

@@ -18,6 +18,7 @@ from dcgan_tf.data.prepare import ImageData, cache_root
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.splits import dataset_name, open_split, open_test_split, spread_rows
 from dcgan_tf.models.pixels import to_float
+from dcgan_tf.models.weights import digest_of_weights
 
 # Any change of what follows is a change of RECIPE: figures of one recipe are comparable, and it is part of the key.
 RECIPE = 2
@@ -155,14 +156,6 @@ def right_answers(network: keras.Model, data: ImageData) -> np.ndarray:
     parts = [rows[start : start + 500] for start in range(0, len(rows), 500)]
     right = [np.argmax(network(data.read(part), training=False)["logits"], 1) == data.labels[part] for part in parts]
     return np.concatenate(right)
-
-
-def digest_of_weights(network: keras.Model) -> str:
-    """The same for the same weights, whatever file they came from."""
-    digest = hashlib.sha256()
-    for array in network.get_weights():
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:12]
 
 
 def _shift(images: np.ndarray, step: int) -> np.ndarray:

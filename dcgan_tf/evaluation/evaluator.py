@@ -41,7 +41,7 @@ from dcgan_tf.evaluation.splits import Split, open_split, open_test_split, rando
 from dcgan_tf.evaluation.synthetic import FEW_LABELS, GENERATED_IMAGES, SyntheticResult, train_on_synthetic
 from dcgan_tf.generation.attention import require_single_images
 from dcgan_tf.generation.sampling import ROWS_PER_CALL, generate
-from dcgan_tf.models.discriminator import build_discriminator
+from dcgan_tf.models.configured import configured_discriminator
 from dcgan_tf.runs.checkpoints import load_gan
 from dcgan_tf.runs.run_directory import Run
 from dcgan_tf.training.gan import GAN
@@ -282,7 +282,7 @@ def _memorization(
 
 def _probed_features(gan: GAN, config: Config) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     discriminator = require_single_images(gan.discriminator, config.pack)
-    untrained = build_discriminator(config, seed=config.seed + 1)
+    untrained = configured_discriminator(config, seed=config.seed + 1)
     return {
         DISCRIMINATOR: pooled_features(discriminator),
         "untrained discriminator": pooled_features(untrained),

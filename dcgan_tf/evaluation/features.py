@@ -14,8 +14,9 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from dcgan_tf.errors import UserError
-from dcgan_tf.evaluation.classifier import Classifier, digest_of_weights
+from dcgan_tf.evaluation.classifier import Classifier
 from dcgan_tf.models.pixels import to_float
+from dcgan_tf.models.weights import digest_of_weights
 
 IMAGES_PER_CALL = 250
 DISCRIMINATOR = "discriminator"

@@ -10,14 +10,13 @@ import tensorflow as tf
 
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
-from dcgan_tf.evaluation.classifier import digest_of_weights
 from dcgan_tf.generation.directions import Directions, find_principal_directions
 from dcgan_tf.generation.paths import make_path
 from dcgan_tf.generation.projection import Projection, project
 from dcgan_tf.generation.sampling import decode, seed_latents
 from dcgan_tf.generation.source import Source, open_source
-from dcgan_tf.models.discriminator import build_discriminator
-from dcgan_tf.models.generator import build_generator
+from dcgan_tf.models.configured import configured_discriminator, configured_generator
+from dcgan_tf.models.weights import digest_of_weights
 from dcgan_tf.runs.checkpoints import load_gan
 
 Numbers = Sequence[int] | np.ndarray
@@ -203,7 +202,7 @@ def load_generator(path: str | os.PathLike[str], checkpoint: str = "best") -> Ge
 def read_source(source: Source) -> Generator:
     """The generator of an opened source."""
     config = source.config
-    network, discriminator = build_generator(config, seed=0), build_discriminator(config, seed=0)
+    network, discriminator = configured_generator(config, seed=0), configured_discriminator(config, seed=0)
     if source.run is not None:
         gan, step = load_gan(source.run, source.checkpoint)
         # Both in float32, also of a run in mixed precision, as they are exported.

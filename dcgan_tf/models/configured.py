@@ -1,5 +1,7 @@
 """The networks that a `Config` describes."""
 
+from typing import Any
+
 import keras
 
 from dcgan_tf.config.settings import Config, parse_filters
@@ -20,7 +22,7 @@ def configured_generator(config: Config, *, seed: int, dtype: str = "float32") -
         UserError: The filters do not fit the image size.
     """
     filters = parse_filters("generator_filters", config.generator_filters)
-    shared = {
+    shared: dict[str, Any] = {
         "latent_dim": config.latent_dim,
         "activation": config.generator_activation,
         "leaky_slope": config.leaky_slope,
@@ -38,7 +40,6 @@ def configured_generator(config: Config, *, seed: int, dtype: str = "float32") -
         upsampling=config.upsampling,
         extra_layer=config.generator_extra_layer,
         batchnorm_momentum=config.batchnorm_momentum,
-        twice_differentiable=config.unroll_steps > 0,
         **shared,
     )
 
@@ -46,13 +47,13 @@ def configured_generator(config: Config, *, seed: int, dtype: str = "float32") -
 def configured_discriminator(config: Config, *, seed: int, dtype: str = "float32") -> keras.Model:
     """Builds the discriminator of a run; the arguments are those of `configured_generator`."""
     filters = parse_filters("discriminator_filters", config.discriminator_filters)
-    shared = {
+    shared: dict[str, Any] = {
         "spectral_norm": config.spectral_norm,
         "leaky_slope": config.leaky_slope,
         "dropout": config.dropout,
         "dropout_rows": config.batch_size // config.pack,
         "pack": config.pack,
-        "twice_differentiable": config.unroll_steps > 0,
+        "is_unrolled": config.unroll_steps > 0,
         "class_count": config.label_count,
         "seed": seed,
         "dtype": dtype,

@@ -27,7 +27,7 @@ def build_discriminator(
     minibatch_stddev: bool = False,
     head: str = "flatten",
     pack: int = 1,
-    twice_differentiable: bool = False,
+    is_unrolled: bool = False,
     class_count: int = 0,
     seed: int = 0,
     dtype: str = "float32",
@@ -52,8 +52,7 @@ def build_discriminator(
         minibatch_stddev: Append the standard deviation over the batch as a feature (arXiv 1710.10196).
         head: From the last feature map to the logit: ``flatten`` or ``average_pool``, then a linear layer.
         pack: Images judged together.
-        twice_differentiable: Compute normalizations such that their second derivatives are right, which unrolling
-            needs.
+        is_unrolled: Let spectral normalization have a right second derivative, which unrolling needs.
         class_count: Classes of a conditional discriminator; 0: unconditional.
         seed: Seed of the initial weights, drawn from N(0, 0.02).
         dtype: Keras dtype policy of the hidden layers.
@@ -74,7 +73,7 @@ def build_discriminator(
         spectral_norm=spectral_norm,
         dropout=dropout,
         dropout_rows=dropout_rows,
-        twice_differentiable=twice_differentiable,
+        is_unrolled=is_unrolled,
     )
     sizes = plan.plan_blocks(height, width, blocks)
     image = keras.Input((height, width, pack * channels), name="image")

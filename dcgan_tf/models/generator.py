@@ -24,7 +24,6 @@ def build_generator(
     activation: str = "relu",
     leaky_slope: float = 0.2,
     batchnorm_momentum: float = 0.9,
-    twice_differentiable: bool = False,
     class_count: int = 0,
     seed: int = 0,
     dtype: str = "float32",
@@ -49,7 +48,6 @@ def build_generator(
         activation: ``relu`` or ``leaky_relu``.
         leaky_slope: Slope of LeakyReLU below zero.
         batchnorm_momentum: Momentum of BatchNorm's moving statistics.
-        twice_differentiable: Compute BatchNorm such that its second derivative is right, too, which unrolling needs.
         class_count: Classes of a conditional generator; 0: unconditional.
         seed: Seed of the initial weights, drawn from N(0, 0.02).
         dtype: Keras dtype policy of the hidden layers.
@@ -69,7 +67,6 @@ def build_generator(
         activation=activation,
         leaky_slope=leaky_slope,
         batchnorm_momentum=batchnorm_momentum,
-        twice_differentiable=twice_differentiable,
     )
     sizes = plan.plan_blocks(height, width, blocks)
     widths = block_filters("generator_filters", filters, sizes.blocks + (extra_layer != "none"), from_image=False)

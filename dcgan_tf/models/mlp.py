@@ -59,12 +59,12 @@ def build_mlp_discriminator(
     dropout: float = 0.0,
     dropout_rows: int = 0,
     pack: int = 1,
-    twice_differentiable: bool = False,
+    is_unrolled: bool = False,
     class_count: int = 0,
     seed: int = 0,
     dtype: str = "float32",
 ) -> keras.Model:
-    """Builds a fully connected discriminator. The arguments are those of `build_mlp_generator` and `build_discriminator`.
+    """Builds a fully connected discriminator, with arguments as `build_mlp_generator` and `build_discriminator` have.
 
     Returns:
         A functional model: float32 [N, *sample_shape], with ``pack`` times the last axis -> logits float32 [N, 1]; a
@@ -78,7 +78,7 @@ def build_mlp_discriminator(
         spectral_norm=spectral_norm,
         dropout=dropout,
         dropout_rows=dropout_rows,
-        twice_differentiable=twice_differentiable,
+        is_unrolled=is_unrolled,
     )
     *sides, last = sample_shape
     image = keras.Input((*sides, pack * last), name="image")

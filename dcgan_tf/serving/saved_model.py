@@ -1,4 +1,4 @@
-"""Exports a run as a SavedModel for TensorFlow Serving: python -m dcgan_tf.serving.saved_model --run_dir=runs/000-mnist"""
+"""Exports a trained pair as a SavedModel for TensorFlow Serving."""
 
 import dataclasses
 import importlib.metadata
@@ -15,15 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import flags
 from tensorflow.core.protobuf import saved_model_pb2
 
 from dcgan_tf import __version__
-from dcgan_tf.cli import command_line
 from dcgan_tf.errors import UserError
-from dcgan_tf.runs import run_directory
-from dcgan_tf.runs.checkpoints import load_gan
-from dcgan_tf.runs.records import metrics_at
 from dcgan_tf.serving.model_card import write_model_card
 from dcgan_tf.serving.signatures import Signature, build_signatures
 from dcgan_tf.serving.verification import decode_pngs
@@ -227,21 +222,3 @@ def _sync(directory: pathlib.Path, recursive: bool = True) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def main() -> None:
-    run = run_directory.load_run(flags.FLAGS.run_dir)
-    keep_versions = flags.FLAGS.keep_versions or run.config.keep_versions
-    if keep_versions < 1:
-        raise UserError(f"--keep_versions: expected at least 1. Received: {keep_versions}")
-    gan, step = load_gan(run, flags.FLAGS.checkpoint)
-    directory = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else run.saved_model
-    print(f"Exported step {step} to {export_gan(gan, step, directory, keep_versions, metrics_at(run, step))}")
-
-
-if __name__ == "__main__":
-    flags.DEFINE_string("run_dir", "", "Folder of the run to export.")
-    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
-    flags.DEFINE_string("out", "", "Folder of the versions. Default: saved_model in the run's folder.")
-    flags.DEFINE_integer("keep_versions", None, "Newest versions that stay. Default: as in the run's configuration.")
-    command_line.run(main)

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from dcgan_tf.generation.sampling import latents_from_seeds, slerp
 from dcgan_tf.models.conditioning import with_labels
-from dcgan_tf.models.discriminator import build_discriminator, build_outputs
+from dcgan_tf.models.configured import configured_discriminator
+from dcgan_tf.models.discriminator import build_outputs
 from dcgan_tf.models.pixels import to_float, to_samples
 from dcgan_tf.training.gan import GAN
 
@@ -55,7 +56,7 @@ def build_signatures(gan: GAN) -> list[Signature]:
     """
     config = gan.config
     generator = gan.ema_generator
-    discriminator = build_discriminator(config, seed=0)
+    discriminator = configured_discriminator(config, seed=0)
     discriminator.set_weights(gan.discriminator.get_weights())
     outputs = build_outputs(discriminator)
     # Of points, whose name in the signatures is points, too.

@@ -10,8 +10,7 @@ import tensorflow as tf
 from dcgan_tf.config.settings import Config
 from dcgan_tf.distributed import replicas
 from dcgan_tf.models.conditioning import with_labels
-from dcgan_tf.models.discriminator import build_discriminator
-from dcgan_tf.models.generator import build_generator
+from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from dcgan_tf.models.pixels import to_float
 from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.augment import augment
@@ -20,6 +19,7 @@ from dcgan_tf.objectives.losses import LOSSES, relative_logits
 from dcgan_tf.objectives.penalties import PENALTIES, squared_gradient_norms
 from dcgan_tf.objectives.stabilizers import add_instance_noise, decay_factor, fake_targets, mix_terms, real_targets
 from dcgan_tf.objectives.unrolled import unroll
+from dcgan_tf.training.optimizers import apply_gradients, build_optimizer
 
 # What a random draw is for. All noise of step s is a pure function of (seed, s, purpose), and of the number of the
 # discriminator's update where there are several. DROPOUT and the numbers after it are for the dropout layers, one each.
@@ -61,11 +61,11 @@ class GAN:
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         generator_seed, discriminator_seed = (int(s) for s in np.random.SeedSequence(config.seed).generate_state(2))
         dtype = "mixed_bfloat16" if config.mixed_precision else "float32"
-        self.generator = build_generator(config, seed=generator_seed, dtype=dtype)
-        self.ema_generator = build_generator(config, seed=generator_seed)
-        self.discriminator = build_discriminator(config, seed=discriminator_seed, dtype=dtype)
-        self.generator_optimizer = self._build_optimizer(config.learning_rate_generator, self.generator)
-        self.discriminator_optimizer = self._build_optimizer(config.learning_rate_discriminator, self.discriminator)
+        self.generator = configured_generator(config, seed=generator_seed, dtype=dtype)
+        self.ema_generator = configured_generator(config, seed=generator_seed)
+        self.discriminator = configured_discriminator(config, seed=discriminator_seed, dtype=dtype)
+        self.generator_optimizer = build_optimizer(config, config.learning_rate_generator, self.generator)
+        self.discriminator_optimizer = build_optimizer(config, config.learning_rate_discriminator, self.discriminator)
         self.metric_names = METRICS + (("loss/penalty",) if config.penalty != "none" else ())
         self._dropouts = [layer for layer in self.discriminator.layers if isinstance(layer, keras.layers.Dropout)]
 
@@ -343,43 +343,6 @@ class GAN:
         factor = decay_factor(config.learning_rate_decay, self.step, config.learning_rate_decay_steps)
         self.generator_optimizer.learning_rate = config.learning_rate_generator * factor
         self.discriminator_optimizer.learning_rate = config.learning_rate_discriminator * factor
-
-    def _build_optimizer(self, learning_rate: float, network: keras.Model) -> keras.Optimizer:
-        if self.config.optimizer == "rmsprop":
-            optimizer = keras.optimizers.RMSprop(learning_rate, self.config.beta_2)
-        else:
-            optimizer = keras.optimizers.Adam(learning_rate, self.config.beta_1, self.config.beta_2)
-        optimizer.build(network.trainable_variables)  # Its slots must exist before a checkpoint is restored.
-        return optimizer
-
-
-def apply_gradients(optimizer: keras.Optimizer, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
-    """An update with gradients that are summed over the replicas already: `optimizer.apply` would do it once more."""
-    if isinstance(optimizer, keras.optimizers.Adam):
-        _apply_adam(optimizer, gradients, variables)
-    else:
-        for gradient, variable in zip(gradients, variables, strict=True):
-            optimizer.update_step(gradient, variable, optimizer.learning_rate)
-    optimizer.iterations.assign_add(1)
-
-
-def _apply_adam(optimizer: keras.optimizers.Adam, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
-    """Keras's `Adam.update_step` as one operation a variable, in place of a dozen that each pass over the memory."""
-    step = tf.cast(optimizer.iterations + 1, tf.float32)
-    shared = {
-        "beta1_power": optimizer.beta_1**step,
-        "beta2_power": optimizer.beta_2**step,
-        "lr": optimizer.learning_rate.value,
-        "beta1": optimizer.beta_1,
-        "beta2": optimizer.beta_2,
-        "epsilon": optimizer.epsilon,
-    }
-    # After the iteration and the learning rate come the first and the second moment of each weight in turn.
-    moments = optimizer.variables[2:]
-    for gradient, variable, first, second in zip(gradients, variables, moments[0::2], moments[1::2], strict=True):
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.value.handle, m=first.value.handle, v=second.value.handle, grad=gradient, **shared
-        )
 
 
 def _with_classes(seen: tf.Tensor, classes: tf.Tensor | None) -> Any:

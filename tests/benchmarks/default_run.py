@@ -6,6 +6,7 @@ the loop does beside train steps. The intervals of a run with fewer steps are th
 
 import contextlib
 import functools
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -15,8 +16,6 @@ from unittest import mock
 
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.settings import make_config
-
-command_line.define_config_flags()
 
 
 def timed(function: Callable[..., Any], name: str, seconds: Counter, calls: Counter) -> Callable[..., Any]:
@@ -35,7 +34,11 @@ def timed(function: Callable[..., Any], name: str, seconds: Counter, calls: Coun
     return call
 
 
-def main() -> None:
+def define_flags() -> None:
+    command_line.define_config_flags()
+
+
+def run() -> None:
     config = make_config(command_line.typed_config_values())
 
     from dcgan_tf.evaluation.quick import QuickEvaluation
@@ -86,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(sys.modules[__name__], sys.argv[1:], "python -m tests.benchmarks.default_run")

@@ -8,10 +8,10 @@ from dcgan_tf.data.prepare import cache_root, prepare
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import (
     build_classifier,
-    digest_of_weights,
     fit_classifier,
     load_or_train_classifier,
 )
+from dcgan_tf.models.weights import digest_of_weights
 from tests.evaluation.conftest import draw
 
 

@@ -81,9 +81,9 @@ def test_minibatch_stddev_judges_an_image_by_itself_after_training():
 
 
 def test_layer_norm_leaves_each_image_to_itself(small_config):
-    from dcgan_tf.models.discriminator import build_discriminator
+    from dcgan_tf.models.configured import configured_discriminator
 
-    discriminator = build_discriminator(small_config(discriminator_norm="layer"), seed=0)
+    discriminator = configured_discriminator(small_config(discriminator_norm="layer"), seed=0)
     images = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 1)).astype("float32")
     alone = discriminator(images[:1], training=True)
     np.testing.assert_allclose(discriminator(images, training=True)[:1], alone, atol=1e-6)

@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from dcgan_tf.models.pixels import to_float, to_uint8
 from dcgan_tf.objectives.unrolled import unroll
-from dcgan_tf.training.gan import GAN, METRICS, apply_gradients
+from dcgan_tf.training.gan import GAN, METRICS
+from dcgan_tf.training.optimizers import apply_gradients
 
 CONDITIONAL = {"conditional": True, "class_names": ("a", "b", "c")}
 WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "layer"}

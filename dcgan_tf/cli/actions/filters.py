@@ -32,12 +32,12 @@ def run() -> None:
 
     from dcgan_tf.evaluation.splits import open_split, spread_rows
     from dcgan_tf.generation.attention import require_single_images
-    from dcgan_tf.models.discriminator import build_discriminator
+    from dcgan_tf.models.configured import configured_discriminator
 
     trained = require_single_images(common.load(source).discriminator, config.pack)
     data = open_split(config, config.split)
     images = data.read(spread_rows(len(data.images), FLAGS.candidates))
-    random = build_discriminator(config, seed=config.seed + 1)
+    random = configured_discriminator(config, seed=config.seed + 1)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(join_panels([*_draw(trained, images, "trained"), *_draw(random, images, "random weights")]), out)
     print(f"Wrote first filters and guided backpropagation, trained and with random weights, to {out}")
