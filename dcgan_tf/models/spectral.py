@@ -23,7 +23,7 @@ class _SpectralKernel:
 
     def __init__(self, *arguments: Any, is_unrolled: bool = False, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        require_options(self, activation=keras.activations.linear, data_format="channels_last")  # type: ignore[arg-type]
+        require_options(self, activation=keras.activations.linear)  # type: ignore[arg-type]
         self.is_unrolled = is_unrolled
 
     def get_config(self) -> dict[str, Any]:
@@ -39,6 +39,17 @@ class _SpectralKernel:
             autocast=False,
             name="singular_vector",
         )
+
+    # Keras's layers save the kernel and the bias alone.
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the layer's variables."""
+        super().save_own_variables(store)  # type: ignore[misc]
+        store["singular_vector"] = self.singular_vector
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads what `save_own_variables` wrote."""
+        super().load_own_variables({key: store[key] for key in store.keys() if key != "singular_vector"})  # type: ignore[misc]  # noqa: SIM118
+        self.singular_vector.assign(store["singular_vector"])
 
     def normalized_kernel(self, training: bool) -> Any:
         """The kernel by its spectral norm, in the layer's compute dtype."""

@@ -9,19 +9,19 @@ from dcgan_tf.models.layers import BatchNorm, LayerFactory
 from dcgan_tf.models.minibatch import MinibatchStddev
 from dcgan_tf.training.gan import GAN
 
-# Name -> settings, and the layer over its input.
+# Name -> options of the factory, and the layer over its input.
 LAYERS = {
     "convolution": ({}, lambda layers, x: layers.downsample(4, use_bias=True, name="layer")(x)),
     "spectral convolution": (
-        {"spectral_norm": True, "unroll_steps": 1},
+        {"spectral_norm": True, "is_unrolled": True},
         lambda layers, x: layers.downsample(4, use_bias=True, name="layer")(x),
     ),
     "dense": ({}, lambda layers, x: layers.dense(4, name="layer")(x)),
     "spectral dense": (
-        {"spectral_norm": True, "unroll_steps": 1},
+        {"spectral_norm": True, "is_unrolled": True},
         lambda layers, x: layers.dense(4, name="layer")(x),
     ),
-    "layer normalization": ({"discriminator_norm": "layer"}, lambda layers, x: layers.normalize(x, "layer")),
+    "layer normalization": ({}, lambda layers, x: layers.normalize(x, "layer", "layer")),
     "batch normalization": ({}, lambda layers, x: BatchNorm(synchronized=True, dtype="float64")(x)),
     "leaky relu": ({}, lambda layers, x: layers.leaky_relu("layer")(x)),
     "minibatch deviation": ({}, lambda layers, x: MinibatchStddev(0.9, dtype="float64")(x)),
@@ -31,12 +31,11 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_layer(small_config, name):
+def test_layer(name):
     """By its input and by its weights, mixed ones too: one product with the Hessian along a random direction."""
-    changes, build = LAYERS[name]
-    config = small_config(**changes)
+    options, build = LAYERS[name]
     x = keras.Input((6, 6, 3), dtype="float64")
-    network = keras.Model(x, build(LayerFactory(config, 0, "float64", spectral=config.spectral_norm), x))
+    network = keras.Model(x, build(LayerFactory(0, "float64", **options), x))
     start, direction, factors = random_point(network)
     step = 1e-5
     before, after = (
