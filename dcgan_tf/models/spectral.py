@@ -48,7 +48,7 @@ class _SpectralKernel:
 
     def load_own_variables(self, store: Any) -> None:
         """Reads what `save_own_variables` wrote."""
-        super().load_own_variables({key: store[key] for key in store.keys() if key != "singular_vector"})  # type: ignore[misc]  # noqa: SIM118
+        super().load_own_variables(store)  # type: ignore[misc]
         self.singular_vector.assign(store["singular_vector"])
 
     def normalized_kernel(self, training: bool) -> Any:
