@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf import progress
 from dcgan_tf.benchmarking import machine
 from dcgan_tf.benchmarking.breakdown import measure_breakdown
 from dcgan_tf.benchmarking.timing import measure_by_turns, summarize
@@ -82,7 +83,7 @@ def run_benchmark(config: Config, options: Options) -> Benchmark:
     """
     tf.config.experimental.enable_op_determinism()  # As a training does
     with open_workload(config, synthetic=options.synthetic) as (config, data):
-        print("Compiling the train step ...")
+        progress.logger.info("Compiling the train step ...")
         gan = GAN(config)
         batches = endless_batches(data, config)
         train(gan, batches, 1)
@@ -195,7 +196,7 @@ def _measure_variant(
     switched: dict[str, Any] = {name: not getattr(gan.config, name)}
     config = dataclasses.replace(gan.config, **switched)
     config.validate()
-    print(f"Compiling the train step with --{name}={str(getattr(config, name)).lower()} ...")
+    progress.logger.info(f"Compiling the train step with --{name}={str(getattr(config, name)).lower()} ...")
     other, other_batches = GAN(config), endless_batches(data, config)
     start = time.perf_counter()
     train(other, other_batches, 1)
@@ -225,7 +226,7 @@ def _measure_variant(
 
 
 def _write_trace(gan: GAN, batches: Any, folder: str) -> None:
-    print(f"Writing a trace of {PROFILED_CALLS} calls to {folder} ...")
+    progress.logger.info(f"Writing a trace of {PROFILED_CALLS} calls to {folder} ...")
     with tf.profiler.experimental.Profile(folder):
         for call in range(PROFILED_CALLS):
             with tf.profiler.experimental.Trace("train", step_num=call, _r=1):

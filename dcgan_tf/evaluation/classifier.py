@@ -11,8 +11,8 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
+from dcgan_tf import progress
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.prepare import ImageData, cache_root
 from dcgan_tf.errors import UserError
@@ -73,14 +73,14 @@ def load_or_train_classifier(config: Config) -> Classifier:
     network = build_classifier(data.images.shape[1:], len(data.class_names))
     loaded = _load(network, path)
     if loaded is None:
-        print(f"Training the {name}, once for this data set ...")
+        progress.logger.info(f"Training the {name}, once for this data set ...")
         fit_classifier(network, data.read, data.labels, steps=STEPS, description=f"training {name}")
         test = open_test_split(config)
         right = right_answers(network, test.data)
         loaded = float(right.mean()), f"{len(right)} images of {test.describe()}"
         _save(network, loaded, path)
     accuracy, accuracy_split = loaded
-    print(f"{name}: {accuracy:.2%} right on {accuracy_split}")
+    progress.logger.info(f"{name}: {accuracy:.2%} right on {accuracy_split}")
     return Classifier(name, network, digest_of_weights(network), accuracy, accuracy_split)
 
 
@@ -142,7 +142,7 @@ def fit_classifier(
         return loss
 
     batch_size = min(BATCH_SIZE, len(labels))
-    for step in tqdm(range(steps), desc=description, unit="step", mininterval=0.5):
+    for step in progress.bar(range(steps), desc=description, unit="step"):
         epoch, batch = divmod(step, len(labels) // batch_size)
         if batch == 0:
             order = np.random.Generator(np.random.Philox(key=[SEED, epoch])).permutation(len(labels))
@@ -188,5 +188,5 @@ def _load(network: keras.Model, path: pathlib.Path) -> tuple[float, str] | None:
             reason = "its digest differs"
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         reason = str(error)
-    print(f"The cached classifier '{path}' is damaged ({reason}): training it again.")
+    progress.logger.info(f"The cached classifier '{path}' is damaged ({reason}): training it again.")
     return None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf import __version__
+from dcgan_tf import __version__, progress
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.prepare import ImageData, cache_root, prepare
 from dcgan_tf.errors import UserError
@@ -129,7 +129,9 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
     real_rows, yardstick_rows = rows = _choose_rows(training, test, options.num)
     count = len(yardstick_rows)
     if count < options.num:
-        print(f"--num={options.num}: {count:,} images are generated, as many as the training images beside them.")
+        progress.logger.info(
+            f"--num={options.num}: {count:,} images are generated, as many as the training images beside them."
+        )
 
     kept: list[np.ndarray] = []
     # As often of each class as in the yardstick, and in random order.
@@ -175,7 +177,7 @@ def _measure(
     figures: list[Figure] = []
     left_out: dict[str, str] = {}
     for network in networks:
-        print(f"Measuring with {network.name} ...")
+        progress.logger.info(f"Measuring with {network.name} ...")
         is_discriminator = network.name == DISCRIMINATOR
         description = f"{network.name}, real images"
         real, yardstick = (

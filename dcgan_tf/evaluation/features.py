@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
+from dcgan_tf import progress
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import Classifier
 from dcgan_tf.models.pixels import to_float
@@ -162,12 +162,12 @@ def compute_features(
         UserError: features that are not finite.
     """
     parts: dict[str, list[tuple[np.ndarray, np.ndarray | None]]] = {network.name: [] for network in networks}
-    with tqdm(total=count, desc=description, unit=" images", mininterval=0.5) as progress:
+    with progress.bar(total=count, desc=description, unit=" images") as shown:
         for images in batches:
             for network in networks:
                 values, probabilities = network.function(tf.constant(images))
                 parts[network.name].append((values.numpy(), None if probabilities is None else probabilities.numpy()))
-            progress.update(len(images))
+            shown.update(len(images))
     features = {}
     for network in networks:
         values = np.concatenate([part[0] for part in parts[network.name]])
@@ -217,7 +217,7 @@ def cached_features(
                 return Features(values, probabilities)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             pass
-        print(f"The cached features '{path}' are damaged: computing them again.")
+        progress.logger.info(f"The cached features '{path}' are damaged: computing them again.")
     features = compute_features([network], read_batches(read, rows), len(rows), description)[network.name]
     folder.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from dcgan_tf import progress
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.features import FeatureNetwork
 
@@ -36,7 +37,7 @@ def load_inception(path: str) -> FeatureNetwork:
         raise UserError(f"--inception_weights: expected a file. Received: '{path}'")
     content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    print(f"Inception weights '{file}', sha256 {digest}")
+    progress.logger.info(f"Inception weights '{file}', sha256 {digest}")
     if file.suffix == ".pb":
         function, features = _frozen_graph(content, file)
         name = "inception-2015" if features == FEATURES else f"graph-{digest[:8]}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf import progress
 from dcgan_tf.data.batches import augment
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
@@ -70,7 +71,7 @@ def make_quick_evaluation(gan: GAN, data: ImageData | PointData) -> QuickEvaluat
     if not gan.config.evaluate_every or isinstance(data, PointData):
         return None
     if len(data.images) < FEWEST_IMAGES:
-        print(
+        progress.logger.info(
             f"No evaluation during training: it takes at least {FEWEST_IMAGES} images, and here are {len(data.images)}."
         )
         return None

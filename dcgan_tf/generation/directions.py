@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from sklearn.decomposition import PCA
-from tqdm import tqdm
 
+from dcgan_tf import progress
 from dcgan_tf.generation.sampling import seed_latents
 from dcgan_tf.models.conditioning import with_labels
 
@@ -124,6 +124,6 @@ def measure_along(
     return np.stack(
         [
             measure(generate(z + np.float32(position) * direction))
-            for position in tqdm(positions, desc=description, unit="position", mininterval=0.5)
+            for position in progress.bar(positions, desc=description, unit="position")
         ]
     )

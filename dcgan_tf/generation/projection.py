@@ -5,8 +5,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
+from dcgan_tf import progress
 from dcgan_tf.generation.attention import last_features
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.pixels import to_float, to_uint8
@@ -128,7 +128,7 @@ def optimize(
             loss = tf.reduce_sum(losses_of(z))
         optimizer.apply([tape.gradient(loss, z)], [z])
 
-    for _ in tqdm(range(steps), desc=description, unit="step", mininterval=0.5):
+    for _ in progress.bar(range(steps), desc=description, unit="step"):
         descend()
     return z.numpy(), losses_of(z).numpy()
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from dcgan_tf import progress
 from dcgan_tf.errors import UserError
 from dcgan_tf.serving.answers import MAXIMUM_VALUES, Signature, VersionStatus, in_short
 from dcgan_tf.serving.transports import GrpcTransport, RestTransport, Transport, Unavailable
@@ -140,13 +140,13 @@ class Client:
         values_per_row = max(shapes.values_per_row, self._signature("sample").values_per_row)
         at_once = min(ROWS_PER_REQUEST, MAXIMUM_VALUES // values_per_row)
         parts = []
-        with tqdm(total=rows, desc=signature, unit=" rows", delay=2, disable=None, leave=False) as progress:
+        with progress.bar(total=rows, desc=signature, unit=" rows", delay=2, leave=False) as shown:
             for start in range(0, rows, at_once):
                 part = {name: values[start : start + at_once] for name, values in inputs.items()}
                 count = min(at_once, rows - start)
                 outputs = {name: (count, *shape[1:]) for name, shape in shapes.outputs.items()}
                 parts.append(self._ask(functools.partial(self._transport.predict, signature, part, outputs)))
-                progress.update(count)
+                shown.update(count)
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _signature(self, name: str) -> Signature:
