@@ -1,5 +1,8 @@
 """Trains a DCGAN: python train.py --dataset=mnist"""
 
+if __name__ == "__main__":
+    import dcgan_tf.interrupt  # noqa: F401  Before the others, which take their time
+
 from absl import flags
 
 from dcgan_tf.cli import command_line

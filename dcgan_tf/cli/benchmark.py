@@ -1,5 +1,8 @@
 """Measures speed and memory on this machine: python -m dcgan_tf benchmark --preset=tutorial --json=benchmark.json"""
 
+if __name__ == "__main__":
+    import dcgan_tf.interrupt  # noqa: F401  Before the others, which take their time
+
 import pathlib
 
 from absl import flags

@@ -17,10 +17,10 @@ flags.disclaim_key_flags()  # --help shows what the command itself asked for, so
 
 
 def define_config_flags(leave_out: Collection[str] = (), flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines one absl flag a field of `Config`, with its type, default, choices, range and description.
+    """Defines one absl flag per field of `Config`, with its type, default, choices, range and description.
 
     Args:
-        leave_out: fields that mean nothing to the command: it refuses their flags as unknown.
+        leave_out: fields without an effect on the command: it refuses their flags as unknown.
         flag_values: where they are defined.
     """
     for field in _flag_fields():
@@ -67,6 +67,8 @@ def _call(main: Callable[[], None]) -> None:
         # A log file or a pipe shall show where a run is, too; and file names need not be text.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         main()
     except KeyboardInterrupt:
@@ -82,6 +84,10 @@ def _call(main: Callable[[], None]) -> None:
         ):
             raise
         _exit(printable(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"))
+    finally:
+        # What is left is the end of Python, which is no place for a traceback.
+        if signal.getsignal(signal.SIGINT) is _interrupt:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _interrupt(*_: object) -> NoReturn:

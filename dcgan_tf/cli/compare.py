@@ -1,5 +1,8 @@
 """Compares evaluated runs: python -m dcgan_tf compare runs/000-mnist runs/001-mnist --out=comparison"""
 
+if __name__ == "__main__":
+    import dcgan_tf.interrupt  # noqa: F401  Before the others, which take their time
+
 import pathlib
 
 from absl import flags

@@ -1,8 +1,12 @@
 """Says how good a run is: python -m dcgan_tf evaluate --run_dir=runs/000-mnist"""
 
+if __name__ == "__main__":
+    import dcgan_tf.interrupt  # noqa: F401  Before the others, which take their time
+
 from absl import flags
 
 from dcgan_tf.cli import command_line
+from dcgan_tf.cli.actions import common
 from dcgan_tf.errors import UserError
 from dcgan_tf.runs import run_directory
 
@@ -28,9 +32,11 @@ SYNTHETIC = flags.DEFINE_boolean(
     "train_on_synthetic", False, "Train classifiers on the images of a conditional run, and test them on real ones."
 )
 
+common.define_data_flags()
+
 
 def main() -> None:
-    run = run_directory.load_run(RUN_DIR.value)
+    run = run_directory.load_run(RUN_DIR.value, common.typed_folders())
     if NUM.value < FEWEST_IMAGES:
         raise UserError(
             f"--num: expected at least {FEWEST_IMAGES}, which the measures need. Received: {NUM.value}. Papers use "
@@ -41,6 +47,7 @@ def main() -> None:
     if DRAWS.value < 1:
         raise UserError(f"--draws: expected at least 1. Received: {DRAWS.value}")
     labels_per_class = _parse_labels(LABELS_PER_CLASS.value)
+    common.keep_typed_folders(run)
 
     from dcgan_tf.evaluation.evaluator import Options, evaluate_run
     from dcgan_tf.evaluation.figures import format_table

@@ -1,5 +1,8 @@
 """A local page on which to explore a generator: python -m dcgan_tf explore --run_dir=runs/000-mnist"""
 
+if __name__ == "__main__":
+    import dcgan_tf.interrupt  # noqa: F401  Before the others, which take their time
+
 import os
 import pathlib
 import shlex

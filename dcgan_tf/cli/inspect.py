@@ -1,5 +1,8 @@
 """Inspects a data set and changes nothing: python -m dcgan_tf inspect --dataset=folder --data_dir=photos"""
 
+if __name__ == "__main__":
+    import dcgan_tf.interrupt  # noqa: F401  Before the others, which take their time
+
 import pathlib
 
 import numpy as np

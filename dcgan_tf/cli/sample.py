@@ -4,6 +4,9 @@ The first word names the action: images (where it is left out), interpolate, wal
 arithmetic, project, neighbors, filters or projector. `python -m dcgan_tf sample ACTION --help` lists its flags.
 """
 
+if __name__ == "__main__":
+    import dcgan_tf.interrupt  # noqa: F401  Before the others, which take their time
+
 import importlib
 import sys
 

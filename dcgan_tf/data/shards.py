@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from dcgan_tf import files
 from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row, memory_for
 
 ROWS_PER_SHARD = 2048
@@ -80,7 +81,7 @@ def load_results(directory: pathlib.Path, shards: Sequence[Shard]) -> dict[Shard
     results = {}
     for shard in shards:
         try:
-            values = json.loads(_result_file(directory, shard).read_text())
+            values = files.read_json(_result_file(directory, shard))
             result = ShardResult(shard, values["labels"], [(name, reason) for name, reason in values["bad"]])
             if len(result.labels) + len(result.bad) == shard.stop - shard.first:
                 results[shard] = result

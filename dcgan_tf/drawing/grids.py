@@ -5,9 +5,11 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, PngImagePlugin
 
 GRID_MARGIN = 2
+# Marks the files made here, so that a sheet of samples among a user's pictures is not taken for one of them.
+SOFTWARE = "dcgan_tf"
 # Tiles smaller than this are enlarged by a whole factor, so that a person can see them.
 SMALLEST_TILE = 48
 
@@ -35,11 +37,25 @@ def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     return grid
 
 
-def save_png(image: np.ndarray, path: pathlib.Path) -> None:
-    """Writes uint8 [height, width, 1 or 3] as PNG, whole or not at all."""
+def save_png(image: np.ndarray, path: pathlib.Path, *, sheet: bool = True) -> None:
+    """Writes uint8 [height, width, 1 or 3] as PNG, whole or not at all.
+
+    Args:
+        image: the pixels.
+        path: of the file.
+        sheet: False for a single image, which may be used as data; see `is_sheet`.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
-    to_picture(image).save(temporary, format="PNG")
+    mark = PngImagePlugin.PngInfo()
+    if sheet:
+        mark.add_text("Software", SOFTWARE)
+    to_picture(image).save(temporary, format="PNG", pnginfo=mark)
     os.replace(temporary, path)
+
+
+def is_sheet(picture: Image.Image) -> bool:
+    """Whether a picture is a grid, a plot or an animation that this program wrote."""
+    return picture.info.get("Software") == SOFTWARE or picture.info.get("comment") == SOFTWARE.encode()
 
 
 def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathlib.Path, milliseconds: int) -> None:
@@ -73,7 +89,15 @@ def save_animation(images: np.ndarray, frames_per_second: float, path: pathlib.P
 
 def _write_gif(frames: list[Image.Image], milliseconds: list[int], path: pathlib.Path) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
+    frames[0].save(
+        temporary,
+        format="GIF",
+        save_all=True,
+        append_images=frames[1:],
+        duration=milliseconds,
+        loop=0,
+        comment=SOFTWARE.encode(),
+    )
     os.replace(temporary, path)
 
 

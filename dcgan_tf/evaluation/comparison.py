@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from dcgan_tf import files
 from dcgan_tf.config.settings import Config
 from dcgan_tf.drawing import page
+from dcgan_tf.drawing.grids import SOFTWARE
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.figures import format_value
 from dcgan_tf.evaluation.report import JSON_FILE
@@ -64,11 +66,24 @@ def read_run(run_dir: str) -> EvaluatedRun:
     if not path.is_file():
         raise UserError(f"'{run_dir}' has no {JSON_FILE}. Make it: python -m dcgan_tf evaluate --run_dir={run_dir}")
     try:
-        evaluation = json.loads(path.read_text())
-        evaluation["figures"], evaluation["checkpoint_step"]
-    except (ValueError, KeyError, TypeError) as error:
+        evaluation = files.read_json(path)
+        _require(evaluation, {"checkpoint_step": int, "images_seen": int, "figures": list})
+        for figure in evaluation["figures"]:
+            _require(figure, {"name": str, "value": float, "n_real": int, "n_fake": int, "split": str, "network": str})
+    except ValueError as error:
         raise UserError(f"'{path}' is damaged ({error}). Make it again with dcgan_tf.cli.evaluate") from None
     return EvaluatedRun(run.directory.resolve().name, run.config, evaluation, _train_seconds(run.metrics_file))
+
+
+def _require(content: Any, types: dict[str, type]) -> None:
+    """Raises ValueError unless a dictionary has values of these types."""
+    if not isinstance(content, dict):
+        raise ValueError(f"expected names with values, not {str(content)[:50]!r}")
+    for name, kind in types.items():
+        value = content.get(name)
+        # JSON does not tell whole numbers from others, and Python counts bool among them.
+        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+            raise ValueError(f"'{name}' is {str(value)[:50]!r}")
 
 
 def group_runs(evaluated: list[EvaluatedRun]) -> list[Group]:
@@ -125,7 +140,7 @@ def write_figure(groups: list[Group], path: pathlib.Path) -> pathlib.Path:
     handles = [Line2D([], [], marker="o", color=f"C{n % 10}", label=group.label) for n, group in enumerate(groups)]
     drawing.legend(handles=handles, loc="outside lower center", fontsize=8)
     temporary = path.with_name(f".{path.name}.tmp")
-    drawing.savefig(temporary, format="png", dpi=110)
+    drawing.savefig(temporary, format="png", dpi=110, metadata={"Software": SOFTWARE})
     os.replace(temporary, path)
     return path
 
@@ -142,7 +157,7 @@ def write_page(groups: list[Group], figure: pathlib.Path, path: pathlib.Path) ->
         f"<h2>Each run a dot, each mean a line</h2>{page.picture(figure.read_bytes(), 'Figures by group')}",
         page.table("Runs", ("Group", "Runs"), members),
     ]
-    return page.write_whole(path, page.page("Comparison of runs", sections))
+    return files.write_whole(path, page.page("Comparison of runs", sections))
 
 
 def _cells(group: Group) -> dict[str, str]:

@@ -1,10 +1,10 @@
 """Images become features: by a classifier of the data, by random convolutions, by the run's own discriminator."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
 import pathlib
-import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from dcgan_tf import files
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import Classifier, digest_of_weights
 from dcgan_tf.training.gan import to_float
@@ -209,13 +210,11 @@ def cached_features(
     key.update(np.ascontiguousarray(rows, np.int64).tobytes())
     path = folder / f"{network.name}-{key.hexdigest()[:16]}.npz"
     if path.exists():
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                values, probabilities = file["values"], file.get("probabilities")
-            if len(values) == len(rows) and np.isfinite(values).all():
-                return Features(values, probabilities)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-            pass
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            cached = files.read_arrays(path)
+            values = cached["values"]
+            if values.ndim == 2 and len(values) == len(rows) and np.isfinite(values).all():
+                return Features(values, cached.get("probabilities"))
         print(f"The cached features '{path}' are damaged: computing them again.")
     features = compute_features([network], read_batches(read, rows), len(rows), description)[network.name]
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,9 @@
 A program of its own uses `Client`, which answers with arrays. Over REST neither needs TensorFlow.
 """
 
+if __name__ == "__main__":
+    import dcgan_tf.interrupt  # noqa: F401  Before the others, which take their time
+
 import functools
 import math
 import os
@@ -28,8 +31,6 @@ from dcgan_tf.serving.transports import GrpcTransport, RestTransport, Transport,
 # As many rows as the model takes in one request (dcgan_tf.serving.signatures.MAXIMUM_ROWS, which imports TensorFlow).
 ROWS_PER_REQUEST = 1024
 LONGEST_DEADLINE = 1e6
-# Only the model's own is decoded.
-ANY_SIZE = pictures.Limits(max_pixels=sys.maxsize, max_side=sys.maxsize)
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 ACTIONS = ("sample", "sample_png", "interpolate", "discriminate", "status")
@@ -230,7 +231,7 @@ def _read_pictures(folder_or_file: pathlib.Path, shape: tuple[int, ...]) -> tupl
     rows = []
     for path in paths:
         try:
-            with pictures.open_picture(path, ANY_SIZE) as picture:
+            with pictures.open_picture(path, pictures.ANY_SIZE) as picture:
                 height, width = pictures.upright_size(picture)
             if (height, width) != shape[:2]:
                 raise UserError(
@@ -238,7 +239,7 @@ def _read_pictures(folder_or_file: pathlib.Path, shape: tuple[int, ...]) -> tupl
                     f"Received: '{path}' of {width}x{height}"
                 )
             with pictures.memory_for(path):
-                rows.append(pictures.make_row(pictures.load_picture(path, ANY_SIZE), recipe))
+                rows.append(pictures.make_row(pictures.load_picture(path, pictures.ANY_SIZE), recipe))
         except pictures.BadPictureError as error:
             raise UserError(f"--images: expected a picture. Received: '{path}' ({error})") from None
     if not rows:

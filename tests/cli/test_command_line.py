@@ -1,10 +1,13 @@
 import dataclasses
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from dcgan_tf.cli.sample import ACTIONS
 from dcgan_tf.config.settings import Config
-from tests.conftest import one_line
+from tests.conftest import ROOT, one_line
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,45 @@ def test_mistyped_flag_is_one_line_and_leaves_nothing(command, tmp_path, flag, e
     result = command("train.py", flag, f"--run_dir={tmp_path / 'run'}")
     assert expected in one_line(result)
     assert not (tmp_path / "run").exists()
+
+
+INTERRUPTER = """
+import os, signal, sys
+
+class Interrupter:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("absl", "keras", "numpy"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupter())
+"""
+COMMANDS = [
+    ["train.py"],
+    *(["-m", f"dcgan_tf.{name}"] for name in ("sample", "explore", "evaluate", "compare", "benchmark", "data")),
+    *(["-m", f"export.{name}"] for name in ("saved_model", "client")),
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[-1])
+def test_interrupt_while_a_command_starts_ends_it_without_a_traceback(command, tmp_path, arguments):
+    """Python runs sitecustomize.py at its start; this one is a Ctrl-C at the first import that takes time."""
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTER)
+    result = command(*arguments, environment={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    assert (result.returncode, result.stderr) == (-signal.SIGINT, "")
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_interrupt_is_one_line_unless_it_is_ignored(ignored):
+    code = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN) if sys.argv.pop() == "True" else None
+import dcgan_tf.interrupt
+from dcgan_tf.cli import command_line
+command_line.run(lambda: os.kill(os.getpid(), signal.SIGINT))
+"""
+    result = subprocess.run([sys.executable, "-c", code, str(ignored)], cwd=ROOT, capture_output=True, text=True)
+    line = "error: interrupted. Repeat the command to continue\n"
+    assert (result.returncode, result.stderr) == ((0, "") if ignored else (130, line))
 
 
 def test_help_lists_every_setting(command):
