@@ -1,8 +1,9 @@
 """Trains a DCGAN: python train.py --dataset=mnist"""
 
-import sys
-
-from dcgan_tf.cli.main import run_command
-
 if __name__ == "__main__":
+    import sys
+
+    import dcgan_tf.cli.interrupt  # noqa: F401  Before the others, which take their time
+    from dcgan_tf.cli.main import run_command
+
     run_command("train", sys.argv[1:], "python train.py")

@@ -1,5 +1,8 @@
-"""The command line: python -m dcgan_tf COMMAND"""
+"""The command line: python -m dcgan_tf COMMAND, or the script dcgan COMMAND."""
 
+import dcgan_tf.cli.interrupt  # noqa: F401  Before the others, which take their time
+
+# isort: split
 from dcgan_tf.cli.main import main
 
 if __name__ == "__main__":

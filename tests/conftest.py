@@ -80,7 +80,7 @@ def cli(capsys):
 
     def run(*arguments):
         before = set(flags.FLAGS)
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:  # noqa: PT012
             patch.setattr(sys, "argv", ["dcgan", *map(str, arguments)])
             try:
                 main.main()

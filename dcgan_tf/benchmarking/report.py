@@ -1,10 +1,9 @@
 """What a benchmark prints, and the JSON that it writes."""
 
 import dataclasses
-import json
-import os
 import pathlib
 
+from dcgan_tf import files
 from dcgan_tf.benchmarking.measure import Benchmark
 from dcgan_tf.benchmarking.timing import summarize
 
@@ -67,9 +66,7 @@ def write_json(benchmark: Benchmark, path: pathlib.Path) -> None:
         "protocol": benchmark.protocol,
         "config": dataclasses.asdict(benchmark.config),
     }
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
+    files.write_json(path, content)
 
 
 def _write(name: str, value: float) -> str:

@@ -120,6 +120,8 @@ def _call(main: Callable[[], None]) -> None:
     # TFDS logs through absl, as information, what is ours to say.
     logging.getLogger("absl").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         main()
     except UserError as error:
@@ -133,6 +135,10 @@ def _call(main: Callable[[], None]) -> None:
         ):
             raise
         fail(printable(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"))
+    finally:
+        # What is left is the end of Python, which is no place for a traceback.
+        if signal.getsignal(signal.SIGINT) is _interrupt:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _interrupt(*_: object) -> NoReturn:

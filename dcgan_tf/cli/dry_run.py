@@ -29,6 +29,8 @@ def describe(config: Config) -> None:
     shape = "x".join(map(str, config.sample_shape))
     kind = "points, float32" if config.draws_points else "images, uint8"
     print(f"data: {source.full_name} [{config.split}], {count or 'unknown (not prepared yet)'} {kind} {shape}")
+    for note in source.notes:
+        print(note)
     if config.architecture == "dcgan":
         print(f"blocks: {plan.plan_blocks(*config.height_and_width, config.blocks)} pixels")
     print(

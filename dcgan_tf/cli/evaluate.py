@@ -32,6 +32,7 @@ def define_flags() -> None:
     flags.DEFINE_boolean(
         "train_on_synthetic", False, "Train classifiers on the images of a conditional run, and test them on real ones."
     )
+    common.define_data_flags()
 
 
 def run() -> None:
@@ -46,6 +47,7 @@ def run() -> None:
     if FLAGS.draws < 1:
         raise UserError(f"--draws: expected at least 1. Received: {FLAGS.draws}")
     labels_per_class = _parse_labels(FLAGS.labels_per_class)
+    common.keep_typed_folders(run)
 
     from dcgan_tf.evaluation.evaluator import Options, evaluate_run
     from dcgan_tf.evaluation.figures import format_table

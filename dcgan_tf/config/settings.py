@@ -1,17 +1,17 @@
 """Everything that can be set, in one flat frozen dataclass: the single source of flags, help and checks."""
 
 import dataclasses
-import json
-import os
 import pathlib
 from typing import Any
 
 from PIL import ImageColor
 
+from dcgan_tf import files
 from dcgan_tf.config import plan
 from dcgan_tf.config.combinations import flags_without_effect, refuse_bad_combinations
 from dcgan_tf.config.presets import DATA_SET_NEEDS, PRESETS
 from dcgan_tf.errors import UserError
+from dcgan_tf.field_checks import check_range, check_type
 
 # The keys of dictionaries that need TensorFlow, without which this file does.
 LOSS_NAMES = ("non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic_average")
@@ -67,7 +67,7 @@ class Config:
     split: str = _option(
         "train",
         "Part of the data set to train on, in TFDS notation, such as train or train[:5000]; of a folder, the "
-        "sub-folder of that name, if there is one.",
+        "sub-folder of that name, where all of its folders have names of splits.",
     )
     image_size: str = _option(
         "auto", "Pixels of the square image, or HEIGHTxWIDTH. auto: the data's own size where it can be built, else 64."
@@ -114,6 +114,9 @@ class Config:
     # Settled from the data: not flags
     class_names: tuple[str, ...] = _option((), "Names of the classes, in the order of their labels.", flag=False)
     data_digest: str = _option("", "Digest of the prepared images and labels.", flag=False)
+    data_rules: int = _option(
+        0, "Rules by which a folder's pictures are chosen and labeled; 0: not settled.", may_change=True, flag=False
+    )
     replicas: int = _option(0, "Devices that train, settled at the start.", may_change=True, flag=False)
 
     # Length and randomness
@@ -317,6 +320,11 @@ class Config:
     )
     jit_compile: bool = _option(False, "Compile the train step with XLA. Worth a try on a GPU, no gain on a CPU.")
 
+    def __post_init__(self) -> None:
+        """Refuses values of another type than their field's, which a file or a program may hold, but no flag."""
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, check_type(field, getattr(self, field.name)))
+
     @property
     def height_and_width(self) -> tuple[int, int]:
         """Pixels of the image, once ``image_size`` is no longer ``auto``."""
@@ -348,8 +356,13 @@ class Config:
         Raises:
             UserError: names the flag, the value received and what is expected.
         """
+        self.validate_fields()
+        refuse_bad_combinations(self)
+
+    def validate_fields(self) -> None:
+        """Checks every field by itself."""
         for field in dataclasses.fields(self):
-            _check_field(field, getattr(self, field.name))
+            check_range(field, getattr(self, field.name))
         if self.image_size != "auto":
             try:
                 plan.plan_blocks(*plan.parse_size(self.image_size), self.blocks)
@@ -368,7 +381,6 @@ class Config:
                 raise UserError(
                     f"--diff_augment: expected any of {','.join(AUGMENTATION_NAMES)}. Received: {self.diff_augment!r}"
                 )
-        refuse_bad_combinations(self)
 
 
 # The first field of each section, in the order of the fields.
@@ -425,9 +437,7 @@ def make_config(typed: dict[str, Any], resumed: Config | None = None) -> Config:
 
 def save_config(config: Config, path: pathlib.Path) -> None:
     """Writes the configuration as JSON, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
-    os.replace(temporary, path)
+    files.write_json(path, dataclasses.asdict(config))
 
 
 def load_config(path: pathlib.Path) -> Config:
@@ -437,13 +447,33 @@ def load_config(path: pathlib.Path) -> Config:
         UserError: the file is not such a configuration.
     """
     try:
-        values = json.loads(path.read_text())
-        config = Config(**{**values, "class_names": tuple(values.get("class_names", ()))})
-        if config.architecture == "dcgan" and config.blocks == 0 and config.image_size != "auto":
-            config = dataclasses.replace(config, blocks=plan.exact_halves(*config.height_and_width))
-        return config
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is not a configuration of this version of dcgan_tf: {error}") from None
+        values = files.read_json(path)
+        # Releases without the field had the first rules. An export never has it: it goes by the newest.
+        return config_from({"data_rules": 1, **values} if isinstance(values, dict) else values)
+    except (ValueError, UserError) as error:
+        raise UserError(
+            f"{path} is not a configuration of this version of dcgan_tf: {error}. Correct it, or bring back a copy"
+        ) from None
+
+
+def config_from(values: Any) -> Config:
+    """The configuration of a trained run, from what its config.json or its export's model.json holds.
+
+    Only the fields are checked, each by itself: a later release may refuse a combination in which a run was trained.
+
+    Raises:
+        UserError: they are no settings, or one that is unknown or has a bad value.
+    """
+    if not isinstance(values, dict):
+        raise UserError(f"expected settings by name. Received: {str(values)[:100]!r}")
+    unknown = sorted(values.keys() - {field.name for field in dataclasses.fields(Config)})
+    if unknown:
+        raise UserError(f"unknown settings: {', '.join(unknown)}")
+    config = Config(**values)
+    config.validate_fields()
+    if config.architecture == "dcgan" and config.blocks == 0 and config.image_size != "auto":
+        config = dataclasses.replace(config, blocks=plan.exact_halves(*config.height_and_width))
+    return config
 
 
 def parse_filters(name: str, text: str) -> tuple[int, ...]:
@@ -462,23 +492,3 @@ def parse_filters(name: str, text: str) -> tuple[int, ...]:
             f"Received: {text!r}"
         )
     return filters
-
-
-def _check_field(field: dataclasses.Field, value: Any) -> None:
-    rules, expected = field.metadata, []
-    if rules["choices"] and value not in rules["choices"]:
-        expected.append(f"one of: {', '.join(rules['choices'])}")
-    if not isinstance(value, (str, bool)):
-        # Written as "not (value >= limit)" so that NaN, which compares false with everything, is refused too.
-        if rules["minimum"] is not None and not (value >= rules["minimum"]):
-            expected.append(f"at least {rules['minimum']}")
-        if rules["above"] is not None and not (value > rules["above"]):
-            expected.append(f"above {rules['above']}")
-        if rules["maximum"] is not None and not (value <= rules["maximum"]):
-            expected.append(f"at most {rules['maximum']}")
-        if rules["below"] is not None and not (value < rules["below"]):
-            expected.append(f"below {rules['below']}")
-        if isinstance(value, float) and value == float("inf"):
-            expected.append("a finite number")
-    if expected:
-        raise UserError(f"--{field.name}: expected {' and '.join(expected)}. Received: {value!r}")

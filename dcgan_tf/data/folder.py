@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import multiprocessing
 import os
 import pathlib
@@ -18,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from dcgan_tf.config.settings import Config
+from dcgan_tf.data.listing import list_pictures
 from dcgan_tf.data.pictures import (
-    ENDINGS,
     BadPictureError,
     Limits,
     NamedPicture,
@@ -29,7 +28,8 @@ from dcgan_tf.data.pictures import (
     upright_size,
 )
 from dcgan_tf.data.shards import Result, Shard, ShardWork
-from dcgan_tf.errors import UnknownSplitError, UserError, printable
+from dcgan_tf.data.tree import is_sheet
+from dcgan_tf.errors import UserError, printable
 
 # Pictures looked at to find a size that they have in common.
 COMMON_SIZE_SAMPLE = 100
@@ -41,11 +41,12 @@ class FolderSource:
 
     Attributes:
         full_name: ``folder/<name of the folder>``.
-        class_names: the folders of the first level where every picture lies in one of at least two; else empty.
-        fingerprint: changes with any name, size or time of a file.
+        class_names: names of the labels 0, 1, ...; empty where there are none.
+        fingerprint: changes with the files and their labels.
         root: the folder.
         names: paths of the pictures, relative to the root.
         limits: Larger pictures count as bad.
+        notes: what was left out or does not match, a line each.
     """
 
     full_name: str
@@ -54,13 +55,14 @@ class FolderSource:
     root: pathlib.Path
     names: tuple[str, ...]
     limits: Limits
+    notes: tuple[str, ...] = ()
 
     @functools.cached_property
     def _common_size(self) -> tuple[int | None, int | None]:
         sizes = set()
         sample = {round(i) for i in np.linspace(0, len(self.names) - 1, min(len(self.names), COMMON_SIZE_SAMPLE))}
         for index in sample:
-            with contextlib.suppress(BadPictureError, OSError), self._open(self.names[index]) as picture:
+            with contextlib.suppress(BadPictureError), self._open(self.names[index]) as picture:
                 sizes.add(upright_size(picture))
         return sizes.pop() if len(sizes) == 1 else (None, None)
 
@@ -78,13 +80,13 @@ class FolderSource:
     def channels(self) -> int:
         """1 where every picture is gray, else 3. Read from the headers, up to the first in colour."""
         for name in self.names:
-            with contextlib.suppress(BadPictureError, OSError), self._open(name) as picture:
+            with contextlib.suppress(BadPictureError), self._open(name) as picture:
                 if not is_gray(picture):
                     return 3
         return 1
 
     def _open(self, name: str) -> Image.Image:
-        return open_picture(self.root / name, self.limits)
+        return _refuse_sheet(open_picture(self.root / name, self.limits))
 
     def count_if_known(self) -> int | None:
         """How many pictures there are."""
@@ -125,77 +127,17 @@ class FolderSource:
 
 
 def find_folder(config: Config) -> FolderSource:
-    """Lists the pictures of ``config.data_dir``; a sub-folder named like ``config.split`` is entered.
-
-    Raises:
-        UserError: there is no such folder, or no picture in it.
-    """
-    if not config.data_dir:
-        raise UserError("--dataset=folder: name the folder of your pictures with --data_dir")
-    root = pathlib.Path(config.data_dir).expanduser()
-    if not root.is_dir():
-        raise UserError(f"--data_dir: expected a folder of pictures. Received: '{config.data_dir}'")
-    if (root / config.split).is_dir():
-        root = root / config.split
-    elif config.split != "train":
-        raise UnknownSplitError(f"--split: '{root}' has no folder named {config.split!r}")
-    names, others = list_names(root)
-    if not names:
-        seen = f"{others} files with other endings" if others else "no file at all"
-        raise UserError(
-            f"--data_dir: no picture in '{root}', but {seen}. Expected files that end in {', '.join(sorted(ENDINGS))}"
-        )
+    """Lists the pictures of a split of ``config.data_dir``; raises UserError as `list_pictures` does."""
+    listing = list_pictures(config)
     return FolderSource(
-        full_name=f"folder/{printable(root.resolve().name)}",
-        class_names=_class_names(names),
-        fingerprint=_fingerprint(root, names),
-        root=root,
-        names=tuple(names),
+        full_name=f"folder/{printable(listing.root.resolve().name)}",
+        class_names=listing.class_names,
+        fingerprint=listing.fingerprint,
+        root=listing.root,
+        names=listing.names,
         limits=Limits.of(config),
+        notes=listing.notes,
     )
-
-
-def list_names(root: pathlib.Path) -> tuple[list[str], int]:
-    """The paths below a folder of all pictures by their endings, sorted, and the number of other files.
-
-    Hidden files are left out. Symbolic links are followed, but no folder is entered twice, so a link to a parent ends
-    there.
-    """
-    names, others, entered = [], 0, set()
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse_unreadable):
-        real = os.path.realpath(folder)
-        if real in entered:
-            subfolders.clear()
-            continue
-        entered.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        below = os.path.relpath(folder, root)
-        for name in files:
-            if name.startswith("."):
-                continue
-            if os.path.splitext(name)[1].lower() in ENDINGS:
-                names.append(os.path.normpath(os.path.join(below, name)))
-            else:
-                others += 1
-    return sorted(names, key=lambda name: name.split(os.sep)), others
-
-
-def _refuse_unreadable(error: OSError) -> None:
-    raise UserError(f"--data_dir: cannot read the folder '{error.filename}': {error.strerror}")
-
-
-def _class_names(names: Sequence[str]) -> tuple[str, ...]:
-    first_levels = {name.split(os.sep)[0] if os.sep in name else "" for name in names}
-    return tuple(sorted(first_levels)) if "" not in first_levels and len(first_levels) > 1 else ()
-
-
-def _fingerprint(root: pathlib.Path, names: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for name in names:
-        with contextlib.suppress(OSError):  # A link to nowhere is named as a bad file later.
-            status = os.stat(os.path.join(root, name))
-            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "backslashreplace"))
-    return digest.hexdigest()[:16]
 
 
 def _start_worker(parent: int) -> None:
@@ -217,7 +159,17 @@ def _work_on_files(
     return work(
         shard,
         (
-            NamedPicture(printable(name), label, functools.partial(load_picture, root / name, limits))
+            NamedPicture(printable(name), label, functools.partial(_load, root / name, limits))
             for name, label in zip(names, labels, strict=True)
         ),
     )
+
+
+def _load(path: pathlib.Path, limits: Limits) -> Image.Image:
+    return _refuse_sheet(load_picture(path, limits))
+
+
+def _refuse_sheet(picture: Image.Image) -> Image.Image:
+    if is_sheet(picture):
+        raise BadPictureError("a sheet that this program made")
+    return picture

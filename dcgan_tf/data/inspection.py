@@ -75,7 +75,7 @@ def describe(source: Source, config: Config, facts: Sequence[Facts], seconds: fl
     """The report as text."""
     good = [fact for fact in facts if not fact.reason]
     bad = [fact for fact in facts if fact.reason]
-    lines = [f"{source.full_name}: {len(facts)} images, {len(bad)} of them cannot be used"]
+    lines = [f"{source.full_name}: {len(facts)} images, {len(bad)} of them cannot be used", *source.notes]
     lines += _table("size (height x width)", (fact.size for fact in good))
     lines += _table("mode", (fact.mode for fact in good))
     lines += _table("file format", (fact.kind for fact in good if fact.kind))

@@ -2,11 +2,13 @@
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import io
 import pathlib
 import stat
 import struct
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -35,6 +37,8 @@ Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
 
 
+# What the operating system says of a link to nothing, or to itself.
+NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 # What Pillow's decoders raise on damaged files, whose every byte can be wrong.
 DECODER_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError, AttributeError,
@@ -69,10 +73,12 @@ class BadPictureError(Exception):
 
 
 @contextlib.contextmanager
-def _damage_named() -> Iterator[None]:
+def _damage_named(path: pathlib.Path | None = None) -> Iterator[None]:
     try:
         yield
     except DECODER_ERRORS as error:
+        if path is not None:
+            _refuse_faults_of_the_machine(error, path)
         raise BadPictureError(f"truncated or damaged: {error}") from error
 
 
@@ -109,6 +115,10 @@ class Limits:
         return cls(config.max_pixels, config.max_side)
 
 
+# For files of which only the header is read.
+ANY_SIZE = Limits(max_pixels=sys.maxsize, max_side=sys.maxsize)
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """How a picture becomes a row: uint8 [height, width, channels].
@@ -136,15 +146,8 @@ class Recipe:
         height, width = config.height_and_width
         if config.crop == "random":
             height, width = (side + round(side * RANDOM_CROP_MARGIN) for side in (height, width))
-        return cls(
-            height,
-            width,
-            int(config.channels),
-            config.crop,
-            config.crop_size,
-            config.background,
-            Limits.of(config),
-        )
+        channels = int(config.channels)
+        return cls(height, width, channels, config.crop, config.crop_size, config.background, Limits.of(config))
 
 
 def open_picture(path: pathlib.Path, limits: Limits) -> ImageFile.ImageFile:
@@ -156,14 +159,16 @@ def open_picture(path: pathlib.Path, limits: Limits) -> ImageFile.ImageFile:
     try:
         status = path.stat()
     except OSError as error:
-        raise BadPictureError(
-            "a link to nowhere" if path.is_symlink() else f"cannot be read: {error.strerror}"
-        ) from error
+        if error.errno in NOWHERE and path.is_symlink():
+            raise BadPictureError("a link to nowhere") from error
+        _refuse_faults_of_the_machine(error, path)
+        raise BadPictureError("cannot be read") from error
     if not stat.S_ISREG(status.st_mode):  # A pipe or a device would be waited for.
         raise BadPictureError("not a regular file")
     try:
         picture = Image.open(path, formats=FORMATS)
     except DECODER_ERRORS as error:
+        _refuse_faults_of_the_machine(error, path)
         raise BadPictureError("not a picture that can be read" if status.st_size else "empty file") from error
     size = f"{picture.width}x{picture.height} pixels are more than"
     if picture.width * picture.height > limits.max_pixels:
@@ -173,6 +178,16 @@ def open_picture(path: pathlib.Path, limits: Limits) -> ImageFile.ImageFile:
         picture.close()
         raise BadPictureError(f"{size} --max_side={limits.max_side} on one side")
     return picture
+
+
+def _refuse_faults_of_the_machine(error: Exception, path: pathlib.Path) -> None:
+    """Raises UserError where the operating system could not read a file: what is mended must not stay a bad picture."""
+    # A damaged file can name a place that cannot be sought, which is its own fault. Pillow's errors have no number.
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        raise UserError(
+            f"cannot read the picture '{path}': {error.strerror}. Fix its permissions, the disk or the network, or "
+            "move it away, and repeat the command to continue"
+        ) from error
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
@@ -192,7 +207,7 @@ def load_picture(path: pathlib.Path, limits: Limits) -> Image.Image:
     """
     with open_picture(path, limits) as file:
         _mend_transparency(file)
-        with _damage_named():
+        with _damage_named(path):
             file.load()
         picture: Image.Image = file
         # Damaged EXIF data spoil no picture: it is used as it is stored.

@@ -69,6 +69,7 @@ class PointSource:
     height: int | None = None
     width: int | None = None
     channels: int = 1
+    notes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:

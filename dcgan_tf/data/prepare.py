@@ -2,10 +2,9 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
+import glob
 import hashlib
-import io
 import itertools
 import json
 import math
@@ -13,18 +12,19 @@ import os
 import pathlib
 import re
 import shutil
-import zlib
 
 import numpy as np
+import PIL
 from tqdm import tqdm
 
 from dcgan_tf.config import plan
 from dcgan_tf.config.combinations import refuse_learning_rates_of_zero
 from dcgan_tf.config.settings import Config
+from dcgan_tf.data import listing
+from dcgan_tf.data.cache import DamagedError, ImageData, checksums, locked, open_data
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.points import PointData, PointSource
 from dcgan_tf.data.shards import (
-    HEADER_BYTES,
     ShardResult,
     convert_shard,
     load_results,
@@ -36,57 +36,22 @@ from dcgan_tf.data.shards import (
 from dcgan_tf.data.sources import Source, find_source
 from dcgan_tf.errors import UserError
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 3
 FALLBACK_SIZE = "64"
-CHECKED_BLOCK_BYTES = 16 * 2**20
-CHECKED_BLOCKS = 64
 BAD_FILES_REPORT = "bad_files.txt"
 BAD_FILES_NAMED = 10
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageData:
-    """A prepared data set.
-
-    Attributes:
-        images: uint8 [count, height, width, channels], memory-mapped and read-only; for many rows, use `read`.
-        labels: int64 [count], -1 where the source has none.
-        class_names: names of the labels 0, 1, ...
-        source: name and version of the data set, such as ``mnist/3.0.1``.
-        bad_files: how many could not be used; they are named in ``bad_files.txt`` in the directory.
-        digest: of the contents; the same pixels and labels have the same one on any machine.
-        directory: where the files are; its name is the key of source and settings.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    source: str
-    bad_files: int
-    digest: str
-    directory: pathlib.Path
-    _file: io.FileIO
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """The images of the given rows, uint8 [rows, height, width, channels], read from the file.
-
-        Not through the memory map: what a process touches of a map counts as its own memory, and Linux maps up to
-        megabytes around each touched page, so a run on a large data set would grow with it.
-        """
-        images = np.empty((len(rows), *self.images.shape[1:]), np.uint8)
-        for row, image in zip(rows.tolist(), images, strict=True):
-            if os.preadv(self._file.fileno(), [image], HEADER_BYTES + row * image.nbytes) != image.nbytes:
-                raise OSError(f"the prepared images in '{self.directory}' were cut off while in use")
-        return images
+MOST_DAMAGED = 5
 
 
 def resolve(config: Config, source: Source) -> Config:
     """Replaces ``auto``: by the data's own channels, and its own size where a network can be built for it, else 64.
     Settles how many blocks there are.
 
-    Settles the names of the classes, too; raises UserError where a conditional run would have none.
+    Settles the names of the classes, too, and the rules by which pictures were chosen; raises UserError where a
+    conditional run would have no classes.
     """
-    config = dataclasses.replace(config, class_names=source.class_names)
+    rules = config.data_rules or listing.RULES
+    config = dataclasses.replace(config, class_names=source.class_names, data_rules=rules)
     if config.draws_points:
         return config
     size, channels = config.image_size, config.channels
@@ -146,17 +111,14 @@ def prepare(config: Config) -> tuple[Config, ImageData | PointData]:
     if isinstance(source, PointSource):
         points = source.draw()
         return dataclasses.replace(settle_length(config, len(points.images)), data_digest=points.digest), points
-    directory = cache_root(config) / _cache_key(config, source)
-    data = _open(directory)
-    if data is not None and (directory / BAD_FILES_REPORT).exists():
-        _check_bad_files(config, directory, data.bad_files, len(data.images))
-    if data is None:
-        _build(config, source, directory)
-        data = _open(directory)
-        if data is None:
-            raise UserError(
-                f"the prepared data in '{directory}' cannot be read back. Check the disk, or use --cache_dir"
-            )
+    for note in source.notes:
+        _say_once(note)
+    data = _open_or_build(config, source, cache_root(config) / _cache_key(config, source))
+    if data.bad_files:
+        first = _refuse_many_bad_files(config, data.directory, data.bad_files, len(data.images))
+        print(
+            f"{data.bad_files} of {data.bad_files + len(data.images)} pictures cannot be used and were skipped{first}"
+        )
     config = settle_length(config, len(data.images))
     if config.data_digest not in ("", data.digest):
         raise UserError(
@@ -179,45 +141,76 @@ def cache_root(config: Config) -> pathlib.Path:
 def _cache_key(config: Config, source: Source) -> str:
     """Readable, and different wherever the pixels may differ."""
     recipe = dataclasses.asdict(Recipe.of(config))
+    limits = recipe.pop("limits")
+    recipe["max_pixels"] = limits["max_pixels"]
+    if limits["max_side"] != Config.max_side:  # Only then, so that data prepared before there was this limit are found.
+        recipe["max_side"] = limits["max_side"]
     settings = json.dumps([FORMAT_VERSION, source.full_name, source.fingerprint, config.split, recipe])
     name = f"{source.full_name}-{config.split}-{config.image_size}x{config.channels}"
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")
     return f"{readable}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
 
+@functools.cache
+def _say_once(note: str) -> None:
+    print(note)
+
+
+def _open_or_build(config: Config, source: Source, directory: pathlib.Path) -> ImageData:
+    """The prepared data of a key, made first where there are none, or where they are damaged, which is said."""
+    with contextlib.suppress(DamagedError):
+        data = _find(config, source, directory)
+        if data is not None:
+            return data
+    with locked(directory):
+        for _ in range(MOST_DAMAGED):
+            try:  # Again: another process may have made or mended them while this one waited.
+                data = _find(config, source, directory)
+                if data is not None:
+                    return data
+                _build(config, source, directory)
+            except DamagedError as damage:
+                print(f"The prepared data in '{damage.directory}' is damaged ({damage}): preparing it again.")
+                shutil.rmtree(damage.directory)
+    raise UserError(f"the prepared data in '{directory}' cannot be read back. Check the disk, or use --cache_dir")
+
+
+def _find(config: Config, source: Source, directory: pathlib.Path) -> ImageData | None:
+    """The data of a key: those that the run began with, else those without bad files or as this Pillow reads them."""
+    readings = [directory, _as_read_by_this_pillow(directory)]
+    if config.data_digest:
+        readings += sorted(directory.parent.glob(f"{glob.escape(directory.name)}-pillow-*"))
+    found = [data for reading in dict.fromkeys(readings) if (data := open_data(reading, source)) is not None]
+    of_the_run = [data for data in found if data.digest == config.data_digest]
+    current = [data for data in found if data.directory in readings[:2]]
+    return next(iter(of_the_run or current), None)
+
+
+def _as_read_by_this_pillow(directory: pathlib.Path) -> pathlib.Path:
+    """Where data with bad files are kept: what one Pillow cannot read, another may."""
+    return directory.with_name(f"{directory.name}-pillow-{PIL.__version__}")
+
+
 def _build(config: Config, source: Source, directory: pathlib.Path) -> None:
     """Converts the source shard by shard, continuing where an interrupted preparation stopped."""
-    unfinished = directory.with_name(f".preparing-{directory.name}")
-    try:
-        unfinished.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--cache_dir: cannot write to '{directory.parent}': {error.strerror}. Choose another folder"
-        ) from None
-    with open(unfinished / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("Another process is preparing the same data: waiting for it.")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if directory.exists():
-            return
-        source.prepare()  # Within the lock: TensorFlow Datasets fails where two processes prepare the same.
-        count, recipe = source.count(), Recipe.of(config)
-        row_shape = (recipe.height, recipe.width, recipe.channels)
-        shards = plan_shards(count, math.prod(row_shape))
-        rows_file = unfinished / "images.npy"
-        results = load_results(unfinished, shards) if rows_file.exists() else {}
-        write_header(rows_file, (count, *row_shape))
-        with tqdm(total=count, desc="preparing images", unit=" images", mininterval=0.5) as progress:
-            progress.update(sum(shard.stop - shard.first for shard in results))
-            work = functools.partial(convert_shard, recipe=recipe, rows_file=rows_file)
-            for result in source.map_shards(work, [shard for shard in shards if shard not in results]):
-                result.save(unfinished)
-                results[result.shard] = result
-                progress.update(result.shard.stop - result.shard.first)
-        _finish(config, source, [results[shard] for shard in shards], unfinished, row_shape)
-        os.rename(unfinished, directory)
+    unfinished = directory.with_name(f".preparing-{_as_read_by_this_pillow(directory).name}")
+    unfinished.mkdir(exist_ok=True)
+    source.prepare()  # Within the lock: TensorFlow Datasets fails where two processes prepare the same.
+    count, recipe = source.count(), Recipe.of(config)
+    row_shape = (recipe.height, recipe.width, recipe.channels)
+    shards = plan_shards(count, math.prod(row_shape))
+    rows_file = unfinished / "images.npy"
+    results = load_results(unfinished, shards) if rows_file.exists() else {}
+    write_header(rows_file, (count, *row_shape))
+    with tqdm(total=count, desc="preparing images", unit=" images", mininterval=0.5) as progress:
+        progress.update(sum(shard.stop - shard.first for shard in results))
+        work = functools.partial(convert_shard, recipe=recipe, rows_file=rows_file)
+        for result in source.map_shards(work, [shard for shard in shards if shard not in results]):
+            result.save(unfinished)
+            results[result.shard] = result
+            progress.update(result.shard.stop - result.shard.first)
+    bad = _finish(config, source, [results[shard] for shard in shards], unfinished, row_shape)
+    os.rename(unfinished, _as_read_by_this_pillow(directory) if bad else directory)
 
 
 def _finish(
@@ -226,15 +219,15 @@ def _finish(
     results: list[ShardResult],
     unfinished: pathlib.Path,
     row_shape: tuple[int, ...],
-) -> None:
-    """Makes complete, checked data of the rows written, unless too many files were bad."""
+) -> int:
+    """Makes complete, checked data of the rows written, unless too many files were bad; returns how many were."""
     labels = np.array([label for result in results for label in result.labels], np.int64)
     bad = [f"{name}: {reason}" for result in results for name, reason in result.bad]
     rows_file = unfinished / "images.npy"
     if bad:
         report = "\n".join(bad) + "\n"
         (unfinished / BAD_FILES_REPORT).write_text(report, encoding="utf-8", errors="backslashreplace")
-        _check_bad_files(config, unfinished, len(bad), len(labels))
+        _refuse_many_bad_files(config, unfinished, len(bad), len(labels))
         rows_file = pack(rows_file, results, int(np.prod(row_shape)))
         write_header(rows_file, (len(labels), *row_shape))
     np.save(unfinished / "labels.npy", labels)
@@ -243,55 +236,22 @@ def _finish(
         "source": source.full_name,
         "class_names": source.class_names,
         "bad_files": len(bad),
-        "checksums": {"images.npy": _checksums(rows_file), "labels.npy": _checksums(unfinished / "labels.npy")},
+        "checksums": {"images.npy": checksums(rows_file), "labels.npy": checksums(unfinished / "labels.npy")},
     }
     (unfinished / "info.json").write_text(json.dumps(information, indent=1))
     remove_results(unfinished, results)
     os.replace(rows_file, unfinished / "images.npy")
-    (unfinished / "lock").unlink()
+    return len(bad)
 
 
-def _check_bad_files(config: Config, directory: pathlib.Path, bad: int, good: int) -> None:
-    """Says how many files were skipped; raises UserError where they are more than ``max_bad_share`` of all."""
-    with open(directory / BAD_FILES_REPORT, encoding="utf-8") as report:
+def _refuse_many_bad_files(config: Config, directory: pathlib.Path, bad: int, good: int) -> str:
+    """Names the first bad file; raises UserError where there are more than ``max_bad_share`` of all."""
+    first: list[str] = []
+    with contextlib.suppress(FileNotFoundError), open(directory / BAD_FILES_REPORT, errors="replace") as report:
         first = [line.rstrip("\n") for line in itertools.islice(report, BAD_FILES_NAMED)]
     if bad / (bad + good) > config.max_bad_share or not good:
         raise UserError(
             f"--data_dir: {bad} of {bad + good} pictures cannot be used, more than --max_bad_share="
             f"{config.max_bad_share:g}. The first: {'; '.join(first)}. Mend or remove them, or allow a larger share"
         )
-    print(f"{bad} of {bad + good} pictures cannot be used and were skipped, such as {first[0]}")
-
-
-def _open(directory: pathlib.Path) -> ImageData | None:
-    """The data in a cache directory; None where there is none, or where it is damaged, which is said and removed."""
-    if not directory.exists():
-        return None
-    try:
-        information = json.loads((directory / "info.json").read_text())
-        for name, expected in information["checksums"].items():
-            if _checksums(directory / name) != expected:
-                raise ValueError(f"{name} does not have its checksum")
-        images = np.load(directory / "images.npy", mmap_mode="r", allow_pickle=False)
-        file = open(directory / "images.npy", "rb", buffering=0)
-        labels = np.load(directory / "labels.npy", allow_pickle=False)
-        class_names, source = tuple(information["class_names"]), information["source"]
-        digest = hashlib.sha256(json.dumps(information["checksums"], sort_keys=True).encode()).hexdigest()[:16]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        print(f"The prepared data in '{directory}' is damaged ({error}): preparing it again.")
-        shutil.rmtree(directory)
-        return None
-    return ImageData(images, labels, class_names, source, information["bad_files"], digest, directory, file)
-
-
-def _checksums(path: pathlib.Path) -> dict[str, int]:
-    """CRC-32 by offset, of blocks spread evenly over the file: all of it up to 1 GiB, so that a start stays quick."""
-    size = path.stat().st_size
-    block_count = -(-size // CHECKED_BLOCK_BYTES)
-    chosen = sorted({round(i) for i in np.linspace(0, block_count - 1, min(block_count, CHECKED_BLOCKS))})
-    sums = {"size": size}
-    with open(path, "rb") as file:
-        for block in chosen:
-            file.seek(block * CHECKED_BLOCK_BYTES)
-            sums[str(block * CHECKED_BLOCK_BYTES)] = zlib.crc32(file.read(CHECKED_BLOCK_BYTES))
-    return sums
+    return f", such as {first[0]}" if first else ""

@@ -1,15 +1,14 @@
 """The prepared array while it is being made: written shard by shard, so that an interruption costs one shard."""
 
 import dataclasses
-import json
 import math
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
 
+from dcgan_tf import files
 from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row, memory_for
 
 ROWS_PER_SHARD = 2048
@@ -46,10 +45,7 @@ class ShardResult:
 
     def save(self, directory: pathlib.Path) -> None:
         """Marks the shard as finished, which it is only with all of its rows on disk."""
-        path = _result_file(directory, self.shard)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"labels": self.labels, "bad": self.bad}))
-        os.replace(temporary, path)
+        files.write_json(_result_file(directory, self.shard), {"labels": self.labels, "bad": self.bad})
 
 
 def convert_shard(
@@ -80,7 +76,7 @@ def load_results(directory: pathlib.Path, shards: Sequence[Shard]) -> dict[Shard
     results = {}
     for shard in shards:
         try:
-            values = json.loads(_result_file(directory, shard).read_text())
+            values = files.read_json(_result_file(directory, shard))
             result = ShardResult(shard, values["labels"], [(name, reason) for name, reason in values["bad"]])
             if len(result.labels) + len(result.bad) == shard.stop - shard.first:
                 results[shard] = result

@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import os
 import pathlib
+import shlex
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -20,11 +21,14 @@ from dcgan_tf.data.pictures import NamedPicture
 from dcgan_tf.data.points import find_points
 from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.data.stacked import find_stacked_mnist
+from dcgan_tf.data.tree import find_picture
 from dcgan_tf.errors import UnknownSplitError, UserError
 
 BUNDLED_MNIST = pathlib.Path(__file__).parent / "mnist"
 NETWORK_CHECK_SECONDS = 5
 READ_BATCH = 256
+TFDS_FOLDERS = frozenset({"downloads"})  # Where TensorFlow Datasets may keep pictures of its own.
+FOLDERS_SEARCHED = 1000  # A --data_dir may be a whole disk.
 # What TensorFlow Datasets imports only after it has downloaded everything.
 PACKAGES_OF_DATA_SETS = {"svhn_cropped": "scipy", "lsun": "tensorflow_io"}
 
@@ -38,6 +42,7 @@ class Source(Protocol):
         channels: 1 or 3.
         class_names: names of the labels 0, 1, ...; empty where there are none.
         fingerprint: changes with the images; the key of the prepared data.
+        notes: what was left out or does not match, a line each.
     """
 
     @property
@@ -52,6 +57,8 @@ class Source(Protocol):
     def class_names(self) -> tuple[str, ...]: ...
     @property
     def fingerprint(self) -> str: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def count_if_known(self) -> int | None:
         """`count`, or None before the data set was ever prepared."""
@@ -77,6 +84,7 @@ class TfdsSource:
     class_names: tuple[str, ...]
     _builder: Any
     _config: Config
+    notes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -189,19 +197,25 @@ def find_source(config: Config) -> Source:
         return find_points(config)
     if config.dataset == "stacked_mnist":
         return find_stacked_mnist(config, find_source)
+    name = config.dataset
+    if name[:1] in ("/", ".", "~"):
+        raise UserError(f"--dataset: expected a name. Received: {name!r}. {_folder_hint(name)}")
+    if config.data_dir and not config.data_rules:  # A run that goes on has settled what its data are.
+        _refuse_pictures(config)
     import tensorflow_datasets as tfds
 
-    name = config.dataset
     try:
         builder = tfds.builder(name, data_dir=config.data_dir or None)
     except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError, AssertionError) as error:
         known = tfds.list_builders(with_community_datasets=False)
         if name.split("/")[0].split(":")[0] in known:
             raise UserError(f"--dataset: cannot use {name!r}: {_first_line(error)}") from None
+        if pathlib.Path(name).is_dir():
+            raise UserError(f"--dataset: unknown data set {name!r}. {_folder_hint(name)}") from None
         near = difflib.get_close_matches(name, known, n=3) or ["mnist", "fashion_mnist", "cifar10"]
         raise UserError(
             f"--dataset: unknown data set {name!r}. Near it are: {', '.join(near)}. "
-            "Expected a name from https://www.tensorflow.org/datasets/catalog"
+            "Expected a name from https://www.tensorflow.org/datasets/catalog, or folder for your own pictures"
         ) from None
     features = builder.info.features
     image = dict(features.items()).get("image")
@@ -219,6 +233,21 @@ def find_source(config: Config) -> Source:
         _builder=builder,
         _config=config,
     )
+
+
+def _folder_hint(folder: str) -> str:
+    return f"To train on the pictures in a folder, use --dataset=folder --data_dir={shlex.quote(folder)}"
+
+
+def _refuse_pictures(config: Config) -> None:
+    """Refuses to keep a data set in a folder of pictures, where --dataset=folder was forgotten."""
+    picture = find_picture(pathlib.Path(config.data_dir).expanduser(), TFDS_FOLDERS, FOLDERS_SEARCHED)
+    if picture:
+        raise UserError(
+            f"--data_dir: '{config.data_dir}' holds pictures, such as {picture!r}, but --dataset={config.dataset} is "
+            "another data set. To train on the pictures, add --dataset=folder; else name another folder, or set "
+            "TFDS_DATA_DIR"
+        )
 
 
 def _manual_dir(config: Config) -> pathlib.Path | None:

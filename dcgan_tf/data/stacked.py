@@ -32,6 +32,7 @@ class StackedMnistSource:
     height: int | None = 28
     width: int | None = 28
     channels: int = 3
+    notes: tuple[str, ...] = ()
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from dcgan_tf.distributed.workers import Workers, split_address
 from dcgan_tf.errors import UserError
 
 SLURM_PORT = 8888
-# What may differ between the workers of a run: their place in it, and the folders of their machines.
-OF_ONE_WORKER = ("worker_index", "data_dir", "manual_dir", "cache_dir")
+# What may differ between the workers of a run: their place in it, the folders of their machines, and how the pictures
+# there were found, whose digest is compared.
+OF_ONE_WORKER = ("worker_index", "data_dir", "manual_dir", "cache_dir", "data_rules")
 # Unknown until the data is prepared, and then the same where the data is.
 OF_THE_DATA = ("image_size", "channels", "class_names", "data_digest", "steps", "replicas")
 

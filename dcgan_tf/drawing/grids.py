@@ -1,11 +1,13 @@
 """From images to grids, PNG files and GIFs. Without TensorFlow, so that a client which needs no more starts quickly."""
 
-import os
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, PngImagePlugin
+
+from dcgan_tf import files
+from dcgan_tf.data.tree import SOFTWARE
 
 GRID_MARGIN = 2
 # Tiles smaller than this are enlarged by a whole factor, so that a person can see them.
@@ -35,11 +37,19 @@ def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     return grid
 
 
-def save_png(image: np.ndarray, path: pathlib.Path) -> None:
-    """Writes uint8 [height, width, 1 or 3] as PNG, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    to_picture(image).save(temporary, format="PNG")
-    os.replace(temporary, path)
+def save_png(image: np.ndarray, path: pathlib.Path, *, sheet: bool = True) -> None:
+    """Writes uint8 [height, width, 1 or 3] as PNG, whole or not at all.
+
+    Args:
+        image: the pixels.
+        path: of the file.
+        sheet: False for a single image, which may be used as data; see `is_sheet`.
+    """
+    mark = PngImagePlugin.PngInfo()
+    if sheet:
+        mark.add_text("Software", SOFTWARE)
+    with files.replacing(path) as temporary:
+        to_picture(image).save(temporary, format="PNG", pnginfo=mark)
 
 
 def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathlib.Path, milliseconds: int) -> None:
@@ -72,9 +82,16 @@ def save_animation(images: np.ndarray, frames_per_second: float, path: pathlib.P
 
 
 def _write_gif(frames: list[Image.Image], milliseconds: list[int], path: pathlib.Path) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
-    os.replace(temporary, path)
+    with files.replacing(path) as temporary:
+        frames[0].save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=frames[1:],
+            duration=milliseconds,
+            loop=0,
+            comment=SOFTWARE.encode(),
+        )
 
 
 def to_picture(image: np.ndarray) -> Image.Image:

@@ -2,8 +2,6 @@
 
 import base64
 import html
-import os
-import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,14 +15,6 @@ figure { margin: 0 1rem 1rem 0; display: inline-block; vertical-align: top; }
 figcaption, .note { color: #555; font-size: .9rem; }
 img { max-width: 100%; height: auto; }
 """
-
-
-def write_whole(path: pathlib.Path, text: str) -> pathlib.Path:
-    """Writes a text file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-    return path
 
 
 def page(title: str, sections: Iterable[str]) -> str:

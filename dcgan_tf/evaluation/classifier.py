@@ -3,19 +3,17 @@
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
-import zipfile
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf import progress
+from dcgan_tf import files, progress
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.prepare import ImageData, cache_root
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.evaluation.splits import dataset_name, open_split, open_test_split, spread_rows
 from dcgan_tf.models.pixels import to_float
 from dcgan_tf.models.weights import digest_of_weights
@@ -51,7 +49,7 @@ class Classifier:
 
 
 def load_or_train_classifier(config: Config) -> Classifier:
-    """The classifier of a data set's split ``train`` at the size of a configuration's images.
+    """The classifier of a data set's split ``train``, else the run's, at the size of a configuration's images.
 
     It is cached beside the prepared data; its key are the images, the labels and the recipe. Training draws nothing
     but from a fixed seed: the same data give the same weights on the same machine and package versions.
@@ -63,24 +61,32 @@ def load_or_train_classifier(config: Config) -> Classifier:
         UserError: the data set has no classes.
     """
     tf.config.experimental.enable_op_determinism()
-    config = dataclasses.replace(config, split="train")  # Whatever the run was trained on
-    data = open_split(config, config.split)
+    try:
+        data = open_split(config, "train")
+        config = dataclasses.replace(config, split="train")  # Whatever the run was trained on
+    except UnknownSplitError:
+        data = open_split(config, config.split)
     if len(data.class_names) < 2:
         raise UserError(f"--dataset={config.dataset} has no classes, so no classifier can be trained on it")
     name = f"{dataset_name(config)}-classifier"
     key = hashlib.sha256(json.dumps([RECIPE, data.digest]).encode()).hexdigest()[:12]
     path = cache_root(config) / "classifiers" / f"{name}-{key}.npz"
     network = build_classifier(data.images.shape[1:], len(data.class_names))
+    test = open_test_split(config)
+    if test.data.class_names:
+        tested, images = test.data, test.describe()
+    else:
+        tested, images = data, f"its training split, as {test.name} has no labels"
     loaded = _load(network, path)
     if loaded is None:
         progress.logger.info(f"Training the {name}, once for this data set ...")
         fit_classifier(network, data.read, data.labels, steps=STEPS, description=f"training {name}")
-        test = open_test_split(config)
-        right = right_answers(network, test.data)
-        loaded = float(right.mean()), f"{len(right)} images of {test.describe()}"
+    if loaded is None or loaded[2] != tested.digest:
+        right = right_answers(network, tested)
+        loaded = float(right.mean()), f"{len(right)} images of {images}", tested.digest
         _save(network, loaded, path)
-    accuracy, accuracy_split = loaded
-    progress.logger.info(f"{name}: {accuracy:.2%} right on {accuracy_split}")
+    accuracy, accuracy_split, _ = loaded
+    progress.logger.info(f"{name}: {accuracy:.2%} accuracy on {accuracy_split}")
     return Classifier(name, network, digest_of_weights(network), accuracy, accuracy_split)
 
 
@@ -168,25 +174,32 @@ def _shift(images: np.ndarray, step: int) -> np.ndarray:
     )
 
 
-def _save(network: keras.Model, facts: tuple[float, str], path: pathlib.Path) -> None:
+def _save(network: keras.Model, facts: tuple[float, str, str], path: pathlib.Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
     arrays = {f"weight_{number:03d}": array for number, array in enumerate(network.get_weights())}
-    np.savez(temporary, accuracy=facts[0], accuracy_split=facts[1], digest=digest_of_weights(network), **arrays)
-    os.replace(temporary, path)
+    accuracy, accuracy_split, tested_digest = facts
+    files.write_arrays(
+        path,
+        accuracy=accuracy,
+        accuracy_split=accuracy_split,
+        tested_digest=tested_digest,
+        digest=digest_of_weights(network),
+        **arrays,
+    )
 
 
-def _load(network: keras.Model, path: pathlib.Path) -> tuple[float, str] | None:
-    """Sets the weights and returns the accuracy and its split; None where the file is missing or damaged."""
+def _load(network: keras.Model, path: pathlib.Path) -> tuple[float, str, str] | None:
+    """Sets the weights and returns the accuracy, on which images, and their digest; None where the file is missing or
+    damaged. Earlier releases did not write the digest."""
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            network.set_weights([file[name] for name in sorted(file.files) if name.startswith("weight_")])
-            if str(file["digest"]) == digest_of_weights(network):
-                return float(file["accuracy"]), str(file["accuracy_split"])
-            reason = "its digest differs"
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error)
+        arrays = files.read_arrays(path)
+        network.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weight_")])
+        if str(arrays["digest"]) == digest_of_weights(network):
+            return float(arrays["accuracy"]), str(arrays["accuracy_split"]), str(arrays.get("tested_digest", ""))
+        reason = "its digest differs"
+    except (ValueError, TypeError, KeyError) as error:
+        reason = files.reason(error)
     progress.logger.info(f"The cached classifier '{path}' is damaged ({reason}): training it again.")
     return None

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 from typing import Any
 
 import numpy as np
 
+from dcgan_tf import files
 from dcgan_tf.config.settings import Config
+from dcgan_tf.data.tree import SOFTWARE
 from dcgan_tf.drawing import page
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.figures import format_value
@@ -64,11 +65,24 @@ def read_run(run_dir: str) -> EvaluatedRun:
     if not path.is_file():
         raise UserError(f"'{run_dir}' has no {JSON_FILE}. Make it: python -m dcgan_tf evaluate --run_dir={run_dir}")
     try:
-        evaluation = json.loads(path.read_text())
-        evaluation["figures"], evaluation["checkpoint_step"]
-    except (ValueError, KeyError, TypeError) as error:
+        evaluation = files.read_json(path)
+        _require(evaluation, {"checkpoint_step": int, "images_seen": int, "figures": list})
+        for figure in evaluation["figures"]:
+            _require(figure, {"name": str, "value": float, "n_real": int, "n_fake": int, "split": str, "network": str})
+    except ValueError as error:
         raise UserError(f"'{path}' is damaged ({error}). Make it again with dcgan_tf.cli.evaluate") from None
     return EvaluatedRun(run.directory.resolve().name, run.config, evaluation, _train_seconds(run.metrics_file))
+
+
+def _require(content: Any, types: dict[str, type]) -> None:
+    """Raises ValueError unless a dictionary has values of these types."""
+    if not isinstance(content, dict):
+        raise ValueError(f"expected names with values, not {str(content)[:50]!r}")
+    for name, kind in types.items():
+        value = content.get(name)
+        # JSON does not tell whole numbers from others, and Python counts bool among them.
+        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+            raise ValueError(f"'{name}' is {str(value)[:50]!r}")
 
 
 def group_runs(evaluated: list[EvaluatedRun]) -> list[Group]:
@@ -124,9 +138,8 @@ def write_figure(groups: list[Group], path: pathlib.Path) -> pathlib.Path:
         axes.axis("off")
     handles = [Line2D([], [], marker="o", color=f"C{n % 10}", label=group.label) for n, group in enumerate(groups)]
     drawing.legend(handles=handles, loc="outside lower center", fontsize=8)
-    temporary = path.with_name(f".{path.name}.tmp")
-    drawing.savefig(temporary, format="png", dpi=110)
-    os.replace(temporary, path)
+    with files.replacing(path) as temporary:
+        drawing.savefig(temporary, format="png", dpi=110, metadata={"Software": SOFTWARE})
     return path
 
 
@@ -142,7 +155,7 @@ def write_page(groups: list[Group], figure: pathlib.Path, path: pathlib.Path) ->
         f"<h2>Each run a dot, each mean a line</h2>{page.picture(figure.read_bytes(), 'Figures by group')}",
         page.table("Runs", ("Group", "Runs"), members),
     ]
-    return page.write_whole(path, page.page("Comparison of runs", sections))
+    return files.write_text(path, page.page("Comparison of runs", sections))
 
 
 def _cells(group: Group) -> dict[str, str]:

@@ -320,7 +320,7 @@ def _need_classes(training: ImageData, test: Split, options: Options) -> int:
     for need, is_there in (
         ("classes", classes >= 2),
         ("a split test that the run was not trained on", test.is_held_out),
-        ("labels in its split test", test.data.labels.min() >= 0),
+        ("labels in its split test", bool(test.data.class_names) and test.data.labels.min() >= 0),
     ):
         if not is_there:
             raise UserError(f"--probe and --train_on_synthetic need a data set with {need}, and this one has none")

@@ -1,18 +1,16 @@
 """Images become features: by a classifier of the data, by random convolutions, by the run's own discriminator."""
 
+import contextlib
 import dataclasses
 import hashlib
-import os
 import pathlib
-import zipfile
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf import progress
+from dcgan_tf import files, progress
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import Classifier
 from dcgan_tf.models.pixels import to_float
@@ -210,22 +208,18 @@ def cached_features(
     key.update(np.ascontiguousarray(rows, np.int64).tobytes())
     path = folder / f"{network.name}-{key.hexdigest()[:16]}.npz"
     if path.exists():
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                values, probabilities = file["values"], file.get("probabilities")
-            if len(values) == len(rows) and np.isfinite(values).all():
-                return Features(values, probabilities)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-            pass
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            cached = files.read_arrays(path)
+            values = cached["values"]
+            if values.ndim == 2 and len(values) == len(rows) and np.isfinite(values).all():
+                return Features(values, cached.get("probabilities"))
         progress.logger.info(f"The cached features '{path}' are damaged: computing them again.")
     features = compute_features([network], read_batches(read, rows), len(rows), description)[network.name]
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    arrays: dict[str, Any] = {"values": features.values}
+    arrays = {"values": features.values}
     if features.probabilities is not None:
         arrays["probabilities"] = features.probabilities
-    np.savez(temporary, **arrays)
-    os.replace(temporary, path)
+    files.write_arrays(path, **arrays)
     return features
 
 

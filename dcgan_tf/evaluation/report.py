@@ -2,12 +2,12 @@
 
 import dataclasses
 import io
-import json
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from dcgan_tf import files
 from dcgan_tf.drawing import page
 from dcgan_tf.drawing.grids import make_grid, to_picture
 from dcgan_tf.evaluation.evaluator import Evaluation
@@ -35,7 +35,7 @@ def write_json(evaluation: Evaluation, run: Run) -> pathlib.Path:
         "probes": [dataclasses.asdict(result) for result in evaluation.probes],
         "train_on_synthetic": [dataclasses.asdict(result) for result in evaluation.synthetic],
     }
-    return page.write_whole(run.directory / JSON_FILE, json.dumps(content, indent=1) + "\n")
+    return files.write_json(run.directory / JSON_FILE, content)
 
 
 def write_report(evaluation: Evaluation, run: Run) -> pathlib.Path:
@@ -55,7 +55,7 @@ def write_report(evaluation: Evaluation, run: Run) -> pathlib.Path:
         )),
         page.table("Configuration", ("Setting", "Value"), dataclasses.asdict(run.config).items()),
     ]  # fmt: skip
-    return page.write_whole(run.directory / REPORT_FILE, page.page(title, sections))
+    return files.write_text(run.directory / REPORT_FILE, page.page(title, sections))
 
 
 def _figures(evaluation: Evaluation) -> str:

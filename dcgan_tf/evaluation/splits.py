@@ -14,7 +14,6 @@ from dcgan_tf.data.prepare import ImageData, prepare
 from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.metrics.arrays import random_order
 
-TEST = "test"
 # What of a run's settings says which images there are, and how they look: those of the training would be checked, too,
 # and need not fit another split.
 DATA_SETTINGS = (
@@ -25,11 +24,15 @@ DATA_SETTINGS = (
     "crop_size",
     "background",
     "max_pixels",
+    "max_side",
     "max_bad_share",
     "data_dir",
     "manual_dir",
     "cache_dir",
+    "class_names",
+    "data_rules",
 )
+HELD_OUT_SPLITS = ("test", "validation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,22 +69,24 @@ def open_split(config: Config, name: str) -> ImageData:
 
 
 def open_test_split(config: Config) -> Split:
-    """The split ``test``, if there is one and the run was not trained on it; else the one that it was trained on."""
-    with contextlib.suppress(UnknownSplitError):
-        if not _trains_on_test(config):
-            return Split(TEST, open_split(config, TEST))
+    """Opens ``test``, else ``validation``, whichever the run was not trained on; else what it was trained on."""
+    for name in HELD_OUT_SPLITS:
+        with contextlib.suppress(UnknownSplitError):
+            if not _trains_on(config, name):
+                return Split(name, open_split(config, name))
     return Split(config.split, open_split(config, config.split), is_held_out=False)
 
 
-def _trains_on_test(config: Config) -> bool:
+def _trains_on(config: Config, name: str) -> bool:
     if config.dataset != "folder":
         # In TFDS notation, such as train+test[:50%]
-        return not {TEST, "all"}.isdisjoint(re.findall(r"[A-Za-z]\w*", config.split))
+        return not {name, "all"}.isdisjoint(re.findall(r"[A-Za-z]\w*", config.split))
     # Without a folder of the split's name, the whole of --data_dir is trained on.
-    trained, test = (
-        find_folder(dataclasses.replace(config, split=name)).root.resolve() for name in (config.split, TEST)
+    trained, other = (
+        find_folder(dataclasses.replace(config, split=split, data_digest="")).root.resolve()
+        for split in (config.split, name)
     )
-    return test.is_relative_to(trained) or trained.is_relative_to(test)
+    return other.is_relative_to(trained) or trained.is_relative_to(other)
 
 
 def dataset_name(config: Config) -> str:

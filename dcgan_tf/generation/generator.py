@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf import files
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.directions import Directions, find_principal_directions
@@ -210,15 +211,21 @@ def read_source(source: Source) -> Generator:
         discriminator.set_weights(gan.discriminator.get_weights())
         return Generator(config, network, discriminator, step)
     try:
-        loaded = tf.saved_model.load(str(source.directory))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise UserError(f"--saved_model: '{source.directory}' cannot be loaded: {error}") from None
-    # The exported graphs round to gray levels and have no gradient; but their weights are those of the networks.
-    signatures = loaded.signatures
-    _copy_weights(signatures["serving_default"], network)
-    if "discriminate" not in signatures:
-        return Generator(config, network, None, source.step)
-    _copy_weights(signatures["discriminate"], discriminator)
+        with files.plain_path(source.directory) as path:
+            loaded = tf.saved_model.load(str(path))  # Its variables live as long as this does.
+        signatures = loaded.signatures
+        # The exported graphs round to gray levels and have no gradient; but their weights are those of the networks.
+        _copy_weights(signatures["serving_default"], network)
+        if "discriminate" not in signatures:
+            return Generator(config, network, None, source.step)
+        _copy_weights(signatures["discriminate"], discriminator)
+    except UserError:
+        raise
+    except Exception as error:  # What TensorFlow raises for damaged files has no type in common.
+        raise UserError(
+            f"--saved_model: '{source.directory}' cannot be loaded: {files.reason(error)}. Name another version, or "
+            "export the run again"
+        ) from None
     return Generator(config, network, discriminator, source.step)
 
 

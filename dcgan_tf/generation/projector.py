@@ -1,10 +1,10 @@
 """Files for TensorBoard's projector: points in many dimensions, with a picture and a label each."""
 
-import os
 import pathlib
 
 import numpy as np
 
+from dcgan_tf import files
 from dcgan_tf.drawing.grids import save_png
 
 FOLDER = "projector"
@@ -57,6 +57,4 @@ def make_sprite(images: np.ndarray) -> np.ndarray:
 
 
 def _write(path: pathlib.Path, lines: list[str]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("\n".join(lines) + "\n")
-    os.replace(temporary, path)
+    files.write_text(path, "\n".join(lines) + "\n")

@@ -1,11 +1,12 @@
 """Where a trained generator is read from: a run, or an exported SavedModel alone. Without TensorFlow."""
 
 import dataclasses
-import json
 import os
 import pathlib
+import re
 
-from dcgan_tf.config.settings import Config
+from dcgan_tf import files
+from dcgan_tf.config.settings import Config, config_from
 from dcgan_tf.errors import UserError
 from dcgan_tf.runs import run_directory
 
@@ -70,20 +71,27 @@ def open_saved_model(path: str | os.PathLike[str]) -> Source:
         raise UserError(
             f"--saved_model: expected a folder with a {GRAPH_FILE}, or with numbered versions. Received: '{directory}'"
         )
+    file = version / "assets.extra" / "model.json"
     try:
-        metadata = json.loads((version / "assets.extra" / "model.json").read_text())
-        values, step = metadata["config"], int(metadata["step"])
-        config = Config(**{**values, "class_names": tuple(values["class_names"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        metadata = files.read_json(file)
+        if not isinstance(metadata, dict) or type(metadata.get("step")) is not int:
+            raise ValueError("it names no step")
+        config, step = config_from(metadata.get("config")), metadata["step"]
+    except (OSError, ValueError, UserError) as error:
         raise UserError(
-            f"--saved_model: expected an export of this project, with assets.extra/model.json. "
-            f"Received '{version}': {error}"
+            f"--saved_model: expected an export of this project. Received '{version}', whose '{file}' cannot be read: "
+            f"{error}. Name another version, or export the run again"
         ) from None
     return Source(version, config, None, step=step)
+
+
+def versions_in(directory: pathlib.Path) -> list[pathlib.Path]:
+    """The folders that a server would take for versions, ascending: their names are numbers of 64 bits."""
+    numbered = [path for path in directory.glob("*") if re.fullmatch(r"[0-9]{1,18}", path.name) and path.is_dir()]
+    return sorted(numbered, key=lambda path: int(path.name))
 
 
 def _newest_version(directory: pathlib.Path) -> pathlib.Path | None:
     if (directory / GRAPH_FILE).is_file():
         return directory
-    versions = [path for path in directory.glob("*") if path.name.isdigit() and (path / GRAPH_FILE).is_file()]
-    return max(versions, key=lambda path: int(path.name), default=None)
+    return next((path for path in reversed(versions_in(directory)) if (path / GRAPH_FILE).is_file()), None)

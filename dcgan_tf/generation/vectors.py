@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import re
 from typing import Any
 
 import numpy as np
 
+from dcgan_tf import files
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.arithmetic import NAME
 
@@ -61,9 +61,7 @@ class VectorFile:
             for name, vector in sorted(self.vectors.items())
         ]
         head = f'"format": {FORMAT_VERSION}, "generator": "{self.digest}", "latent_dim": {self.latent_dim}'
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(f'{{{head}, "vectors": {{\n' + ",\n".join(lines) + "\n}}\n")
-        os.replace(temporary, path)
+        files.write_text(path, f'{{{head}, "vectors": {{\n' + ",\n".join(lines) + "\n}}\n")
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The values by name."""
@@ -103,14 +101,17 @@ def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile
     if not path.exists():
         return VectorFile(digest, latent_dim)
     try:
-        content = json.loads(path.read_text())
+        content = files.read_json(path)
         if content["format"] != FORMAT_VERSION:
             raise ValueError(f"format {content['format']}")
         vectors = {name: _read_vector(entry, content["latent_dim"]) for name, entry in content["vectors"].items()}
         if not all(re.fullmatch(NAME, name) for name in vectors):
             raise ValueError("a name that is no word")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"'{path}' is not a file of vectors: {type(error).__name__} {error}") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise UserError(
+            f"'{path}' is not a file of vectors: {type(error).__name__} {error}. Name another file with --vectors, or "
+            "move it elsewhere"
+        ) from None
     if content["generator"] != digest or content["latent_dim"] != latent_dim:
         raise UserError(
             f"'{path}' belongs to other weights ({content['generator']}, these are {digest}): it was made by another "
@@ -122,5 +123,7 @@ def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile
 def _read_vector(entry: dict[str, Any], latent_dim: int) -> Vector:
     values = np.array(entry["values"], np.float32)
     if values.shape != (latent_dim,) or not np.isfinite(values).all():
-        raise ValueError(f"expected {latent_dim} finite numbers a vector")
+        raise ValueError(f"expected {latent_dim} finite numbers per vector")
+    if not (entry["label"] is None or type(entry["label"]) is int):
+        raise ValueError(f"expected a whole number for a label, or null. Received: {entry['label']!r}")
     return Vector(values, str(entry["origin"]), tuple(int(seed) for seed in entry["seeds"]), entry["label"])

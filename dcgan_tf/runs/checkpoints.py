@@ -1,11 +1,13 @@
-"""Checkpoints that are whole or absent, with a fall-back to the one before where the newest is damaged."""
+"""Checkpoints that are whole or absent, with a fall-back to another one where one is damaged."""
 
 import pathlib
 import re
 import shutil
+from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
+from dcgan_tf import files
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.quick import best_step
 from dcgan_tf.runs.run_directory import Run
@@ -27,72 +29,120 @@ class Checkpoints:
         self._directory = directory
         self._checkpoint = checkpoint
         self._keep = keep
+        self._damaged: list[int] = []
 
     def steps(self) -> list[int]:
         """Steps with a checkpoint, ascending."""
         if not self._directory.is_dir():
             return []
-        matches = (re.fullmatch(r"step-(\d+)", path.name) for path in self._directory.iterdir())
-        return sorted(int(match.group(1)) for match in matches if match)
+        numbers = (re.fullmatch(r"step-(\d{8,})", path.name, re.ASCII) for path in self._directory.iterdir())
+        steps = {int(match[1]) for match in numbers if match}
+        return sorted(step for step in steps if self._path(step).is_dir())
 
     def save(self, step: int, best: int | None = None) -> None:
         """Writes the checkpoint of ``step`` and removes the oldest ones, but not that of the step ``best``."""
         if step in self.steps():
             return
         temporary = self._directory / ".writing"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
         try:
-            self._checkpoint.write(str(temporary / PREFIX))
+            files.remove(temporary)
+            temporary.mkdir(parents=True)
+            with files.plain_path(temporary) as path:
+                self._checkpoint.write(str(path / PREFIX))
             temporary.rename(self._path(step))
         except (tf.errors.OpError, OSError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             newest = max(self.steps(), default=None)
             kept = f"the newest checkpoint is of step {newest}" if newest is not None else "there is none yet"
             raise UserError(
-                f"the checkpoint of step {step} cannot be written to '{self._directory}' ({_reason(error)}); {kept}. "
-                "Make room and repeat the command to resume"
+                f"the checkpoint of step {step} cannot be written to '{self._directory}' ({files.reason(error)}); "
+                f"{kept}. {files.way_on(error)} and repeat the command to resume"
             ) from None
         for old in self.steps()[: -self._keep]:
             if old != best:
                 shutil.rmtree(self._path(old))
 
-    def restore(self, first_choice: int | None = None) -> int | None:
-        """Restores the newest checkpoint that can be read, and says of each newer one that it cannot.
+    def restore(self, order: Iterable[int] | None = None) -> int | None:
+        """Restores the first checkpoint that is whole, and says of each one before that it is damaged.
 
         Args:
-            first_choice: a step whose checkpoint is tried before the newest.
+            order: steps, as they are to be tried. Default: from the newest.
 
         Returns:
             Its step, or None where there is no checkpoint at all.
 
         Raises:
-            UserError: there are checkpoints, and none can be read.
+            UserError: all are damaged; or one is whole, and yet cannot be restored.
         """
-        steps = self.steps()
-        for step in sorted(steps, key=lambda step: (step == first_choice, step), reverse=True):
+        tried = []
+        for step in self.steps()[::-1] if order is None else order:
+            tried.append(step)
             try:
-                self._checkpoint.read(str(self._path(step) / PREFIX)).assert_consumed()
+                with files.plain_path(self._path(step)) as path:
+                    self._checkpoint.read(str(path / PREFIX)).assert_consumed()
             except (tf.errors.OpError, OSError, LookupError, RuntimeError, ValueError, AssertionError) as error:
-                print(f"The checkpoint of step {step} is damaged ({_reason(error)}): trying another one.")
+                if not self._is_damaged(step):
+                    raise UserError(
+                        f"the checkpoint of step {step} in '{self._directory}' is whole, but cannot be restored: "
+                        f"{files.reason(error)}. Does config.json hold the settings that the run was trained with?"
+                    ) from None
+                print(f"The checkpoint of step {step} is damaged ({files.reason(error)}).")
+                self._damaged.append(step)
                 continue
             return step
-        if steps:
+        if tried:
             raise UserError(
-                f"none of the checkpoints in '{self._directory}' can be read. Remove that folder to start anew"
+                f"damaged checkpoints in '{self._directory}': step {', '.join(map(str, tried))}, and no other to try. "
+                "Nothing was removed. Bring back a copy, name another --checkpoint, or train again in another --run_dir"
             )
         return None
 
-    def set_aside_after(self, step: int) -> None:
-        """Renames the checkpoints of later steps, which `restore` could not read, so that nothing counts them."""
-        for later in self.steps():
-            if later > step:
-                aside = self._path(later).with_name(f"damaged-{self._path(later).name}")
-                shutil.rmtree(aside, ignore_errors=True)
-                self._path(later).rename(aside)
+    def set_aside_damaged(self) -> None:
+        """Renames the checkpoints that `restore` found damaged, so that nothing counts them."""
+        for step in self._damaged:
+            aside = self._path(step).with_name(f"damaged-{self._path(step).name}")
+            files.remove(aside)
+            self._path(step).rename(aside)
+        self._damaged.clear()
+
+    def _is_damaged(self, step: int) -> bool:
+        """Whether bytes of a checkpoint are missing or wrong, by the checksums within; not whether it fits.
+
+        Raises:
+            UserError: that cannot be told, as its files cannot be read.
+        """
+        folder = self._path(step)
+        try:
+            for file in folder.iterdir():
+                if file.is_file():
+                    with open(file, "rb") as content:
+                        while content.read(2**24):
+                            pass
+            with files.plain_path(folder) as path:
+                reader = tf.train.load_checkpoint(str(path / PREFIX))
+                for name in reader.get_variable_to_shape_map():
+                    reader.get_tensor(name)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise UserError(
+                f"the checkpoint of step {step} cannot be read: {error.strerror}: '{error.filename or folder}'. "
+                "It may be whole: make it readable, and repeat the command"
+            ) from None
+        except (tf.errors.OpError, LookupError, RuntimeError, ValueError):
+            return True
+        return False
 
     def _path(self, step: int) -> pathlib.Path:
         return self._directory / f"step-{step:08d}"
+
+
+def best_first(run: Run, steps: Iterable[int]) -> Iterator[int]:
+    """Puts steps in order: by the evaluations during training, then those without one from the newest."""
+    left = sorted(steps)
+    while left:
+        best = best_step(run.metrics_file, left)
+        yield left.pop() if best is None else left.pop(left.index(best))
 
 
 def load_gan(run: Run, checkpoint: str = "best") -> tuple[GAN, int]:
@@ -108,21 +158,15 @@ def load_gan(run: Run, checkpoint: str = "best") -> tuple[GAN, int]:
     gan = GAN(run.config)
     checkpoints = Checkpoints(run.checkpoints, gan.checkpoint())
     steps = checkpoints.steps()
-    if not steps:
-        raise UserError(f"--run_dir: the run in '{run.directory}' has no checkpoint yet. Train it further first")
-    wanted = best_step(run.metrics_file, steps) if checkpoint == "best" else None
+    order: Iterable[int] = best_first(run, steps) if checkpoint == "best" else steps[::-1]
     if checkpoint not in ("best", "latest"):
-        if not checkpoint.isdecimal() or int(checkpoint) not in steps:
+        order = [step for step in steps if str(step) == checkpoint.lstrip("0")]
+        if steps and not order:
             raise UserError(
                 f"--checkpoint: expected best, latest, or one of the steps {', '.join(map(str, steps))}. "
                 f"Received: {checkpoint!r}"
             )
-        wanted = int(checkpoint)
-    step = checkpoints.restore(wanted)
-    if step is None or (checkpoint.isdecimal() and step != wanted):
-        raise UserError(f"--checkpoint: that of step {checkpoint} cannot be read. Name another one")
+    step = checkpoints.restore(order)
+    if step is None:
+        raise UserError(f"--run_dir: the run in '{run.directory}' has no checkpoint yet. Train it further first")
     return gan, step
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

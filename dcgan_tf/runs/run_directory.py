@@ -2,20 +2,23 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import pathlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dcgan_tf import files
 from dcgan_tf.config.settings import Config, load_config, make_config, save_config
 from dcgan_tf.errors import UserError
 
 RUNS_ROOT = pathlib.Path("runs")
 CONFIG_FILE = "config.json"
 LOCK_FILE = ".lock"
+FOLDERS = ("checkpoints", "saved_model")  # Those without which a run is not what it is
+DATA_FOLDERS = ("data_dir", "manual_dir", "cache_dir")
+FILES = (CONFIG_FILE, LOCK_FILE, "metrics.jsonl")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,17 +58,23 @@ class Run:
         return self.directory / "saved_model"
 
 
-def load_run(run_dir: str | os.PathLike[str]) -> Run:
+def load_run(run_dir: str | os.PathLike[str], folders: Mapping[str, str] | None = None) -> Run:
     """Opens the directory of a running or finished run, to read.
 
+    Args:
+        run_dir: the directory.
+        folders: any of DATA_FOLDERS, where they are no longer those in its config.json.
+
     Raises:
-        UserError: there is no run there.
+        UserError: there is no run there, or a folder has no effect with it.
     """
     directory = pathlib.Path(run_dir).expanduser()
     config_file = directory / CONFIG_FILE
     if not config_file.is_file():
         raise UserError(f"--run_dir: expected a folder made by train.py, with a {CONFIG_FILE}. Received: '{directory}'")
-    return Run(directory, load_config(config_file))
+    _refuse_wrong_kinds(directory)
+    config = load_config(config_file)
+    return Run(directory, make_config(dict(folders), resumed=config) if folders else config)
 
 
 def configure(run_dir: str, typed: dict[str, Any]) -> Config:
@@ -93,10 +102,14 @@ def configure(run_dir: str, typed: dict[str, Any]) -> Config:
 
 
 def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> None:
+    # What follows from the data is open in a run of a release that did not save it.
+    left_open = {f.name for f in dataclasses.fields(Config) if not f.metadata["flag"] and not getattr(saved, f.name)}
     differences = [
         f"--{field.name} is {getattr(saved, field.name)!r} there, {getattr(wanted, field.name)!r} was asked for"
         for field in dataclasses.fields(Config)
-        if not field.metadata["may_change"] and getattr(saved, field.name) != getattr(wanted, field.name)
+        if not field.metadata["may_change"]
+        and field.name not in left_open
+        and getattr(saved, field.name) != getattr(wanted, field.name)
     ]
     if differences:
         raise UserError(
@@ -118,19 +131,32 @@ def open_run(run_dir: str, config: Config) -> Iterator[Run]:
     """
     directory = pathlib.Path(run_dir).expanduser() if run_dir else _next_directory(config)
     _holds_run(directory)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = open(directory / LOCK_FILE, "w")
-    except OSError as error:
-        raise UserError(f"--run_dir: cannot write to '{directory}': {error.strerror}. Choose another folder") from None
-    with lock:
+    _refuse_wrong_kinds(directory)
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            directory.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.locked(directory / LOCK_FILE))
         except BlockingIOError:
             raise UserError(f"--run_dir: '{directory}' is in use by another process. Wait, or choose another") from None
+        except OSError as error:
+            raise UserError(
+                f"--run_dir: cannot write to '{directory}': {error.strerror}. Choose another folder"
+            ) from None
         if _holds_run(directory):
             _refuse_changes(load_run(directory).config, config, directory)
         yield Run(directory, config)
+
+
+def keep_folders(run: Run) -> None:
+    """Saves where the data of a run are now, for the commands that follow.
+
+    A run that cannot be written, or that another process writes, keeps what it has.
+    """
+    with contextlib.suppress(OSError), files.locked(run.directory / LOCK_FILE):
+        saved = load_run(run.directory)
+        moved = dataclasses.replace(saved.config, **{name: getattr(run.config, name) for name in DATA_FOLDERS})
+        if moved != saved.config:
+            dataclasses.replace(saved, config=moved).save_config()
 
 
 @contextlib.contextmanager
@@ -152,6 +178,19 @@ def _holds_run(directory: pathlib.Path) -> bool:
             f"--run_dir: '{directory}' holds files, but no run (no {CONFIG_FILE}). Choose a new or an empty folder"
         )
     return bool(names)
+
+
+def _refuse_wrong_kinds(directory: pathlib.Path) -> None:
+    """Raises UserError where something else stands in the place of a folder or a file that a run needs.
+
+    A link to nothing counts as such: what it led to may be on a disk that is not there at the moment.
+    """
+    for name in (*FOLDERS, *FILES):
+        path, kind = directory / name, "folder" if name in FOLDERS else "file"
+        if path.exists() and not (path.is_dir() if kind == "folder" else path.is_file()):
+            raise UserError(f"'{path}' is in the place of a {kind} of the run. Move it elsewhere")
+        if path.is_symlink() and not path.exists():
+            raise UserError(f"'{path}' is a link to '{os.readlink(path)}', which is missing. Bring that back")
 
 
 def _next_directory(config: Config) -> pathlib.Path:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from dcgan_tf import files
+
 # tensor name -> name in the graph, for the inputs and the outputs of each signature
 Signature = Mapping[str, Mapping[str, str]]
 
@@ -43,11 +45,12 @@ class Session:
         self._graph = ctypes.c_void_p(self._library.TF_NewGraph())
         options = ctypes.c_void_p(self._library.TF_NewSessionOptions())
         tags = (ctypes.c_char_p * 1)(b"serve")
-        self._session = ctypes.c_void_p(
-            self._library.TF_LoadSessionFromSavedModel(
-                options, None, str(directory).encode(), tags, 1, self._graph, None, self._status
+        with files.plain_path(directory) as path:
+            self._session = ctypes.c_void_p(
+                self._library.TF_LoadSessionFromSavedModel(
+                    options, None, str(path).encode(), tags, 1, self._graph, None, self._status
+                )
             )
-        )
         self._library.TF_DeleteSessionOptions(options)
         self._check()
 

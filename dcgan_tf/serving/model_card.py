@@ -1,21 +1,23 @@
 """MODEL_CARD.md: what an exported model is, for the person who finds it on a server."""
 
 import dataclasses
-import os
-import pathlib
 from typing import Any
 
 from dcgan_tf.config.settings import Config
 from dcgan_tf.serving.signatures import Signature
 
+MODEL_CARD = "MODEL_CARD.md"
 
-def write_model_card(metadata: dict[str, Any], signatures: list[Signature], path: pathlib.Path) -> None:
+
+def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
     """Describes a version: what it was trained on and how, what it answers, what it is not for.
 
     Args:
         metadata: as in ``assets.extra/model.json``.
         signatures: of the model.
-        path: of the card, written whole or not at all.
+
+    Returns:
+        The text of its card.
     """
     config = metadata["config"]
     shape = metadata["image_shape"]
@@ -68,9 +70,7 @@ def write_model_card(metadata: dict[str, Any], signatures: list[Signature], path
         ),
         "",
     ]
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("\n".join(lines))
-    os.replace(temporary, path)
+    return "\n".join(lines)
 
 
 def _is_typed(field: dataclasses.Field, config: dict[str, Any]) -> bool:

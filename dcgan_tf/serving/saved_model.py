@@ -1,10 +1,12 @@
 """Exports a trained pair as a SavedModel for TensorFlow Serving."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -17,9 +19,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from dcgan_tf import __version__
+from dcgan_tf import __version__, files
 from dcgan_tf.errors import UserError
-from dcgan_tf.serving.model_card import write_model_card
+from dcgan_tf.generation.source import GRAPH_FILE, versions_in
+from dcgan_tf.serving.model_card import MODEL_CARD, model_card
 from dcgan_tf.serving.signatures import Signature, build_signatures
 from dcgan_tf.serving.verification import decode_pngs
 from dcgan_tf.training.gan import GAN
@@ -29,8 +32,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 # is loaded, so that no client waits for it.
 WARM_UP_ROWS = (1, 8, 64)
 VERIFIED_ROWS = 5
-MODEL_CARD = "MODEL_CARD.md"
+METADATA = "model.json"
 LAST_VERSION = ".last_version"
+LOCK = ".lock"
 
 
 def export_gan(
@@ -39,7 +43,8 @@ def export_gan(
     """Publishes ``directory/<version>/``, the next free version, with the signatures of `build_signatures`.
 
     The version is written beside, verified in the C++ session of a server, synced to disk, and renamed: whenever it
-    is visible, it is complete. A ``MODEL_CARD.md`` beside the versions describes the newest.
+    is visible, it is complete. A ``MODEL_CARD.md`` beside the versions describes the newest. Exports to the same
+    directory wait for each other.
 
     Args:
         gan: a trained pair.
@@ -55,43 +60,78 @@ def export_gan(
         UserError: the directory holds something else or cannot be written, weights are not finite, or the written
             model does not answer as the live one.
     """
-    version = _next_version(directory)
+    _refuse_foreign(directory)
     _refuse_infinite_weights(gan)
     signatures = build_signatures(gan)
-    temporary = directory / f".writing-{version}"
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        with files.locked(directory / LOCK, waiting=f"Another process exports to '{directory}': waiting for it."):
+            for unfinished in directory.glob(".writing-*"):
+                files.remove(unfinished)
+            path = _publish(gan, step, directory, signatures, dict(metrics or {}))
+            for old in versions_in(directory)[:-keep_versions]:
+                shutil.rmtree(old)
+    except (tf.errors.OpError, OSError) as error:
+        raise UserError(
+            f"the export cannot be written to '{directory}': {files.reason(error)}. {files.way_on(error)} and repeat"
+        ) from None
+    show_newest_card(directory)
+    return path
+
+
+def _publish(
+    gan: GAN, step: int, directory: pathlib.Path, signatures: list[Signature], metrics: dict[str, float]
+) -> pathlib.Path:
+    version = _next_version(directory)
+    temporary = directory / f".writing-{version}"
+    try:
+        temporary.mkdir()
+        extra = temporary / "assets.extra"
         _write(signatures, temporary)
-        metadata = _metadata(gan, step, version) | {"metrics": dict(metrics or {})}
-        (temporary / "assets.extra").mkdir(exist_ok=True)
-        (temporary / "assets.extra" / "model.json").write_text(json.dumps(metadata, indent=1) + "\n")
-        _write_warm_up(signatures, temporary / "assets.extra" / "tf_serving_warmup_requests")
+        extra.mkdir(exist_ok=True)
+        metadata = _metadata(gan, step, version) | {"metrics": metrics}
+        (extra / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
+        files.write_text(extra / MODEL_CARD, model_card(metadata, signatures))
+        _write_warm_up(signatures, extra / "tf_serving_warmup_requests")
         _verify(signatures, temporary)
         _sync(temporary)
         # Kept when all versions are deleted: a server that has seen a number does not load it again.
-        (directory / LAST_VERSION).write_text(f"{version}\n")
+        files.write_text(directory / LAST_VERSION, f"{version}\n")
         temporary.rename(directory / str(version))
-        write_model_card(metadata, signatures, directory / MODEL_CARD)
         _sync(directory, recursive=False)
-    except (tf.errors.OpError, OSError) as error:
-        raise UserError(f"the export cannot be written to '{directory}': {error}. Make room and repeat") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    for old in _versions(directory)[:-keep_versions]:
-        shutil.rmtree(directory / str(old))
     return directory / str(version)
 
 
 def exported_steps(directory: pathlib.Path) -> list[int]:
-    """The train step of each version, the newest last."""
-    models = [directory / str(version) / "assets.extra" / "model.json" for version in _versions(directory)]
-    return [json.loads(model.read_text())["step"] for model in models]
+    """The train step of each version that can be read, the newest last."""
+    steps = []
+    for version in (path for path in versions_in(directory) if (path / GRAPH_FILE).is_file()):
+        with contextlib.suppress(OSError, ValueError):
+            metadata = files.read_json(version / "assets.extra" / METADATA)
+            if isinstance(metadata, dict) and isinstance(metadata.get("step"), int):
+                steps.append(metadata["step"])
+    return steps
+
+
+def show_newest_card(directory: pathlib.Path) -> None:
+    """Puts the newest version's model card beside the versions, also where its export was killed before.
+
+    A card decorates: where it cannot be written, that is said, and nothing else fails.
+    """
+    for version in versions_in(directory)[-1:]:
+        card = version / "assets.extra" / MODEL_CARD
+        try:
+            if card.is_file():
+                files.write_text(directory / MODEL_CARD, card.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            print(f"'{directory / MODEL_CARD}' cannot be written: {files.reason(error)}", file=sys.stderr)
 
 
 def read_signatures(directory: pathlib.Path) -> dict[str, dict[str, dict[str, str]]]:
     """The graph's names of the inputs and outputs of each signature, as `dcgan_tf.serving.c_api.Session` takes them."""
-    model = saved_model_pb2.SavedModel.FromString((directory / "saved_model.pb").read_bytes())
+    model = saved_model_pb2.SavedModel.FromString((directory / GRAPH_FILE).read_bytes())
     return {
         name: {
             "inputs": {key: info.name for key, info in definition.inputs.items()},
@@ -102,27 +142,27 @@ def read_signatures(directory: pathlib.Path) -> dict[str, dict[str, dict[str, st
     }
 
 
-def _versions(directory: pathlib.Path) -> list[int]:
-    return sorted(int(path.name) for path in directory.glob("*") if path.name.isdigit())
+def _refuse_foreign(directory: pathlib.Path) -> None:
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise UserError(f"the export cannot be written to '{directory}': it is a file. Choose a folder")
+    own = {MODEL_CARD, *(version.name for version in versions_in(directory))}
+    foreign = sorted(
+        path.name for path in directory.iterdir() if path.name not in own and not path.name.startswith(".")
+    )
+    if foreign:
+        raise UserError(
+            f"the export cannot be written to '{directory}': it holds other files, such as '{foreign[0]}'. "
+            "Choose a new or an empty folder"
+        )
 
 
 def _next_version(directory: pathlib.Path) -> int:
-    if directory.exists():
-        if not directory.is_dir():
-            raise UserError(f"the export cannot be written to '{directory}': it is a file. Choose a folder")
-        foreign = [
-            path.name
-            for path in directory.iterdir()
-            if not (path.name.isdigit() or path.name.startswith(".") or path.name == MODEL_CARD)
-        ]
-        if foreign:
-            raise UserError(
-                f"the export cannot be written to '{directory}': it holds other files, such as '{foreign[0]}'. "
-                "Choose a new or an empty folder"
-            )
     last = directory / LAST_VERSION
-    recorded = last.read_text().strip() if last.exists() else ""
-    return max([*_versions(directory), int(recorded) if recorded.isdigit() else 0]) + 1
+    recorded = last.read_text(errors="replace").strip() if last.is_file() else ""
+    is_number = re.fullmatch(r"[0-9]{1,18}", recorded)
+    return max([int(recorded) if is_number else 0, *(int(path.name) for path in versions_in(directory))]) + 1
 
 
 def _refuse_infinite_weights(gan: GAN) -> None:
@@ -141,7 +181,8 @@ def _write(signatures: list[Signature], directory: pathlib.Path) -> None:
     archive = keras.export.ExportArchive()
     for signature in signatures:
         archive.add_endpoint(signature.name, signature.function, input_signature=list(signature.inputs))
-    archive.write_out(str(directory), verbose=False)
+    with files.plain_path(directory) as path:
+        archive.write_out(str(path), verbose=False)
 
 
 def _write_warm_up(signatures: list[Signature], path: pathlib.Path) -> None:
@@ -202,7 +243,6 @@ def _metadata(gan: GAN, step: int, version: int) -> dict[str, Any]:
     # What may change in a run are intervals, and the folders of the machine that trained it.
     fields = [field for field in dataclasses.fields(gan.config) if not field.metadata["may_change"]]
     settings = {field.name: getattr(gan.config, field.name) for field in fields}
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return {
         "version": version,
         "step": step,
@@ -210,8 +250,20 @@ def _metadata(gan: GAN, step: int, version: int) -> dict[str, Any]:
         "parameters": {network.name: network.count_params() for network in (gan.ema_generator, gan.discriminator)},
         "config": settings,
         "packages": {"dcgan_tf": __version__, **{name: importlib.metadata.version(name) for name in packages}},
-        "git_commit": commit.stdout.strip() or None,
+        "git_commit": _git_commit(),
     }
+
+
+def _git_commit() -> str | None:
+    """The commit of a clone of this project; None elsewhere, and where Git is missing or fails."""
+    command = ["git", "rev-parse", "--show-toplevel", "HEAD"]
+    try:
+        answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=10)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    # An installed copy may lie in a repository of another project.
+    top, _, commit = answer.stdout.strip().partition("\n")
+    return commit if not answer.returncode and pathlib.Path(top).resolve() == ROOT.resolve() else None
 
 
 def _sync(directory: pathlib.Path, recursive: bool = True) -> None:

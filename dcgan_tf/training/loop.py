@@ -25,9 +25,9 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import quick
 from dcgan_tf.generation.sampling import GRID_SEEDS, draw_samples, monitored_samples, training_samples
 from dcgan_tf.runs import run_directory
-from dcgan_tf.runs.checkpoints import Checkpoints, load_gan
+from dcgan_tf.runs.checkpoints import Checkpoints, best_first, load_gan
 from dcgan_tf.runs.records import Summaries, metrics_at, read_metrics, save_curves, save_training_gif
-from dcgan_tf.serving.saved_model import export_gan, exported_steps
+from dcgan_tf.serving.saved_model import export_gan, exported_steps, show_newest_card
 from dcgan_tf.training.gan import GAN
 from dcgan_tf.training.monitor import Monitor
 
@@ -68,16 +68,17 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
         # ---- Restore.
         checkpoints = Checkpoints(run.checkpoints, gan.checkpoint(), config.keep_checkpoints)
         first = _restore(gan, checkpoints, run, workers)
-        checkpoints.set_aside_after(first)
+        checkpoints.set_aside_damaged()
         if first > config.steps:
             raise UserError(
                 f"--steps: the run is at step {first} already, it cannot end sooner. Received: {config.steps}"
             )
+        run.save_config()
         best, *_ = workers.gather(quick.best_step(run.metrics_file, checkpoints.steps()))
         if workers.any(first == config.steps and (best or first) in exported_steps(run.saved_model)):
+            show_newest_card(run.saved_model)
             say(f"This run is complete: {first} of {config.steps} steps. To train on, give a larger --steps.")
             return
-        run.save_config()
         if workers.is_chief:
             print(f"Run directory: {run.directory}\nConfiguration:")
             print_config(config)
@@ -157,7 +158,8 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
         save_curves(run)
         save_training_gif(run)
         if best not in (None, step):
-            step = checkpoints.restore(best) or step
+            step = checkpoints.restore(best_first(run, checkpoints.steps())) or step
+            checkpoints.set_aside_damaged()
             samples = training_samples(gan.ema_generator, config)
             print(f"The samples and the export are of step {step}, the best by its evaluations.")
         save_png(draw_samples(samples, config), run.directory / "final_grid.png")
@@ -179,7 +181,9 @@ def _restore(gan: GAN, checkpoints: Checkpoints, run: run_directory.Run, workers
     if workers.count == 1:
         return checkpoints.restore() or 0
     folder, *_ = workers.gather(str(run.checkpoints.absolute()))
-    steps = workers.gather(Checkpoints(pathlib.Path(folder), gan.checkpoint()).restore() or 0)
+    if not workers.is_chief:
+        checkpoints = Checkpoints(pathlib.Path(folder), gan.checkpoint())
+    steps = workers.gather(checkpoints.restore() or 0)
     if len(set(steps)) > 1:
         raise UserError(
             f"--run_dir: the workers see other checkpoints in '{folder}', of the steps {', '.join(map(str, steps))}: "

@@ -2,6 +2,7 @@ import dataclasses
 import importlib
 import json
 import re
+import shutil
 import types
 
 import numpy as np
@@ -10,8 +11,10 @@ from PIL import Image
 
 from dcgan_tf import load_generator
 from dcgan_tf.cli import sample
+from dcgan_tf.cli.actions import common, neighbors
 from dcgan_tf.cli.actions.project import load_image
-from dcgan_tf.config.settings import Config
+from dcgan_tf.config.settings import Config, load_config, save_config
+from dcgan_tf.data.prepare import prepare
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import classifier
@@ -19,7 +22,7 @@ from dcgan_tf.generation.measures import stroke_thickness
 from dcgan_tf.runs.checkpoints import Checkpoints
 from dcgan_tf.runs.run_directory import Run, load_run
 from tests.conftest import one_line
-from tests.generation.conftest import make_gan
+from tests.generation.conftest import make_gan, parsed
 
 SIDE, PITCH = 48, 50  # Of a tile of 16 pixels, threefold, and from one to the next
 CAPTIONED = {"pitch_y": 68, "pitch_x": 52}  # With a line below each
@@ -264,6 +267,25 @@ def test_neighbors_of_a_packed_run(act, pictures, tmp_path):
 def test_an_export_of_a_folder_asks_where_the_pictures_are(act, run_dir):
     with pytest.raises(UserError, match="--data_dir: an export does not say"):
         act("neighbors", f"--saved_model={run_dir / 'saved_model'}")
+
+
+def test_moved_data_are_found_and_kept_unless_they_are_others(run_dir, pictures, tmp_path):
+    saved, _ = prepare(load_config(run_dir / "config.json"))
+    save_config(dataclasses.replace(saved, data_dir="/gone"), tmp_path / "config.json")
+    moved = shutil.copytree(pictures, tmp_path / "moved")
+    flags = [f"--run_dir={tmp_path}", f"--data_dir={moved}", f"--cache_dir={tmp_path / 'cache'}"]
+    with parsed(neighbors, flags):
+        config = common.data_config(common.find_source())
+    assert config == dataclasses.replace(saved, data_dir=str(moved), cache_dir=str(tmp_path / "cache"))
+    assert load_config(tmp_path / "config.json") == config
+    with parsed(neighbors, flags[:1]):  # From now on without flags
+        assert common.data_config(common.find_source()) == config
+
+    others = shutil.copytree(pictures, tmp_path / "others")
+    next(others.rglob("*.png")).unlink()
+    with parsed(neighbors, [flags[0], f"--data_dir={others}"]), pytest.raises(UserError, match="have changed"):
+        common.data_config(common.find_source())
+    assert load_config(tmp_path / "config.json") == config
 
 
 def test_filters_of_trained_and_random_weights_differ(act, run_dir, generator):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import signal
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ from dcgan_tf.cli.main import COMMANDS
 from dcgan_tf.cli.sample import ACTIONS
 from dcgan_tf.config.settings import Config, fields_by_section
 from tests.conftest import ROOT, one_line
+
+DOORS = [("train.py",), ("-m", "export.saved_model"), ("-m", "export.client"), ("-m", "dcgan_tf", "train")]
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,41 @@ from tests.conftest import ROOT, one_line
 def test_mistyped_flag_is_one_line_and_leaves_nothing(cli, tmp_path, flag, expected):
     assert expected in one_line(cli("train", flag, f"--run_dir={tmp_path / 'run'}"))
     assert not (tmp_path / "run").exists()
+
+
+INTERRUPTER = """
+import os, signal, sys
+
+class Interrupter:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("absl", "keras", "numpy"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupter())
+"""
+
+
+@pytest.mark.parametrize("door", DOORS, ids=str)
+def test_interrupt_while_a_command_starts_ends_it_without_a_traceback(command, tmp_path, door):
+    """Python runs sitecustomize.py at its start; this one is a Ctrl-C at the first import that takes time."""
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTER)
+    result = command(*door, environment={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    assert (result.returncode, result.stderr) == (-signal.SIGINT, "")
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_interrupt_is_one_line_unless_it_is_ignored(ignored):
+    code = """
+import os, signal, sys, types
+signal.signal(signal.SIGINT, signal.SIG_IGN) if sys.argv.pop() == "True" else None
+import dcgan_tf.cli.interrupt
+from dcgan_tf.cli import command_line
+command = types.SimpleNamespace(define_flags=lambda: None, run=lambda: os.kill(os.getpid(), signal.SIGINT))
+command_line.run(command, [], "dcgan")
+"""
+    result = subprocess.run([sys.executable, "-c", code, str(ignored)], cwd=ROOT, capture_output=True, text=True)
+    line = "error: interrupted. Repeat the command to continue\n"
+    assert (result.returncode, result.stderr) == ((0, "") if ignored else (130, line))
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)], ids=str)
@@ -112,9 +150,7 @@ def test_mistakes_are_one_line(cli, arguments, expected):
     assert expected in one_line(cli(*arguments))
 
 
-@pytest.mark.parametrize(
-    "door", [("train.py",), ("-m", "export.saved_model"), ("-m", "export.client"), ("-m", "dcgan_tf", "train")], ids=str
-)
+@pytest.mark.parametrize("door", DOORS, ids=str)
 def test_doors(command, door):
     result = command(*door, "--help")
     assert result.returncode == 0

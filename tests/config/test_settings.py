@@ -113,7 +113,7 @@ def test_save_and_load_round_trip(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", json.dumps({"colour": "red"})])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "5", "null", "[" * 100_000, '"\\ud800"'], ids=lambda text: text[:5])
 def test_foreign_configuration_is_refused(tmp_path, text):
     path = tmp_path / "config.json"
     path.write_text(text)
@@ -129,3 +129,57 @@ def test_loss_names_are_those_of_the_losses():
 def test_steps_typed_beside_a_preset_with_epochs_win():
     config = make_config({"preset": "celeb_a", "steps": 9})
     assert (config.steps, config.epochs) == (9, 0)
+
+
+HAND_WRITTEN = [
+    ("steps", None, "--steps: expected a whole number. Received: None"),
+    ("steps", 5.0, "--steps: expected a whole number. Received: 5.0"),
+    ("steps", 10**12, "--steps: expected at most 1000000000"),
+    ("latent_dim", "5", "--latent_dim: expected a whole number. Received: '5'"),
+    ("batch_size", True, "--batch_size: expected a whole number. Received: True"),
+    ("batch_size", -1, "--batch_size: expected at least 2"),
+    ("dropout", "0.5", "--dropout: expected a number. Received: '0.5'"),
+    ("dropout", float("nan"), "--dropout: expected at least 0"),
+    ("epochs", 10**400, "--epochs: expected a number"),
+    ("beta_1", False, "--beta_1: expected a number. Received: False"),
+    ("flip", "false", "--flip: expected true or false. Received: 'false'"),
+    ("flip", 1, "--flip: expected true or false. Received: 1"),
+    ("dataset", ["mnist"], "--dataset: expected text"),
+    ("dataset", None, "--dataset: expected text. Received: None"),
+    ("image_size", 28, "--image_size: expected text. Received: 28"),
+    ("image_size", "7", "--image_size: expected sides from 16 to 256"),
+    ("channels", "2", "--channels: expected one of"),
+    ("generator_filters", "0", "--generator_filters: expected a number from 1"),
+    ("class_names", "0123", "class_names: expected a list of names. Received: '0123'"),
+    ("class_names", [0, 1], "class_names: expected a list of names"),
+    ("class_names", {"a": 1}, "class_names: expected a list of names"),
+    ("colour", "red", "unknown settings: colour"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), HAND_WRITTEN, ids=str)
+def test_configuration_written_by_hand_is_checked(tmp_path, name, value, expected):
+    path = tmp_path / "config.json"
+    save_config(Config(), path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    with pytest.raises(UserError) as error:
+        load_config(path)
+    assert str(error.value).startswith(f"{path} is not a configuration of this version of dcgan_tf: {expected}")
+    assert str(error.value).endswith("Correct it, or bring back a copy")
+    with pytest.raises((UserError, TypeError)):  # The same in a program
+        dataclasses.replace(Config(), **{name: value}).validate()
+
+
+def test_whole_numbers_stand_for_others_and_lists_for_tuples(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"dropout": 0, "epochs": 3, "class_names": ["a", "b"]}))
+    config = load_config(path)
+    assert (repr(config.dropout), repr(config.epochs), config.class_names) == ("0.0", "3.0", ("a", "b"))
+
+
+def test_run_whose_combination_is_refused_today_can_still_be_read(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"weight_clip": 0.1, "penalty": "wgan_gp"}))
+    assert load_config(path).weight_clip == 0.1
+    with pytest.raises(UserError, match="leave one out"):
+        load_config(path).validate()

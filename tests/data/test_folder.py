@@ -1,4 +1,6 @@
+import errno
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -6,13 +8,17 @@ import time
 import zipfile
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from dcgan_tf.config.settings import make_config
-from dcgan_tf.data.folder import FolderSource, find_folder, list_names
+from dcgan_tf.data.folder import FolderSource, find_folder
+from dcgan_tf.data.pictures import Limits, load_picture
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.data.shards import Shard
+from dcgan_tf.data.tree import list_files
 from dcgan_tf.errors import UserError
 from tests.conftest import ROOT
 from tests.data.test_pictures import bomb
@@ -74,8 +80,7 @@ def test_links_are_followed_but_loops_end(tmp_path):
     picture(tmp_path / "elsewhere" / "2.png")
     os.symlink(tmp_path / "real", tmp_path / "real" / "loop")
     os.symlink(tmp_path / "elsewhere", tmp_path / "real" / "linked")
-    names, _ = list_names(tmp_path / "real")
-    assert names == ["1.png", "linked/2.png"]
+    assert list_files(tmp_path / "real").names == ["1.png", "linked/2.png"]
 
 
 def test_links_to_nowhere_and_to_themselves_are_bad_files(tmp_path):
@@ -158,7 +163,7 @@ def test_changed_folder_is_prepared_again(tmp_path):
     ("make", "expected"),
     [
         (lambda folder: folder.mkdir(), "no file at all"),
-        (lambda folder: folder.mkdir() or (folder / "a.txt").write_text(""), "1 files with other endings"),
+        (lambda folder: folder.mkdir() or (folder / "a.txt").write_text(""), r"1 file \(1 .txt\).* are not pictures"),
         (lambda folder: None, "--data_dir: expected a folder of pictures"),
         (lambda folder: picture(folder / "only.png"), "expected at least 2 images. Received: 1"),
     ],
@@ -205,6 +210,55 @@ def test_bad_files_are_skipped_counted_and_named(partly_bad, capsys, monkeypatch
     assert "60000x60000" in report[1]
 
 
+def test_faults_of_the_machine_are_not_kept_as_the_files_own(tmp_path, in_process):
+    """To read this link is an I/O error, which ends the preparation; once it is mended, the picture is used."""
+    folder = tmp_path / "photos"
+    for number in range(3):
+        picture(folder / f"{number}.png", 50 * number)
+    os.symlink("/proc/self/mem", folder / "3.png")
+    with pytest.raises(UserError, match=r"cannot read the picture '.*3.png': Input/output error. Fix"):
+        prepare(folder_config(folder))
+    config = folder_config(folder, image_size="16", channels="3")  # Found without a look at the files
+    with pytest.raises(UserError, match=r"cannot read the picture '.*3.png': Input/output error. Fix"):
+        prepare(config)
+    (folder / "3.png").unlink()
+    picture(folder / "3.png", 150)
+    assert first_pixels(prepare(config)[1]) == [0, 50, 100, 150]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EMFILE, errno.ESTALE])
+@pytest.mark.parametrize(
+    ("owner", "function"),
+    [(pathlib.Path, "stat"), (Image, "open"), (PngImageFile, "load")],
+    ids=["stat", "open", "load"],
+)
+def test_no_error_of_the_system_makes_a_picture_bad(tmp_path, monkeypatch, number, owner, function):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    picture(tmp_path / "elsewhere.png")
+    os.symlink("elsewhere.png", tmp_path / "1.png")
+    monkeypatch.setattr(owner, function, fail)
+    with pytest.raises(UserError, match=f"1.png': {os.strerror(number)}"):
+        load_picture(tmp_path / "1.png", Limits())
+
+
+def test_bad_files_are_tried_again_by_another_pillow(partly_bad, in_process, monkeypatch):
+    """And a run on what the first one read goes on with just that."""
+    config = folder_config(partly_bad, max_bad_share=0.2)
+    with monkeypatch.context() as patch:
+        patch.setattr(PIL, "__version__", "1.0")
+        run, of_the_run = prepare(config)
+        assert prepare(config)[1].directory == of_the_run.directory
+        with pytest.raises(UserError, match="3 of 20 pictures cannot be used"):
+            prepare(folder_config(partly_bad, image_size="32"))
+    assert len(of_the_run.images) == 17
+    monkeypatch.setattr("dcgan_tf.data.folder.load_picture", lambda path, _: Image.new("RGB", (16, 16), "red"))
+    assert len(prepare(config)[1].images) == 20
+    assert len(prepare(folder_config(partly_bad, image_size="32"))[1].images) == 20
+    assert prepare(run)[1].directory == of_the_run.directory
+
+
 def nothing_left(self, work, shards):
     assert shards == [], "work that was done is done again"
     return iter(())
@@ -225,7 +279,7 @@ def test_interruption_while_bad_files_are_packed_loses_no_work(partly_bad, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("dcgan_tf.data.prepare._checksums", interrupted)
+        patch.setattr("dcgan_tf.data.prepare.checksums", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(folder_config(partly_bad, max_bad_share=0.2))
     monkeypatch.setattr(FolderSource, "map_shards", nothing_left)

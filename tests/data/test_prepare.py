@@ -1,4 +1,7 @@
+import contextlib
 import dataclasses
+import errno
+import fcntl
 import json
 import os
 
@@ -54,6 +57,95 @@ def test_damaged_cache_is_rebuilt_and_said(prepared, capsys, name, damage):
     assert "is damaged" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (["checksums"], []),
+        (["checksums", "images.npy"], None),
+        (["bad_files"], "3"),
+        (["bad_files"], -100),
+        ([], None),
+        ([], 5),
+    ],
+)
+def test_information_of_wrong_types_is_damage(prepared, capsys, at, value):
+    config, data = prepared
+    file = data.directory / "info.json"
+    information = json.loads(file.read_text())
+    part = information
+    for name in at[:-1]:
+        part = part[name]
+    if at:
+        part[at[-1]] = value
+    file.write_text(json.dumps(information if at else value))
+    assert prepare(config)[1].digest == data.digest
+    assert "is damaged" in capsys.readouterr().out
+    file.write_text("[" * 100_000)
+    assert prepare(config)[1].digest == data.digest
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_data_that_cannot_be_read_just_now_stay(prepared, monkeypatch, number):
+    config, data = prepared
+
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", fail)
+        with pytest.raises(UserError, match=f"{os.strerror(number)}. Nothing was removed") as error:
+            prepare(config)
+    assert str(data.directory) in str(error.value)
+    monkeypatch.setattr(preparation, "_build", fail)
+    assert prepare(config)[1].digest == data.digest
+
+
+def is_locked(lock):
+    with open(lock) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_lock_is_held_until_the_data_have_their_name(tmp_path, monkeypatch):
+    """And its file stays, so that whoever waits for it and whoever comes later mean the same."""
+    seen = []
+
+    def rename(source, target):
+        (lock,) = tmp_path.rglob("*lock*")
+        seen.append((lock, lock.stat().st_ino, is_locked(lock)))
+        os.replace(source, target)
+
+    monkeypatch.setattr(preparation.os, "rename", rename)
+    _, data = prepare(make_config({"split": "train[:100]", "cache_dir": str(tmp_path)}))
+    ((lock, number, was_locked),) = seen
+    assert was_locked
+    assert lock.stat().st_ino == number
+    assert not is_locked(lock)
+    assert lock.parent != data.directory
+
+
+def test_data_mended_by_another_process_are_not_removed(prepared, monkeypatch):
+    config, data = prepared
+    file = data.directory / "labels.npy"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1])
+    locked = preparation.locked
+
+    @contextlib.contextmanager
+    def locked_after_another(directory):
+        with locked(directory):
+            file.write_bytes(content)
+            yield
+
+    monkeypatch.setattr(preparation, "locked", locked_after_another)
+    monkeypatch.setattr(preparation, "_build", None)
+    monkeypatch.setattr(preparation.shutil, "rmtree", None)
+    assert prepare(config)[1].digest == data.digest
+
+
 def test_interrupted_preparation_continues_with_the_first_unfinished_shard(tmp_path, monkeypatch):
     monkeypatch.setattr("dcgan_tf.data.shards.ROWS_PER_SHARD", 30)
     config = make_config({"split": "train[:100]", "cache_dir": str(tmp_path)})
@@ -80,9 +172,11 @@ def test_interrupted_preparation_continues_with_the_first_unfinished_shard(tmp_p
         return map_shards(self, work, shards)
 
     monkeypatch.setattr(TfdsSource, "map_shards", recorded)
+    (result,) = tmp_path.glob(".preparing-*/shard-30.json")
+    result.write_text("")  # As after a power failure
     resumed = prepare(config)[1]
     assert made == [0, 30]
-    assert converted == [60, 90]
+    assert converted == [30, 60, 90]
     straight = prepare(make_config({"split": "train[:100]", "cache_dir": str(tmp_path / "other")}))[1]
     np.testing.assert_array_equal(resumed.images, straight.images)
     np.testing.assert_array_equal(resumed.labels, straight.labels)

@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 import shutil
 import time
@@ -98,6 +99,32 @@ def test_unusable_data_set_is_one_line(dataset, expected):
     with pytest.raises(UserError, match=expected) as error:
         sources.find_source(make_config({"dataset": dataset}))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "cat/1.png", "2020/05/a picture.JPEG"])
+def test_pictures_without_the_data_set_folder_are_refused(tmp_path, name):
+    folder = tmp_path / "photos"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).touch()
+    with pytest.raises(UserError, match=f"holds pictures, such as '.*{name}', .*add --dataset=folder"):
+        sources.find_source(make_config({"data_dir": str(folder)}))
+    # A run that goes on has settled that its data are others.
+    sources.find_source(dataclasses.replace(make_config({"data_dir": str(folder)}), data_rules=1))
+
+
+@pytest.mark.parametrize("name", ["downloads/extracted/ZIP/1.jpg", "mnist/3.0.1/features.json", "@eaDir/1.jpg"])
+def test_folder_of_tensorflow_datasets_is_taken(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).touch()
+    assert sources.find_source(make_config({"data_dir": str(tmp_path)})).full_name == "mnist/3.0.1"
+
+
+@pytest.mark.parametrize("typed", ["{folder}", "./photos", "my photos", "~/nowhere"])
+def test_folder_for_a_data_set_is_hinted(tmp_path, monkeypatch, typed):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my photos").mkdir()
+    with pytest.raises(UserError, match=r"use --dataset=folder --data_dir=.*(photos|nowhere)'?$"):
+        sources.find_source(make_config({"dataset": typed.format(folder=tmp_path / "photos")}))
 
 
 def test_unknown_split_names_the_splits():

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from dcgan_tf.config.settings import make_config
 from dcgan_tf.data.prepare import cache_root, prepare
 from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation import classifier
 from dcgan_tf.evaluation.classifier import (
     build_classifier,
     fit_classifier,
@@ -37,6 +39,21 @@ def test_trained_once_then_read_and_trained_again_where_damaged(
     assert "is damaged" in capsys.readouterr().out
     # Trained anew, the weights are the same, bit for bit.
     assert third.digest == first.digest
+
+
+def test_accuracy_is_of_the_present_test_images(bars, bars_config, monkeypatch, tmp_path):
+    """A test split that changed, or is labeled otherwise than by an earlier release, is measured again."""
+    monkeypatch.setattr(classifier, "STEPS", 1)
+    data = shutil.copytree(bars, tmp_path / "bars")
+    config = dataclasses.replace(bars_config, data_dir=str(data), cache_dir=str(tmp_path))
+    first = load_or_train_classifier(config)
+    shutil.rmtree(data / "test" / "across")
+    again = load_or_train_classifier(config)
+    assert (first.accuracy_split, again.accuracy_split) == ("120 images of test", "60 images of test")
+    assert again.digest == first.digest
+    shutil.rmtree(data / "test")
+    shutil.copytree(bars / "test" / "down", data / "test")
+    assert load_or_train_classifier(config).accuracy_split == "300 images of its training split, as test has no labels"
 
 
 def test_weights_depend_on_the_images():

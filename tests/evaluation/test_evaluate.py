@@ -242,9 +242,15 @@ def test_what_cannot_be_done_is_said_first(trained, bars, monkeypatch):
         evaluate_run(run_directory.Run(run.directory, flat), Options(num=220, synthetic=True))
 
 
-def test_run_without_a_checkpoint(bars_config, tmp_path):
-    with pytest.raises(UserError, match="has no checkpoint yet"):
-        evaluate_run(run_directory.Run(tmp_path, bars_config), Options(num=220))
+def test_run_without_a_checkpoint_whose_data_have_moved(command, bars, bars_config, tmp_path):
+    """The data are found where the flag says, which is kept, before anything else can fail."""
+    config = dataclasses.replace(bars_config, blocks=2)
+    save_config(dataclasses.replace(config, data_dir="/gone", cache_dir="/gone"), tmp_path / "config.json")
+    folders = {"data_dir": str(bars), "cache_dir": str(tmp_path / "cache")}
+    flags = [f"--{name}={value}" for name, value in folders.items()]
+    result = command("-m", "dcgan_tf", "evaluate", f"--run_dir={tmp_path}", "--num=220", *flags)
+    assert "has no checkpoint yet" in one_line(result)
+    assert load_config(tmp_path / "config.json") == dataclasses.replace(config, **folders)
 
 
 @pytest.mark.parametrize(

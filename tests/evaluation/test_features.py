@@ -56,10 +56,19 @@ def test_cache_is_read_by_the_same_rows_data_and_network_only(tmp_path, capsys):
     features([1, 2, 3], digest="e")
     assert calls == [3, 3, 3, 3]
 
-    for path in tmp_path.glob("*.npz"):
-        path.write_bytes(path.read_bytes()[:50])
-    np.testing.assert_allclose(features([1, 2, 3]), [1, 2, 3])
-    assert "damaged" in capsys.readouterr().out
+    def damage(path, how):
+        whole = path.read_bytes()
+        path.write_bytes({"cut off": whole[:50], "empty": b"", "foreign": b"foreign"}.get(how, whole))
+        if how == "other arrays":
+            np.savez(path, other=np.zeros(3))
+        elif how == "other kind":
+            np.savez(path, values=np.array("text"))
+
+    for how in ("cut off", "empty", "foreign", "other arrays", "other kind"):
+        for path in tmp_path.glob("*.npz"):
+            damage(path, how)
+        np.testing.assert_allclose(features([1, 2, 3]), [1, 2, 3])
+        assert "damaged" in capsys.readouterr().out
 
 
 def test_features_that_are_not_finite_are_refused():

@@ -6,6 +6,7 @@ from PIL import Image
 
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.prepare import prepare
+from dcgan_tf.errors import UnknownSplitError
 from dcgan_tf.evaluation import splits
 from dcgan_tf.evaluation.splits import DATA_SETTINGS, open_split, open_test_split, random_rows
 
@@ -28,29 +29,37 @@ def test_the_images_of_a_run_do_not_depend_on_how_it_was_trained(bars_config, ch
 
 def test_every_setting_of_the_data_is_taken_over():
     names = [field.name for field in dataclasses.fields(Config)]
-    settings = set(names[names.index("dataset") : names.index("class_names")])
-    # The split is named by the caller, and images are mirrored when a batch is read.
-    assert set(DATA_SETTINGS) == settings - {"split", "flip"}
+    settings = set(names[names.index("dataset") : names.index("replicas")])
+    # The split is named by the caller, images are mirrored when a batch is read, and the digest is of the run's split.
+    assert set(DATA_SETTINGS) == settings - {"split", "flip", "data_digest"}
 
 
 @pytest.mark.parametrize(
-    ("trained_on", "held_out"),
+    ("trained_on", "there", "held_out"),
     [
-        ("train", True),
-        ("train[:256]", True),
-        ("validation+train[10%:]", True),
-        ("test", False),
-        ("test[:256]", False),
-        ("train+test[:50%]", False),
-        ("all", False),
+        ("train", "train test validation", "test"),
+        ("train[:256]", "train test", "test"),
+        ("train", "train validation", "validation"),
+        ("validation+train[10%:]", "train test validation", "test"),
+        ("validation+train[10%:]", "train validation", None),
+        ("test", "train test", None),
+        ("test[:256]", "train test", None),
+        ("test[:256]", "train test validation", "validation"),
+        ("train+test[:50%]", "train test", None),
+        ("all", "train test validation", None),
     ],
 )
-def test_images_that_were_trained_on_are_not_held_out(monkeypatch, trained_on, held_out):
-    monkeypatch.setattr(splits, "open_split", lambda config, name: name)
+def test_images_that_were_trained_on_are_not_held_out(monkeypatch, trained_on, there, held_out):
+    def open_if_there(config, name):
+        if name != trained_on and name not in there.split():
+            raise UnknownSplitError(name)
+        return name
+
+    monkeypatch.setattr(splits, "open_split", open_if_there)
     split = open_test_split(dataclasses.replace(Config(), split=trained_on))
-    assert (split.name, split.data) == (("test", "test") if held_out else (trained_on, trained_on))
-    assert split.is_held_out == held_out
-    assert ("none are held out" in split.describe()) != held_out
+    assert split.name == split.data == (held_out or trained_on)
+    assert split.is_held_out == bool(held_out)
+    assert ("none are held out" in split.describe()) != bool(held_out)
 
 
 def test_images_of_a_folder_that_were_trained_on_are_not_held_out(bars_config, tmp_path):

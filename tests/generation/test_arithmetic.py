@@ -84,6 +84,15 @@ def test_vectors_of_other_weights_are_refused(file, tmp_path):
         lambda content: content["vectors"]["thick"].update(values=[1, 2, float("nan")]),
         lambda content: content["vectors"].update({"a b": content["vectors"]["thick"]}),
         lambda content: content.pop("vectors"),
+        lambda content: content.update(vectors=[1]),
+        lambda content: content.update(latent_dim="3"),
+        lambda content: content["vectors"].update(thick=None),
+        lambda content: content["vectors"]["thick"].update(values=[10**400, 0, 0]),
+        lambda content: content["vectors"]["thick"].update(values={"a": 1}),
+        lambda content: content["vectors"]["thick"].update(seeds=5),
+        lambda content: content["vectors"]["thick"].update(seeds=[float("inf")]),
+        lambda content: content["vectors"]["thick"].update(label="cat"),
+        lambda content: content["vectors"]["thick"].pop("label"),
     ],
 )
 def test_damaged_files_are_refused(file, tmp_path, damage):
@@ -94,6 +103,13 @@ def test_damaged_files_are_refused(file, tmp_path, damage):
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="is not a file of vectors"):
         load_vectors(path, "abc", 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"5", b"null", b"\xff", b"[" * 99_999], ids=lambda content: str(content[:4]))
+def test_foreign_files_are_refused(tmp_path, content):
+    (tmp_path / "vectors.json").write_bytes(content)
+    with pytest.raises(UserError, match=rf"'{tmp_path}/vectors.json' is not a file of vectors: .*Name another file"):
+        load_vectors(tmp_path / "vectors.json", "abc", 3)
 
 
 def test_merging_keeps_both_and_refuses_a_contradiction(file):

@@ -44,6 +44,15 @@ def test_run_of_a_release_that_left_the_blocks_open_keeps_its_two(run_dir):
     assert run_directory.configure(run_dir, {}).blocks == 2
 
 
+def test_run_of_a_release_that_saved_no_digest_is_resumed_and_then_has_one(run_dir):
+    settled = dataclasses.replace(CONFIG, class_names=("0", "1"), data_digest="abc")
+    with run_directory.open_run(run_dir, settled) as run:
+        run.save_config()
+    assert run_directory.load_run(run_dir).config == settled
+    with pytest.raises(UserError, match="data_digest is 'abc' there, 'abd' was asked for"):
+        run_directory.open_run(run_dir, dataclasses.replace(settled, data_digest="abd")).__enter__()
+
+
 def test_settings_are_compared_again_once_the_run_is_held(run_dir):
     with pytest.raises(UserError, match="--seed is 0 there, 3 was asked for"):
         run_directory.open_run(run_dir, dataclasses.replace(CONFIG, seed=3)).__enter__()
@@ -115,3 +124,59 @@ def test_run_on_points_resumes_by_its_data_set_or_its_preset_alone(tmp_path):
     save_config(saved, tmp_path / run_directory.CONFIG_FILE)
     for again in ({"dataset": "ring"}, {"preset": "wgan_gp"}, {"steps": 9}, typed):
         assert dataclasses.replace(run_directory.configure(str(tmp_path), again), steps=saved.steps) == saved
+
+
+@pytest.mark.parametrize(
+    "name", [*run_directory.FOLDERS, *(name for name in run_directory.FILES if name != run_directory.CONFIG_FILE)]
+)
+@pytest.mark.parametrize("found", ["the other kind", "a link to nothing"])
+def test_what_is_in_the_place_of_a_part_of_the_run_is_named_and_kept(tmp_path, name, found):
+    save_config(CONFIG, tmp_path / "config.json")
+    path = tmp_path / name
+    if found == "a link to nothing":
+        path.symlink_to(tmp_path / "unmounted")
+        expected = f"'{path}' is a link to '{tmp_path / 'unmounted'}', which is missing. Bring that back"
+    else:
+        path.write_text("mine") if name in run_directory.FOLDERS else path.mkdir()
+        expected = f"'{path}' is in the place of a {'folder' if name in run_directory.FOLDERS else 'file'} of the run"
+    for attempt in (
+        lambda: run_directory.load_run(tmp_path),
+        lambda: run_directory.configure(str(tmp_path), {}),
+        lambda: run_directory.open_run(str(tmp_path), CONFIG).__enter__(),
+    ):
+        with pytest.raises(UserError) as error:
+            attempt()
+        assert str(error.value).startswith(expected)
+    assert path.is_symlink() == (found == "a link to nothing")
+    assert path.is_symlink() or path.is_dir() or path.read_text() == "mine"
+
+
+def test_folders_of_a_run_may_be_links(tmp_path):
+    save_config(CONFIG, tmp_path / "config.json")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "checkpoints").symlink_to(tmp_path / "disk")
+    assert run_directory.load_run(tmp_path).config == CONFIG
+
+
+def test_moved_data_are_kept_and_nothing_else_is(run_dir):
+    run = run_directory.load_run(run_dir, {"data_dir": "/new/data", "cache_dir": "/new/cache"})
+    assert (run.config.data_dir, run.config.cache_dir, run.config.manual_dir) == ("/new/data", "/new/cache", "")
+    assert run_directory.load_run(run_dir).config == CONFIG  # Not before they were found good
+    # Another process extended the run meanwhile.
+    save_config(dataclasses.replace(CONFIG, steps=77), run.directory / "config.json")
+    run_directory.keep_folders(run)
+    expected = dataclasses.replace(CONFIG, steps=77, data_dir="/new/data", cache_dir="/new/cache")
+    assert run_directory.load_run(run_dir).config == expected
+
+
+def test_moved_data_of_a_run_in_training_are_not_written_into_it(run_dir):
+    run = run_directory.load_run(run_dir, {"data_dir": "/new"})
+    with run_directory.open_run(run_dir, CONFIG):
+        run_directory.keep_folders(run)
+    assert run_directory.load_run(run_dir).config == CONFIG
+
+
+def test_folder_without_an_effect_on_the_run_is_refused(tmp_path):
+    save_config(dataclasses.replace(CONFIG, dataset="folder", data_dir="x"), tmp_path / "config.json")
+    with pytest.raises(UserError, match=r"--manual_dir .*--dataset=folder"):
+        run_directory.load_run(tmp_path, {"manual_dir": "/new"})

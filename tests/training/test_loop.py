@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from dcgan_tf import files
 from dcgan_tf.config.settings import make_config
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation import quick
 from dcgan_tf.runs import run_directory
 from dcgan_tf.runs.checkpoints import Checkpoints
 from dcgan_tf.runs.records import read_metrics, sample_grids
@@ -35,10 +38,11 @@ def unverified_export(monkeypatch):
 
 
 def checkpoint_values(run_dir, step):
-    reader = tf.train.load_checkpoint(str(pathlib.Path(run_dir) / "checkpoints" / f"step-{step:08d}" / "checkpoint"))
-    # The object graph holds names that Keras numbers by what else the process has made.
-    names = reader.get_variable_to_shape_map().keys() - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
-    return {name: reader.get_tensor(name) for name in names}
+    with files.plain_path(pathlib.Path(run_dir) / "checkpoints" / f"step-{step:08d}") as path:
+        reader = tf.train.load_checkpoint(str(path / "checkpoint"))
+        # The object graph holds names that Keras numbers by what else the process has made.
+        names = reader.get_variable_to_shape_map().keys() - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+        return {name: reader.get_tensor(name) for name in names}
 
 
 def assert_same_checkpoint(first, second, step):
@@ -97,8 +101,12 @@ def test_run_leaves_everything_it_promises(command, small_flags, small_config, t
         assert gif.n_frames == 3
     assert np.array_equal(Image.open(tmp_path / "final_grid.png"), Image.open(tmp_path / "samples/step-00000012.png"))
 
-    loop.train(small_config(), str(tmp_path))
+    # As after a kill between the version and its card; the data have moved meanwhile.
+    (tmp_path / "saved_model" / "MODEL_CARD.md").unlink()
+    loop.train(small_config(data_dir=os.environ["TFDS_DATA_DIR"]), str(tmp_path))
     assert "This run is complete" in capsys.readouterr().out
+    assert run_directory.load_run(tmp_path).config.data_dir == os.environ["TFDS_DATA_DIR"]
+    assert "version 1" in (tmp_path / "saved_model" / "MODEL_CARD.md").read_text()
     assert sorted(path.name for path in (tmp_path / "saved_model").glob("[!.]*")) == ["1", "MODEL_CARD.md"]
 
     sampled = command("-m", "dcgan_tf", "sample", f"--run_dir={tmp_path}", f"--out={tmp_path / 'grid.png'}")
@@ -184,9 +192,9 @@ def test_first_step_comes_within_25_seconds_of_the_command(tmp_path):
 
 @pytest.fixture
 def finished(small_config, tmp_path):
-    """A finished small run."""
-    loop.train(small_config(), str(tmp_path / "run"))
-    return tmp_path / "run"
+    """A finished small run, below a name that TensorFlow would take for a pattern."""
+    loop.train(small_config(), str(tmp_path / "[2024] r*n?"))
+    return tmp_path / "[2024] r*n?"
 
 
 @pytest.mark.parametrize(
@@ -232,6 +240,26 @@ def test_damaged_newest_checkpoint_falls_back_and_ends_the_same(small_config, fi
     for name, value in checkpoint_values(finished, 12).items():
         np.testing.assert_array_equal(value, wanted[name], err_msg=name)
     assert [path.name for path in sorted((finished / "saved_model").glob("[!.]*"))] == ["1", "2", "MODEL_CARD.md"]
+
+
+def test_damaged_best_checkpoint_gives_way_to_the_next_best_once(small_config, finished, capsys):
+    records = read_metrics(finished / "metrics.jsonl")
+    distances = {4: 1.0, 8: 3.0, 12: 2.0}
+    lines = [json.dumps({**record, quick.METRIC: distances[record["step"]]}) + "\n" for record in records]
+    (finished / "metrics.jsonl").write_text("".join(lines))
+    shutil.copytree(finished / "checkpoints" / "step-00000006", finished / "checkpoints" / "step-00000004")
+    (data_file,) = (finished / "checkpoints" / "step-00000004").glob("*.data*")
+    data_file.write_bytes(data_file.read_bytes()[:1000])
+    loop.train(small_config(), str(finished))
+    output = capsys.readouterr().out
+    assert "The checkpoint of step 4 is damaged" in output
+    assert "are of step 12, the best" in output
+    assert exported_steps(finished / "saved_model") == [12, 12]
+    loop.train(small_config(), str(finished))
+    assert "This run is complete" in capsys.readouterr().out
+    assert sorted(path.name for path in (finished / "checkpoints").iterdir()) == [
+        "damaged-step-00000004", "step-00000006", "step-00000012",
+    ]  # fmt: skip
 
 
 def test_finished_run_continues_with_more_steps(small_config, finished, tmp_path):

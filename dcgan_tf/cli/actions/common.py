@@ -1,16 +1,15 @@
 """What the actions share: which generator, which seeds and class, which files."""
 
-import dataclasses
 import pathlib
 import re
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from dcgan_tf.config.settings import Config
+from dcgan_tf.config.settings import Config, make_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.source import Source, open_run, open_saved_model
-from dcgan_tf.runs.run_directory import CONFIG_FILE, RUNS_ROOT, Run, load_run
+from dcgan_tf.runs import run_directory
 
 if TYPE_CHECKING:
     from dcgan_tf.generation.generator import Generator
@@ -47,24 +46,55 @@ def define_vectors_flag() -> None:
     )
 
 
-def define_data_flag() -> None:
-    """--data_dir, for actions that read the data set."""
-    flags.DEFINE_string(
-        "data_dir", "", "Where the run's data set is, as in train.py. Default: where it was; an export does not say."
-    )
+def define_data_flags() -> None:
+    """--data_dir, --manual_dir and --cache_dir, for commands that read the data set, which may have moved."""
+    default = "as in train.py. Default: as the run has it; an export does not say."
+    flags.DEFINE_string("data_dir", "", f"Where the data set is now, {default}")
+    flags.DEFINE_string("manual_dir", "", f"Where its original files are now, {default}")
+    flags.DEFINE_string("cache_dir", "", f"Where its prepared images are kept now, {default}")
+
+
+def typed_folders() -> dict[str, str]:
+    """The folders of the data set that were typed."""
+    return {
+        name: str(FLAGS[name].value) for name in run_directory.DATA_FOLDERS if name in FLAGS and FLAGS[name].present
+    }
 
 
 def data_config(source: Source) -> Config:
-    """The source's settings, with the folder of its data set that was typed."""
-    if source.config.dataset == "folder" and not (FLAGS.data_dir or source.config.data_dir):
-        raise UserError("--data_dir: an export does not say where the pictures are. Name their folder")
-    return dataclasses.replace(source.config, data_dir=FLAGS.data_dir or source.config.data_dir)
+    """The source's settings, with the folders of its data set that were typed. A run keeps them.
+
+    Raises:
+        UserError: the data in these folders are others than those of the run, or an export's are not named.
+    """
+    folders = typed_folders()
+    if source.run is None:
+        config = make_config(dict(folders), resumed=source.config) if folders else source.config
+        if config.dataset == "folder" and not config.data_dir:
+            raise UserError("--data_dir: an export does not say where the pictures are. Name their folder")
+        return config
+    run = run_directory.load_run(source.directory, folders)
+    keep_typed_folders(run)
+    return run.config
 
 
-def find_run() -> Run:
-    """The run that --run_dir names; raises UserError where it is missing or names no run."""
+def keep_typed_folders(run: run_directory.Run) -> None:
+    """Saves the folders that were typed with the run, after a look whether its data are there."""
+    if typed_folders():
+        from dcgan_tf.data.prepare import prepare
+
+        prepare(run.config)  # Refuses other data.
+        run_directory.keep_folders(run)
+
+
+def find_run() -> run_directory.Run:
+    """The run that --run_dir names, with the folders of its data that were typed.
+
+    Raises:
+        UserError: The flag is missing, or it names no run.
+    """
     _require_run_dir()
-    return load_run(FLAGS.run_dir)
+    return run_directory.load_run(FLAGS.run_dir, typed_folders())
 
 
 def find_source(*, needs_images: bool = True) -> Source:
@@ -91,8 +121,9 @@ def find_source(*, needs_images: bool = True) -> Source:
 def _require_run_dir() -> None:
     if FLAGS.run_dir:
         return
-    runs = sorted(RUNS_ROOT.glob(f"*/{CONFIG_FILE}"), key=lambda path: path.stat().st_mtime)
-    example = runs[-1].parent if runs else RUNS_ROOT / "000-mnist"
+    root = run_directory.RUNS_ROOT
+    runs = sorted(root.glob(f"*/{run_directory.CONFIG_FILE}"), key=lambda path: path.stat().st_mtime)
+    example = runs[-1].parent if runs else root / "000-mnist"
     raise UserError(f"--run_dir is required, such as --run_dir={example}")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def define_flags() -> None:
     common.define_source_flags()
-    common.define_data_flag()
+    common.define_data_flags()
     flags.DEFINE_integer("features", 6, "Features of the last hidden layer, those that answer most; a row each.")
     flags.DEFINE_integer("images", 4, "Real images of each, those that it answers to most.")
     flags.DEFINE_integer("candidates", 1000, "Real images to choose from, evenly spread over the training images.")

@@ -55,7 +55,7 @@ def run() -> None:
     if FLAGS.separate:
         out.mkdir(exist_ok=True)
         for seed, image in zip(seeds, images, strict=True):
-            save_png(image, out / f"{seed:08d}.png")
+            save_png(image, out / f"{seed:08d}.png", sheet=False)
     elif source.config.draws_points:
         from dcgan_tf.drawing.scatter import draw_scatter
 

@@ -11,7 +11,7 @@ from dcgan_tf.drawing.panels import caption_tiles
 
 def define_flags() -> None:
     common.define_source_flags()
-    common.define_data_flag()
+    common.define_data_flags()
     flags.DEFINE_integer("num", 6, "How many samples, of the seeds --seed, --seed + 1, and so on.")
     flags.DEFINE_integer("seed", 0, "Seed of the first sample.")
     flags.DEFINE_integer("count", 5, "Training images beside each.")

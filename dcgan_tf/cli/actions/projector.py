@@ -14,7 +14,7 @@ ROWS = 50
 
 def define_flags() -> None:
     common.define_source_flags()
-    common.define_data_flag()
+    common.define_data_flags()
     flags.DEFINE_integer("num", 200, "Real images, and as many generated ones, of the seeds from 0 on.")
     flags.DEFINE_integer("steps", 100, "Of the optimisation that finds the latents of the real images.")
     flags.DEFINE_boolean("classify", False, "Let the data set's classifier name the classes of generated images.")

@@ -37,7 +37,7 @@ def define_flags() -> None:
     flags.DEFINE_string("of", "", "Propose images of one class only, by the data set's classifier: its name or number.")
     flags.DEFINE_string("merge", "", "Take over the vectors of another file of the same run and checkpoint.")
     common.define_label_flag()
-    common.define_data_flag()
+    common.define_data_flags()
 
 
 def run() -> None:

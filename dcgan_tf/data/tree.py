@@ -1,0 +1,156 @@
+"""What lies below a folder: the user's pictures, other files, and what this program made there."""
+
+import collections
+import contextlib
+import dataclasses
+import itertools
+import os
+import pathlib
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from PIL import Image
+
+from dcgan_tf.data.pictures import ENDINGS
+from dcgan_tf.errors import UserError
+
+MORE_ENDINGS = frozenset({".jfif", ".jpe"})  # JPEG files, too.
+# How the files begin that are read where a name has no ending.
+SIGNATURE = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM.{4}\0{4}|RIFF.{4}WEBP", re.DOTALL)
+SIGNATURE_BYTES = 12
+# What operating systems and network storage put beside pictures, in lower case. Hidden folders are left out anyway.
+SYSTEM_FOLDERS = frozenset(
+    {
+        "@eadir", "@recycle", "@tmp", "#recycle", "#snapshot", "__macosx", "__pycache__", "$recycle.bin", "lost+found",
+        "system volume information",
+    }
+)  # fmt: skip
+# Marks the pictures that this program makes, so that a sheet of samples among a user's pictures is no data.
+SOFTWARE = "dcgan_tf"
+CONTACT_SHEET = "contact_sheet.png"  # Known by its name: earlier releases left no mark in it.
+
+
+@dataclasses.dataclass
+class Files:
+    """What lies below a folder.
+
+    Attributes:
+        names: the pictures, sorted by the parts of their paths.
+        others: how many files there are of each other ending.
+        examples: one file of each.
+        generated: what this program made: folders of runs and exports, and contact sheets.
+    """
+
+    names: list[str] = dataclasses.field(default_factory=list)
+    others: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    examples: dict[str, str] = dataclasses.field(default_factory=dict)
+    generated: list[str] = dataclasses.field(default_factory=list)
+
+
+def list_files(root: pathlib.Path, earlier: bool = False) -> Files:
+    """All files below a folder, told apart.
+
+    Hidden files, and hidden and system folders, are passed over. Symbolic links are followed, but no folder is entered
+    twice, so a link to a parent ends there.
+
+    Args:
+        root: the folder.
+        earlier: by the rules of earlier releases, which knew no folders but hidden ones, and went by endings alone.
+    """
+    files = Files()
+    left_out, generated = (frozenset[str](), None) if earlier else (SYSTEM_FOLDERS, files.generated)
+    for folder, names in _walk(root, left_out, generated, _refuse_unreadable):
+        below = os.path.relpath(folder, root)
+        for name in names:
+            path = os.path.normpath(os.path.join(below, name))
+            if name.lower() == CONTACT_SHEET and not earlier:
+                files.generated.append(path)
+            elif is_picture(folder, name, earlier):
+                files.names.append(path)
+            else:
+                ending = os.path.splitext(name)[1].lower()
+                files.others[ending] += 1
+                files.examples.setdefault(ending, path)
+    files.names.sort(key=lambda name: name.split(os.sep))
+    return files
+
+
+def find_picture(root: pathlib.Path, left_out: frozenset[str] = frozenset(), folders: int | None = None) -> str | None:
+    """The path of some picture below a folder.
+
+    Args:
+        root: the folder.
+        left_out: names of folders, in lower case, that are not entered.
+        folders: how many are searched at most; None for all.
+    """
+    for folder, names in itertools.islice(_walk(root, SYSTEM_FOLDERS | left_out, []), folders):
+        for name in names:
+            if name.lower() != CONTACT_SHEET and is_picture(folder, name):
+                return os.path.join(folder, name)
+    return None
+
+
+def _walk(
+    root: pathlib.Path,
+    left_out: frozenset[str],
+    generated: list[str] | None = None,
+    onerror: Callable[[OSError], None] | None = None,
+) -> Iterator[tuple[str, list[str]]]:
+    """Yields the folders that may hold the user's pictures, each with its files that are not hidden.
+
+    Args:
+        root: where to begin.
+        left_out: names of folders, in lower case, beside hidden ones.
+        generated: receives the folders of runs and exports, which are left out, too. None: they are entered.
+        onerror: is called where a folder cannot be read. None: it is left out.
+    """
+    entered = set()
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=onerror):
+        real = os.path.realpath(folder)
+        if real in entered:
+            subfolders.clear()
+        elif generated is not None and _is_generated(folder, subfolders, files):
+            subfolders.clear()
+            generated.append(os.path.relpath(folder, root))
+        else:
+            entered.add(real)
+            subfolders[:] = sorted(name for name in visible(subfolders) if name.lower() not in left_out)
+            yield folder, sorted(visible(files))
+
+
+def visible(names: Iterable[str]) -> list[str]:
+    """The names that are not hidden."""
+    return [name for name in names if not name.startswith(".")]
+
+
+def _is_generated(folder: str, subfolders: Sequence[str], files: Sequence[str]) -> bool:
+    """Whether a folder is that of an export, or of a run, by what even the youngest or a copied one has in it."""
+    if "saved_model.pb" in files:
+        return True
+    if "config.json" in files and (".lock" in files or "metrics.jsonl" in files or "checkpoints" in subfolders):
+        with contextlib.suppress(OSError), open(os.path.join(folder, "config.json"), "rb") as file:
+            return b'"latent_dim"' in file.read()
+    return False
+
+
+def is_picture(folder: str | os.PathLike[str], name: str, earlier: bool = False) -> bool:
+    """Whether a file is read: by its ending or, where it has none, by its first bytes."""
+    ending = os.path.splitext(name)[1].lower()
+    if earlier or ending:
+        return ending in ENDINGS or (not earlier and ending in MORE_ENDINGS)
+    path = os.path.join(folder, name)
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(os.stat(path).st_mode):  # To open a pipe would be to wait for its other end.
+            with open(path, "rb") as file:
+                return bool(SIGNATURE.match(file.read(SIGNATURE_BYTES)))
+    return False
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise UserError(f"--data_dir: cannot read the folder '{error.filename}': {error.strerror}")
+
+
+def is_sheet(picture: Image.Image) -> bool:
+    """Whether a picture is a grid, a plot or an animation that this program wrote."""
+    return picture.info.get("Software") == SOFTWARE or picture.info.get("comment") == SOFTWARE.encode()

@@ -1,0 +1,137 @@
+import errno
+import io
+import json
+import pathlib
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dcgan_tf import files
+
+
+@pytest.mark.parametrize("name", ["plain", "[2024] faces", "a*b", "which?", "back\\slash", "a[!b]", "\udce9t\udce9"])
+def test_tensorflow_reads_what_it_wrote_below_any_name(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    variable = tf.Variable([1.0, 2.0])
+    checkpoint = tf.train.Checkpoint(variable=variable)
+    with files.plain_path(folder) as path:
+        checkpoint.write(str(path / "checkpoint"))
+    variable.assign([0.0, 0.0])
+    with files.plain_path(folder) as path:
+        checkpoint.read(str(path / "checkpoint")).assert_consumed()
+    assert variable.numpy().tolist() == [1, 2]
+    assert {file.name.split(".")[0] for file in folder.iterdir()} == {"checkpoint"}
+
+
+def test_plain_path_of_a_relative_one_looks_at_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "[x]" / "run").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "[x]")
+    with files.plain_path(pathlib.Path("run")) as path:
+        assert "[" not in str(path.absolute())
+        assert path.samefile("run")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b"9" * 5000], ids=lambda text: str(text[:5]))
+def test_what_is_no_json_is_a_value_error(tmp_path, content):
+    (tmp_path / "file.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"."):
+        files.read_json(tmp_path / "file.json")
+
+
+def test_damaged_arrays_are_a_value_error(tmp_path):
+    """Every byte is changed once: each time the file is refused, or what it still names is the same."""
+    buffer, path = io.BytesIO(), tmp_path / "arrays.npz"
+    np.savez(buffer, values=np.arange(5.0), name="x")
+    whole = buffer.getvalue()
+    refused = 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x11]) + whole[place + 1 :])
+        try:
+            arrays = files.read_arrays(path)
+        except ValueError:
+            refused += 1
+        else:
+            for name, value in arrays.items():
+                assert value.tolist() == {"values": [0, 1, 2, 3, 4], "name": "x"}[name]
+    assert refused > len(whole) / 2
+    for content in (b"", whole[:-30], b"foreign"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"."):
+            files.read_arrays(path)
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(ValueError, match=r"."):
+        files.read_arrays(tmp_path / "one.npy")
+
+
+def test_unreadable_arrays_are_not_called_damaged(tmp_path):
+    (tmp_path / "arrays.npz").symlink_to("/proc/self/mem")  # Opens, and then fails with an I/O error.
+    with pytest.raises(OSError, match="Input/output"):
+        files.read_arrays(tmp_path / "arrays.npz")
+
+
+def test_lock_waits_only_where_it_says_so(tmp_path, capsys):
+    released = threading.Event()
+
+    def hold():
+        with files.locked(tmp_path / "lock"):
+            held.set()
+            released.wait()
+
+    held, holder = threading.Event(), threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    with pytest.raises(BlockingIOError), files.locked(tmp_path / "lock"):
+        pass
+    timer = threading.Timer(0.1, released.set)
+    timer.start()
+    with files.locked(tmp_path / "lock", waiting="waiting"):
+        assert released.is_set()
+    assert capsys.readouterr().out == "waiting\n"
+    holder.join()
+
+
+def test_lock_keeps_what_is_in_its_file(tmp_path):
+    (tmp_path / "lock").write_text("mine")
+    with files.locked(tmp_path / "lock"):
+        pass
+    assert (tmp_path / "lock").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "Make room"),
+        (tf.errors.ResourceExhaustedError(None, None, "/x/y; No space left on device"), "Make room"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "Allow writing there"),
+        (OSError(errno.EROFS, "Read-only file system"), "Allow writing there"),
+        (tf.errors.UnknownError(None, None, "/x; Input/output error"), "Check the disk"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/x"), "Remove the cause"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_advice_fits_the_error(error, advice):
+    assert files.way_on(error) == advice
+
+
+def test_a_link_is_removed_and_what_it_leads_to_is_not(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file.json").write_text(json.dumps(1))
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    for path in (tmp_path / "link", tmp_path / "mine" / "file.json", tmp_path / "missing"):
+        files.remove(path)
+        assert not path.is_symlink()
+    assert (tmp_path / "mine").is_dir()
+    files.remove(tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reason_names_the_file_in_the_way_and_is_short_otherwise():
+    path = "/" + 300 * "x"
+    assert files.reason(OSError(errno.EISDIR, "Is a directory", "/from", None, path)) == f"Is a directory: '{path}'"
+    assert files.reason(OSError(errno.EIO, "Input/output error", path)) == f"Input/output error: '{path}'"
+    assert files.reason(OSError("cut off\nhere")) == "cut off"
+    assert files.reason(ValueError(path)) == path[:200]
+    assert files.reason(EOFError()) == "EOFError"
