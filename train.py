@@ -9,7 +9,7 @@ from dcgan_tf.cli import command_line
 from dcgan_tf.runs import run_directory
 
 command_line.define_config_flags()
-RUN_DIR = flags.DEFINE_string(
+RUN_DIR = command_line.define_path(
     "run_dir", "", "Folder of the run: made if missing, resumed if there. Default: the next free runs/NNN-<dataset>."
 )
 DRY_RUN = flags.DEFINE_boolean(

@@ -10,16 +10,17 @@ from absl import flags
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.settings import make_config
 from dcgan_tf.errors import UserError
+from dcgan_tf.paths import refuse_undecodable
 
 # What says how long a run is and what it leaves behind, and the devices of a run on several.
 NOT_MEASURED = (
     "steps", "epochs", "log_every", "sample_every", "evaluate_every", "checkpoint_every", "keep_checkpoints",
-    "keep_versions", "strategy", "workers", "worker_index", "worker_timeout",
+    "keep_versions", "strategy", "workers", "worker_index", "worker_timeout", "worker_secret",
 )  # fmt: skip
 VARIANTS = ("jit_compile", "mixed_precision")
 
 command_line.define_config_flags(leave_out=NOT_MEASURED)
-JSON = flags.DEFINE_string("json", "", "File for the figures, with their units in their names.")
+JSON = command_line.define_path("json", "", "File for the figures, with their units in their names.")
 REPEATS = flags.DEFINE_integer("repeats", 5, "Rounds; their median and range are reported.")
 SECONDS = flags.DEFINE_float("seconds", 1.0, "How long each figure is measured in a round, at least.")
 COMPARE = flags.DEFINE_list(
@@ -28,7 +29,7 @@ COMPARE = flags.DEFINE_list(
     f"Settings to switch over for comparison, any of {','.join(VARIANTS)}. Default: both on a GPU, none on a CPU.",
 )
 BREAKDOWN = flags.DEFINE_boolean("breakdown", False, "Measure the parts of a train step, too.")
-PROFILE = flags.DEFINE_string("profile", "", "Folder for a trace of some steps, for TensorBoard.")
+PROFILE = command_line.define_path("profile", "", "Folder for a trace of some steps, for TensorBoard.")
 
 
 def main() -> None:
@@ -46,9 +47,12 @@ def main() -> None:
             "--breakdown follows a step with one update of the discriminator. Received: --discriminator_steps="
             f"{config.discriminator_steps}"
         )
-    path = pathlib.Path(JSON.value).expanduser()
+    path = pathlib.Path(JSON.value)
     if JSON.value and (path.is_dir() or not path.parent.is_dir()):
         raise UserError(f"--json: expected a file in a folder that exists. Received: '{JSON.value}'")
+
+    if PROFILE.value:
+        refuse_undecodable(pathlib.Path(PROFILE.value), "profile")
 
     from dcgan_tf.benchmarking import machine
     from dcgan_tf.benchmarking.measure import Options, run_benchmark

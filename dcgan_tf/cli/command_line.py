@@ -10,8 +10,10 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
+from dcgan_tf import signals
 from dcgan_tf.config.settings import PRESETS, Config
 from dcgan_tf.errors import UserError, printable
+from dcgan_tf.paths import expand
 
 flags.disclaim_key_flags()  # --help shows what the command itself asked for, so the flags count as the command's.
 
@@ -34,8 +36,17 @@ def define_config_flags(leave_out: Collection[str] = (), flag_values: flags.Flag
             flags.DEFINE_integer(field.name, None, text, flag_values=flag_values)
         elif field.type is float:
             flags.DEFINE_float(field.name, None, text, flag_values=flag_values)
+        elif field.metadata["path"]:
+            define_path(field.name, None, text, flag_values=flag_values)
         else:
             flags.DEFINE_string(field.name, None, text, flag_values=flag_values)
+
+
+def define_path(
+    name: str, default: str | None, description: str, flag_values: flags.FlagValues = flags.FLAGS
+) -> flags.FlagHolder:
+    """Defines a flag that names a file or folder, in which a leading ``~`` is the home folder."""
+    return flags.DEFINE(_PathParser(), name, default, description, flag_values=flag_values)
 
 
 def typed_config_values(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
@@ -51,11 +62,17 @@ def run(main: Callable[..., None], *, takes_arguments: bool = False) -> NoReturn
         main: without parameters; or with a list of what was typed beside flags.
         takes_arguments: whether anything may be typed beside flags.
     """
+    signals.open_closed_streams()
     logging.set_verbosity(logging.WARNING)  # absl's libraries, TFDS among them, log as information what is ours to say.
     app.run(
         lambda rest: _call(functools.partial(main, rest[1:]) if takes_arguments else main),
         flags_parser=functools.partial(_parse_flags, takes_arguments=takes_arguments),
     )
+
+
+class _PathParser(flags.ArgumentParser):
+    def parse(self, argument: str) -> str:
+        return expand(argument)
 
 
 def _flag_fields() -> list[dataclasses.Field]:
@@ -66,9 +83,10 @@ def _call(main: Callable[[], None]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A log file or a pipe shall show where a run is, too; and file names need not be text.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _interrupt)
+    ends: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGHUP)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _interrupt)
+        ends += (signal.SIGINT,)
+    signals.handle(ends, _interrupt)
     try:
         main()
     except KeyboardInterrupt:

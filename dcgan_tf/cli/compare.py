@@ -5,12 +5,10 @@ if __name__ == "__main__":
 
 import pathlib
 
-from absl import flags
-
 from dcgan_tf.cli import command_line
 from dcgan_tf.errors import UserError
 
-OUT = flags.DEFINE_string("out", "comparison", "Folder for comparison.png and comparison.html.")
+OUT = command_line.define_path("out", "comparison", "Folder for comparison.png and comparison.html.")
 
 
 def main(run_dirs: list[str]) -> None:
@@ -21,7 +19,7 @@ def main(run_dirs: list[str]) -> None:
 
     groups = group_runs([read_run(run_dir) for run_dir in run_dirs])
     print(format_groups(groups))
-    out = pathlib.Path(OUT.value).expanduser()
+    out = pathlib.Path(OUT.value)
     out.mkdir(parents=True, exist_ok=True)
     figure = write_figure(groups, out / "comparison.png")
     print(f"\nWrote {figure}\n      {write_page(groups, figure, out / 'comparison.html')}")

@@ -13,13 +13,13 @@ from dcgan_tf.runs import run_directory
 FEWEST_IMAGES = 200
 LARGEST_SEED = 2**62
 
-RUN_DIR = flags.DEFINE_string("run_dir", "", "Folder of the run to evaluate.")
+RUN_DIR = command_line.define_path("run_dir", "", "Folder of the run to evaluate.")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
 NUM = flags.DEFINE_integer(
     "num", 10_000, "Generated images, and at most as many real ones; both are fewer where the training images are."
 )
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the first generated image.")
-INCEPTION_WEIGHTS = flags.DEFINE_string(
+INCEPTION_WEIGHTS = command_line.define_path(
     "inception_weights",
     "",
     "Inception v3, to measure with it, too: the frozen graph of 2015 (.pb), whose Frechet distance is FID; or Keras's "

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from dcgan_tf import proxy
 from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
@@ -157,6 +158,7 @@ def main() -> None:
     # Before Gradio is imported: it shall tell nobody that it was started.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
+    proxy.reach_directly([HOST])  # It asks for its own page first.
     try:
         import gradio as gr
     except ImportError:

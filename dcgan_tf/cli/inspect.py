@@ -6,7 +6,6 @@ if __name__ == "__main__":
 import pathlib
 
 import numpy as np
-from absl import flags
 
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.settings import make_config
@@ -17,7 +16,9 @@ from dcgan_tf.data.sources import find_source
 from dcgan_tf.errors import UserError
 
 command_line.define_config_flags()
-OUT = flags.DEFINE_string("out", "contact_sheet.png", "PNG file for some of the images, as training would see them.")
+OUT = command_line.define_path(
+    "out", "contact_sheet.png", "PNG file for some of the images, as training would see them."
+)
 
 
 def main() -> None:

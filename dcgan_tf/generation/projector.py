@@ -58,5 +58,5 @@ def make_sprite(images: np.ndarray) -> np.ndarray:
 
 def _write(path: pathlib.Path, lines: list[str]) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("\n".join(lines) + "\n")
+    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
     os.replace(temporary, path)

@@ -326,8 +326,10 @@ if __name__ == "__main__":
     flags.DEFINE_float("psi", 1.0, "sample: 1 as in training, towards 0 more typical and less varied.")
     flags.DEFINE_integer("label", None, "Number of the class, for a conditional model.", lower_bound=0)
     flags.DEFINE_integer("seed_to", 1, "interpolate: seed of the last image.", lower_bound=0, upper_bound=2**63 - 1)
-    flags.DEFINE_string(
+    command_line.define_path(
         "images", "", "discriminate: a picture of the model's size, or a folder of some. White shows through."
     )
-    flags.DEFINE_string("out", "", "A PNG file; a folder for sample_png. Default: samples.png, or the folder samples.")
+    command_line.define_path(
+        "out", "", "A PNG file; a folder for sample_png. Default: samples.png, or the folder samples."
+    )
     command_line.run(main)

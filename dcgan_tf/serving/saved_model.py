@@ -27,6 +27,7 @@ from dcgan_tf import __version__, files
 from dcgan_tf.cli import command_line
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.source import GRAPH_FILE, versions_in
+from dcgan_tf.paths import refuse_undecodable
 from dcgan_tf.runs import run_directory
 from dcgan_tf.runs.checkpoints import load_gan
 from dcgan_tf.runs.records import metrics_at
@@ -290,13 +291,14 @@ def main() -> None:
     if keep_versions < 1:
         raise UserError(f"--keep_versions: expected at least 1. Received: {keep_versions}")
     gan, step = load_gan(run, flags.FLAGS.checkpoint)
-    directory = pathlib.Path(flags.FLAGS.out).expanduser() if flags.FLAGS.out else run.saved_model
+    directory = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else run.saved_model
+    refuse_undecodable(directory, "out")
     print(f"Exported step {step} to {export_gan(gan, step, directory, keep_versions, metrics_at(run, step))}")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("run_dir", "", "Folder of the run to export.")
+    command_line.define_path("run_dir", "", "Folder of the run to export.")
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
-    flags.DEFINE_string("out", "", "Folder of the versions. Default: saved_model in the run's folder.")
+    command_line.define_path("out", "", "Folder of the versions. Default: saved_model in the run's folder.")
     flags.DEFINE_integer("keep_versions", None, "Newest versions that stay. Default: as in the run's configuration.")
     command_line.run(main)
