@@ -10,9 +10,13 @@ __all__ = ["load_generator"]
 __version__ = "0.1.0"
 
 # All are read once, when TensorFlow is imported, so they are set before anything here imports it.
-# Keras: the train step is TensorFlow's, whatever backend the user's Keras is set to.
+# Keras: the train step is TensorFlow's, whatever backend the user's Keras is set to, and the layers are what they are
+# here, whatever the user's keras.json says (channels_first, float16). There is no folder below a file, so Keras reads
+# no keras.json and writes none.
 # oneDNN: TensorFlow leaves it off on CPUs without AVX-512, where it makes a train step 1.4 to 2 times faster.
 os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["KERAS_HOME"] = os.path.join(os.devnull, "keras")
+os.environ["TF_USE_LEGACY_KERAS"] = "0"
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # TensorFlow's C++ log reports a harmless "remapper failed" for every convolution followed by LeakyReLU, and a
 # missing GPU on every CPU machine, as errors. Real errors also arrive as Python exceptions.

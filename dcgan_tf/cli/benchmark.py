@@ -7,11 +7,12 @@ from absl import flags
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.settings import make_config
 from dcgan_tf.errors import UserError
+from dcgan_tf.paths import refuse_undecodable
 
 # What says how long a run is and what it leaves behind, and the devices of a run on several.
 NOT_MEASURED = (
     "steps", "epochs", "log_every", "sample_every", "evaluate_every", "checkpoint_every", "keep_checkpoints",
-    "keep_versions", "strategy", "workers", "worker_index", "worker_timeout",
+    "keep_versions", "strategy", "workers", "worker_index", "worker_timeout", "worker_secret",
 )  # fmt: skip
 VARIANTS = ("jit_compile", "mixed_precision")
 
@@ -20,7 +21,7 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     command_line.define_config_flags(leave_out=NOT_MEASURED)
-    flags.DEFINE_string("json", "", "File for the figures, with their units in their names.")
+    command_line.define_path("json", "", "File for the figures, with their units in their names.")
     flags.DEFINE_integer("repeats", 5, "Rounds; their median and range are reported.")
     flags.DEFINE_float("seconds", 1.0, "How long each figure is measured in a round, at least.")
     flags.DEFINE_list(
@@ -29,7 +30,7 @@ def define_flags() -> None:
         f"Settings to switch over for comparison, any of {','.join(VARIANTS)}. Default: both on a GPU, none on a CPU.",
     )
     flags.DEFINE_boolean("breakdown", False, "Measure the parts of a train step, too.")
-    flags.DEFINE_string("profile", "", "Folder for a trace of some steps, for TensorBoard.")
+    command_line.define_path("profile", "", "Folder for a trace of some steps, for TensorBoard.")
 
 
 def run() -> None:
@@ -47,9 +48,12 @@ def run() -> None:
             "--breakdown follows a step with one update of the discriminator. Received: --discriminator_steps="
             f"{config.discriminator_steps}"
         )
-    path = pathlib.Path(FLAGS.json).expanduser()
+    path = pathlib.Path(FLAGS.json)
     if FLAGS.json and (path.is_dir() or not path.parent.is_dir()):
         raise UserError(f"--json: expected a file in a folder that exists. Received: '{FLAGS.json}'")
+
+    if FLAGS.profile:
+        refuse_undecodable(pathlib.Path(FLAGS.profile), "profile")
 
     from dcgan_tf.benchmarking import machine
     from dcgan_tf.benchmarking.measure import Options, run_benchmark

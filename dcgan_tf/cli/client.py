@@ -9,6 +9,7 @@ import numpy as np
 from absl import flags
 
 from dcgan_tf import files
+from dcgan_tf.cli import command_line
 from dcgan_tf.data import pictures
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.errors import UserError, printable
@@ -35,10 +36,12 @@ def define_flags() -> None:
     flags.DEFINE_float("psi", 1.0, "sample: 1 as in training, towards 0 more typical and less varied.")
     flags.DEFINE_integer("label", None, "Number of the class, for a conditional model.", lower_bound=0)
     flags.DEFINE_integer("seed_to", 1, "interpolate: seed of the last image.", lower_bound=0, upper_bound=2**63 - 1)
-    flags.DEFINE_string(
+    command_line.define_path(
         "images", "", "discriminate: a picture of the model's size, or a folder of some. White shows through."
     )
-    flags.DEFINE_string("out", "", "A PNG file; a folder for sample_png. Default: samples.png, or the folder samples.")
+    command_line.define_path(
+        "out", "", "A PNG file; a folder for sample_png. Default: samples.png, or the folder samples."
+    )
 
 
 def run() -> None:
@@ -60,7 +63,7 @@ def run() -> None:
     if action == "status":
         _print_status(client.status())
     elif action == "discriminate":
-        paths, images = _read_pictures(pathlib.Path(FLAGS.images).expanduser(), client.image_shape())
+        paths, images = _read_pictures(pathlib.Path(FLAGS.images), client.image_shape())
         answer = client.discriminate(images, labels)
         for path, logit, probability in zip(paths, answer["logits"], answer["probability"], strict=True):
             print(printable(f"{path}: real with probability {probability:.4f} (logit {logit:.3f})"))
@@ -80,7 +83,7 @@ def run() -> None:
 
 
 def _check_out(action: str) -> pathlib.Path:
-    out = pathlib.Path(FLAGS.out or ("samples" if action == "sample_png" else "samples.png")).expanduser()
+    out = pathlib.Path(FLAGS.out or ("samples" if action == "sample_png" else "samples.png"))
     if action == "sample_png" and out.exists() and not out.is_dir():
         raise UserError(f"--out: expected a folder with --action=sample_png. Received the file '{out}'")
     if action in ("sample", "interpolate") and out.suffix.lower() != ".png":

@@ -16,9 +16,11 @@ from absl import flags
 
 import dcgan_tf
 from dcgan_tf.cli import help as help_page
+from dcgan_tf.cli import signals
 from dcgan_tf.config.presets import PRESETS
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError, printable
+from dcgan_tf.paths import expand
 
 HELP_FLAGS = ("--help", "-h", "-help", "--helpshort", "--helpfull")
 EXPECTED_KINDS: tuple[tuple[type, str], ...] = (
@@ -46,8 +48,17 @@ def define_config_flags(leave_out: Collection[str] = (), flag_values: flags.Flag
             flags.DEFINE_integer(field.name, None, text, flag_values=flag_values)
         elif field.type is float:
             flags.DEFINE_float(field.name, None, text, flag_values=flag_values)
+        elif field.metadata["path"]:
+            define_path(field.name, None, text, flag_values=flag_values)
         else:
             flags.DEFINE_string(field.name, None, text, flag_values=flag_values)
+
+
+def define_path(
+    name: str, default: str | None, description: str, flag_values: flags.FlagValues = flags.FLAGS
+) -> flags.FlagHolder:
+    """Defines a flag that names a file or folder, in which a leading ``~`` is the home folder."""
+    return flags.DEFINE(_PathParser(), name, default, description, flag_values=flag_values)
 
 
 def typed_config_values(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
@@ -66,6 +77,7 @@ def run(command: ModuleType, arguments: list[str], program: str) -> NoReturn:
         arguments: What was typed after the command.
         program: How the user started it.
     """
+    signals.open_closed_streams()
     try:
         description = command.__doc__ or ""
         if hasattr(command, "choose"):
@@ -109,6 +121,11 @@ def fail(message: str, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
+class _PathParser(flags.ArgumentParser):
+    def parse(self, argument: str) -> str:
+        return expand(argument)
+
+
 def _flag_fields() -> list[dataclasses.Field]:
     return [field for field in dataclasses.fields(Config) if field.metadata["flag"]]
 
@@ -119,9 +136,10 @@ def _call(main: Callable[[], None]) -> None:
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     # TFDS logs through absl, as information, what is ours to say.
     logging.getLogger("absl").setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, _interrupt)
+    ends: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGHUP)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _interrupt)
+        ends += (signal.SIGINT,)
+    signals.handle(ends, _interrupt)
     try:
         main()
     except UserError as error:

@@ -4,6 +4,7 @@ import pathlib
 
 from absl import flags
 
+from dcgan_tf.cli import command_line
 from dcgan_tf.errors import UserError
 
 ARGUMENTS = "RUN [RUN ...]"
@@ -11,7 +12,7 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("out", "comparison", "Folder for comparison.png and comparison.html.")
+    command_line.define_path("out", "comparison", "Folder for comparison.png and comparison.html.")
 
 
 def run(run_dirs: list[str]) -> None:
@@ -22,7 +23,7 @@ def run(run_dirs: list[str]) -> None:
 
     groups = group_runs([read_run(run_dir) for run_dir in run_dirs])
     print(format_groups(groups))
-    out = pathlib.Path(FLAGS.out).expanduser()
+    out = pathlib.Path(FLAGS.out)
     out.mkdir(parents=True, exist_ok=True)
     figure = write_figure(groups, out / "comparison.png")
     print(f"\nWrote {figure}\n      {write_page(groups, figure, out / 'comparison.html')}")

@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.errors import UserError
 
@@ -12,7 +13,7 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("run_dir", "", "Folder of the run to evaluate.")
+    command_line.define_path("run_dir", "", "Folder of the run to evaluate.")
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
     flags.DEFINE_integer(
         "num",
@@ -20,7 +21,7 @@ def define_flags() -> None:
         "Number of generated images, and at most as many real ones; fewer if there are fewer training images.",
     )
     flags.DEFINE_integer("seed", 0, "Seed of the first generated image.")
-    flags.DEFINE_string(
+    command_line.define_path(
         "inception_weights",
         "",
         "Also measure with Inception v3 from this file: the 2015 frozen graph (.pb, gives FID), or Keras's ImageNet "

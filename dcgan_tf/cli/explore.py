@@ -11,6 +11,7 @@ from absl import flags
 
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
+from dcgan_tf.distributed import proxy
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.errors import UserError
 
@@ -161,6 +162,7 @@ def run() -> None:
     # Before Gradio is imported: it shall tell nobody that it was started.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
+    proxy.reach_directly([HOST])  # It asks for its own page first.
     try:
         import gradio as gr
     except ImportError:

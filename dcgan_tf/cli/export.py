@@ -4,16 +4,18 @@ import pathlib
 
 from absl import flags
 
+from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.errors import UserError
+from dcgan_tf.paths import refuse_undecodable
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("run_dir", "", "Folder of the run to export.")
+    command_line.define_path("run_dir", "", "Folder of the run to export.")
     flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
-    flags.DEFINE_string("out", "", "Folder of the versions. Default: saved_model in the run's folder.")
+    command_line.define_path("out", "", "Folder of the versions. Default: saved_model in the run's folder.")
     flags.DEFINE_integer("keep_versions", None, "Number of newest versions to keep. Default: as in the run's settings.")
 
 
@@ -28,5 +30,6 @@ def run() -> None:
     from dcgan_tf.serving.saved_model import export_gan
 
     gan, step = load_gan(run, FLAGS.checkpoint)
-    directory = pathlib.Path(FLAGS.out).expanduser() if FLAGS.out else run.saved_model
+    directory = pathlib.Path(FLAGS.out) if FLAGS.out else run.saved_model
+    refuse_undecodable(directory, "out")
     print(f"Exported step {step} to {export_gan(gan, step, directory, keep_versions, metrics_at(run, step))}")

@@ -18,7 +18,7 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     command_line.define_config_flags()
-    flags.DEFINE_string("out", "contact_sheet.png", "PNG file for some of the images, as training would see them.")
+    command_line.define_path("out", "contact_sheet.png", "PNG file for some of the images, as training would see them.")
 
 
 def run() -> None:

@@ -9,7 +9,7 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string(
+    command_line.define_path(
         "run_dir", "", "Run folder; created if it does not exist, resumed if it does. Default: runs/NNN-<dataset>."
     )
     flags.DEFINE_boolean(

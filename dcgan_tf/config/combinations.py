@@ -29,7 +29,7 @@ CONVOLUTIONAL_FLAGS = (
     "discriminator_norm",
     "minibatch_stddev",
 )
-WORKER_FLAGS = ("workers", "worker_index", "worker_timeout")
+WORKER_FLAGS = ("workers", "worker_index", "worker_timeout", "worker_secret")
 FOLDER_FLAGS = ("max_pixels", "max_side", "max_bad_share", "background")
 IMAGE_FLAGS = (
     "image_size",

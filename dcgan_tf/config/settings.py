@@ -34,9 +34,10 @@ def _option(
     choices: tuple[str, ...] = (),
     may_change: bool = False,
     flag: bool = True,
+    path: bool = False,
 ) -> Any:
     """A field with what its flag needs. ``may_change``: a resumed run accepts another value, training is the same.
-    ``flag``: false for what is settled from the data."""
+    ``flag``: false for what is settled from the data. ``path``: names a file or folder."""
     metadata = {
         "description": description,
         "minimum": minimum,
@@ -46,6 +47,7 @@ def _option(
         "choices": choices,
         "may_change": may_change,
         "flag": flag,
+        "path": path,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -101,14 +103,16 @@ class Config:
         "copy found there is used first. "
         "Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
         may_change=True,
+        path=True,
     )
     manual_dir: str = _option(
-        "", "Folder with the data set's original files, used in place of a download.", may_change=True
+        "", "Folder with the data set's original files, used in place of a download.", may_change=True, path=True
     )
     cache_dir: str = _option(
         "",
         "Where the decoded and resized images are kept. Default: $XDG_CACHE_HOME/dcgan_tf or ~/.cache/dcgan_tf.",
         may_change=True,
+        path=True,
     )
 
     # Settled from the data: not flags
@@ -317,6 +321,13 @@ class Config:
         "Seconds to wait for the other workers at the start; without a sign of life for so long, one counts as lost.",
         above=0,
         may_change=True,
+    )
+    worker_secret: str = _option(
+        "",
+        "File with a secret of 16 bytes or more, the same for all workers, without which nobody can join them. "
+        "Default: what the variable DCGAN_TF_WORKER_SECRET holds, or none.",
+        may_change=True,
+        path=True,
     )
     jit_compile: bool = _option(False, "Compile the train step with XLA. Worth a try on a GPU, no gain on a CPU.")
 

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
@@ -108,7 +108,11 @@ class FolderSource:
         # Not forked: a process that has started TensorFlow has threads, which a fork would break.
         context = multiprocessing.get_context("spawn")
         workers = min(len(os.sched_getaffinity(0)), len(shards)) or 1
-        with ProcessPoolExecutor(workers, context, _start_worker, initargs=(os.getpid(),)) as pool:
+        try:
+            pool: Executor = ProcessPoolExecutor(workers, context, _start_worker, initargs=(os.getpid(),))
+        except OSError:  # Processes need locks, which there are none of where /dev/shm cannot be written.
+            pool = ThreadPoolExecutor(1)
+        with pool:
             try:
                 jobs = []
                 for shard in shards:

@@ -35,6 +35,7 @@ from dcgan_tf.data.shards import (
 )
 from dcgan_tf.data.sources import Source, find_source
 from dcgan_tf.errors import UserError
+from dcgan_tf.paths import in_home
 
 FORMAT_VERSION = 3
 FALLBACK_SIZE = "64"
@@ -135,7 +136,8 @@ def prepare(config: Config) -> tuple[Config, ImageData | PointData]:
 def cache_root(config: Config) -> pathlib.Path:
     if config.cache_dir:
         return pathlib.Path(config.cache_dir).expanduser()
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dcgan_tf"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (pathlib.Path(base) if base else in_home(".cache", "cache_dir")) / "dcgan_tf"
 
 
 def _cache_key(config: Config, source: Source) -> str:

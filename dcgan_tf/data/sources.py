@@ -23,6 +23,7 @@ from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.data.stacked import find_stacked_mnist
 from dcgan_tf.data.tree import find_picture
 from dcgan_tf.errors import UnknownSplitError, UserError
+from dcgan_tf.paths import in_home
 
 BUNDLED_MNIST = pathlib.Path(__file__).parent / "mnist"
 NETWORK_CHECK_SECONDS = 5
@@ -202,6 +203,8 @@ def find_source(config: Config) -> Source:
         raise UserError(f"--dataset: expected a name. Received: {name!r}. {_folder_hint(name)}")
     if config.data_dir and not config.data_rules:  # A run that goes on has settled what its data are.
         _refuse_pictures(config)
+    if not config.data_dir and not os.environ.get("TFDS_DATA_DIR"):
+        in_home("tensorflow_datasets", "data_dir")  # Without a home folder, TFDS writes to one that is called "~".
     import tensorflow_datasets as tfds
 
     try:

@@ -4,21 +4,31 @@ import contextlib
 import dataclasses
 import json
 import os
+import pathlib
+import signal
+import threading
 from collections.abc import Iterator
 
 import tensorflow as tf
+from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
+from tensorflow.python.eager import context
 
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
+from dcgan_tf.distributed import proxy
+from dcgan_tf.distributed.replicas import total
 from dcgan_tf.distributed.workers import Workers, split_address
 from dcgan_tf.errors import UserError
 
 SLURM_PORT = 8888
+SECRET_VARIABLE = "DCGAN_TF_WORKER_SECRET"
+SHORTEST_SECRET, LONGEST_SECRET = 16, 4096
+SECONDS_TO_CONNECT = 60.0  # At least: TensorFlow looks for GPUs and starts its servers in them.
 # What may differ between the workers of a run: their place in it, the folders of their machines, and how the pictures
 # there were found, whose digest is compared.
-OF_ONE_WORKER = ("worker_index", "data_dir", "manual_dir", "cache_dir", "data_rules")
+OF_ONE_WORKER = ("worker_index", "worker_secret", "data_dir", "manual_dir", "cache_dir", "data_rules")
 # Unknown until the data is prepared, and then the same where the data is.
 OF_THE_DATA = ("image_size", "channels", "class_names", "data_digest", "steps", "replicas")
 
@@ -37,12 +47,9 @@ def join(config: Config) -> Iterator[tuple[Workers, tf.distribute.Strategy]]:
         yield Workers(), _make_local_strategy(config)
         return
     addresses, index = find_workers(config)
-    with Workers(addresses, index, config.worker_timeout) as workers:
+    with Workers(addresses, index, config.worker_timeout, find_secret(config)) as workers:
         refuse_differences(workers, config, leave_out=OF_ONE_WORKER + OF_THE_DATA)
-        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-            tf.train.ClusterSpec({"worker": list(addresses)}), task_type="worker", task_id=index, rpc_layer="grpc"
-        )
-        yield workers, tf.distribute.MultiWorkerMirroredStrategy(resolver)
+        yield workers, _connect(workers, config)
 
 
 def find_workers(config: Config) -> tuple[tuple[str, ...], int]:
@@ -76,6 +83,32 @@ def find_workers(config: Config) -> tuple[tuple[str, ...], int]:
             f"{source}: expected 0 to {len(addresses) - 1}, for {len(addresses)} workers. Received: {index}"
         )
     return addresses, index
+
+
+def find_secret(config: Config) -> bytes:
+    """The secret of the workers, from a file or from the environment; empty where there is none.
+
+    Raises:
+        UserError: the file cannot be read, or the secret is too short or too long.
+    """
+    if config.worker_secret:
+        source, path = "--worker_secret", pathlib.Path(config.worker_secret).expanduser()
+        try:
+            with open(path, "rb") as file:
+                secret = file.read(2 * LONGEST_SECRET)
+        except OSError as error:
+            raise UserError(f"--worker_secret: cannot read the file '{path}': {error.strerror}") from None
+    elif SECRET_VARIABLE in os.environ:
+        source, secret = SECRET_VARIABLE, os.fsencode(os.environ[SECRET_VARIABLE])
+    else:
+        return b""
+    secret = secret.strip()
+    if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
+        raise UserError(
+            f"{source}: expected a secret of {SHORTEST_SECRET} to {LONGEST_SECRET} bytes. Received: {len(secret)}. "
+            "Make one with: head -c 32 /dev/urandom | base64"
+        )
+    return secret
 
 
 def refuse_differences(workers: Workers, config: Config, leave_out: tuple[str, ...] = OF_ONE_WORKER) -> None:
@@ -137,6 +170,54 @@ def describe(workers: Workers, strategy: tf.distribute.Strategy) -> str:
     if replicas == 1:
         return ""
     return f", {replicas} replicas" + (f" on {workers.count} workers" if workers.count > 1 else "")
+
+
+def _connect(workers: Workers, config: Config) -> tf.distribute.Strategy:
+    """TensorFlow's strategy over the workers, once all of them are connected.
+
+    Raises:
+        UserError: they cannot be, because a port is taken. Where TensorFlow waits too long, the process ends.
+    """
+    proxy.reach_directly(sorted({split_address(address)[0] for address in workers.addresses}))
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(workers.addresses)}),
+        task_type="worker",
+        task_id=workers.index,
+        rpc_layer="grpc",
+    )
+    # TensorFlow's coordination service would wait for an hour, while Python answers neither signals nor the other
+    # workers. Its check of their health has limits of its own, and --worker_timeout says what counts as loss.
+    context.context().configure_coordination_service(service_type="")
+    CollectiveAllReduceExtended._enable_check_health = False
+    seconds = max(config.worker_timeout, SECONDS_TO_CONNECT)
+    advice = "Each worker must reach the port of every other one, and nothing else may listen there"
+    problem = f"--workers: TensorFlow cannot connect {','.join(workers.addresses)}"
+    try:
+        with workers.time_limit(seconds, f"{problem} within {seconds:g} seconds. {advice}"), _signals_by_default():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+            # The first sum connects the workers.
+            tf.function(lambda: strategy.run(lambda: total(tf.zeros([]))), autograph=False)()
+            return strategy
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise UserError(f"{problem} ({str(error).splitlines()[0]}). {advice}") from None
+
+
+@contextlib.contextmanager
+def _signals_by_default() -> Iterator[None]:
+    """Lets signals that ask the process to end do so at once, without Python, which waits for TensorFlow here."""
+    if threading.current_thread() is not threading.main_thread():  # Only the main thread may set them.
+        yield
+        return
+    previous = {
+        number: signal.signal(number, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _make_local_strategy(config: Config) -> tf.distribute.Strategy:

@@ -1,6 +1,6 @@
 """The processes that train one model together: how they meet, agree, and notice the loss of one. Without TensorFlow.
 
-TensorFlow's collectives wait, for long or for ever, for a process that is gone. So every worker keeps a connection to
+TensorFlow's collectives wait, for long or forever, for a process that is gone. So every worker keeps a connection to
 the first one, the chief, on which it says that it is alive; and when one is lost, all others stop at once.
 """
 
@@ -8,20 +8,20 @@ import contextlib
 import json
 import os
 import pathlib
-import queue
 import shutil
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+from dcgan_tf.distributed.peers import HANDSHAKE_SECONDS, Peer, Reception, call_chief, clip
 from dcgan_tf.errors import UserError
 
 SIGNS_OF_LIFE = 4  # In the time after which a worker counts as lost
-LONGEST_MESSAGE = 2**24
-HANDSHAKE_SECONDS = 5.0
+ENDED = object()  # In place of a value, of a worker that has left
 
 
 class Workers:
@@ -32,16 +32,21 @@ class Workers:
 
     Args:
         addresses: ``host:port`` of each worker; the first is the chief. Empty for a run of one process.
-        index: of this one.
-        timeout: seconds to wait for the others at the start, and for a sign of life of each later.
+        index: Of this one.
+        timeout: Seconds to wait for the others at the start, and for a sign of life of each later.
+        secret: What all of them know, and nobody else. Without one, who can connect to the chief can stop the run.
     """
 
-    def __init__(self, addresses: tuple[str, ...] = (), index: int = 0, timeout: float = 60.0) -> None:
+    def __init__(
+        self, addresses: tuple[str, ...] = (), index: int = 0, timeout: float = 60.0, secret: bytes = b""
+    ) -> None:
         self.addresses = addresses
         self.index = index
         self._timeout = timeout
-        self._peers: dict[int, _Peer] = {}
+        self._secret = secret
+        self._peers: dict[int, Peer] = {}
         self._leaving = threading.Event()
+        self._stopping = threading.Lock()
         self._to_remove: list[pathlib.Path] = []
 
     @property
@@ -60,8 +65,8 @@ class Workers:
             return [value]
         if not self.is_chief:
             self._peers[0].send({"value": value})
-            return self._peers[0].values.get()
-        values = [json.loads(json.dumps(value)), *(self._peers[index].values.get() for index in range(1, self.count))]
+            return self._take(self._peers[0])
+        values = [json.loads(json.dumps(value)), *(self._take(self._peers[index]) for index in range(1, self.count))]
         for peer in self._peers.values():
             peer.send({"value": values})
         return values
@@ -74,6 +79,17 @@ class Workers:
         """Names a folder that is to go where this process ends at once, because of the loss of another."""
         self._to_remove.append(folder)
 
+    @contextlib.contextmanager
+    def time_limit(self, seconds: float, reason: str) -> Iterator[None]:
+        """Stops all workers where the block takes longer: nothing calls a thread back that waits within TensorFlow."""
+        timer = threading.Timer(seconds, self._stop, [reason])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
     def __enter__(self) -> "Workers":
         if self.count == 1:
             return self
@@ -82,17 +98,15 @@ class Workers:
             f"waiting up to {self._timeout:g} seconds for the others."
         )
         deadline = time.monotonic() + self._timeout
+        threading.Thread(target=self._show_life, daemon=True).start()
         try:
             if self.is_chief:
-                self._accept(deadline)
+                self._receive_others(deadline)
             else:
-                self._peers = {0: self._call_chief(deadline)}
-        except UserError as error:
-            self._say_goodbye(str(error))
+                self._find_chief(deadline)
+        except BaseException as error:
+            self._leave(error)
             raise
-        for peer in self._peers.values():
-            threading.Thread(target=self._listen, args=(peer,), daemon=True).start()
-        threading.Thread(target=self._show_life, daemon=True).start()
         return self
 
     def __exit__(
@@ -106,148 +120,145 @@ class Workers:
             # A collective fails where a worker is lost, at times before its silence counts as loss here; the thread
             # that listens to it names it, and ends this process.
             time.sleep(self._timeout + 1)
-        self._leaving.set()
-        self._say_goodbye(None if error is None else str(error) or type(error).__name__)
+        self._leave(error)
 
-    def _say_goodbye(self, reason: str | None) -> None:
-        for peer in self._peers.values():
-            name = f"worker {self.index} ({self.addresses[self.index]})"
-            peer.send({"bye": True} if reason is None else {"stop": f"{name} stopped: {reason}"})
+    def _leave(self, error: BaseException | None) -> None:
+        self._leaving.set()
+        what = (
+            "was interrupted" if isinstance(error, KeyboardInterrupt) else f"stopped: {error or type(error).__name__}"
+        )
+        for peer in list(self._peers.values()):
+            peer.send({"bye": True} if error is None else {"stop": clip(f"{self._name(self.index)} {what}")})
             peer.close()
 
-    def _accept(self, deadline: float) -> None:
+    def _receive_others(self, deadline: float) -> None:
+        with self._open_door() as door:
+            reception = Reception(door, self._secret, self._timeout)
+            with contextlib.closing(reception.admit(deadline)) as arrivals:
+                while len(self._peers) < self.count - 1:
+                    peer = next(arrivals, None)
+                    if peer is None:
+                        raise UserError(self._describe_missing(reception.refused))
+                    self._admit(peer)
+
+    def _open_door(self) -> socket.socket:
         host, port = split_address(self.addresses[0])
         local = host == "localhost" or host.startswith("127.")
         try:
             # The port is TensorFlow's own, which takes it over once all have met and the door is closed.
-            door = socket.create_server((host if local else "", port))
+            return socket.create_server((host if local else "", port))
         except OSError as error:
             raise UserError(
                 f"--workers: cannot listen on port {port} for the others ({error.strerror}). Is another process there?"
             ) from None
-        with door:
-            while len(self._peers) < self.count - 1:
-                door.settimeout(max(0.01, deadline - time.monotonic()))
-                try:
-                    connection, _ = door.accept()
-                except TimeoutError:
-                    missing = [f"{i} ({self.addresses[i]})" for i in range(1, self.count) if i not in self._peers]
-                    raise UserError(
-                        f"--workers: no sign of worker {', '.join(missing)} within --worker_timeout={self._timeout:g} "
-                        "seconds. Start each with the same command and its own --worker_index"
-                    ) from None
-                connection.settimeout(HANDSHAKE_SECONDS)
-                peer = _Peer(connection)
-                try:
-                    hello = peer.receive()
-                    index, addresses = hello["index"], tuple(hello["workers"])
-                except (OSError, EOFError, ValueError, KeyError, TypeError):
-                    peer.close()  # Somebody else
-                    continue
-                self._admit(peer, index, addresses)
 
-    def _admit(self, peer: "_Peer", index: int, addresses: tuple[str, ...]) -> None:
-        peer.index = index
-        if addresses != self.addresses or index in self._peers or index not in range(1, self.count):
+    def _describe_missing(self, refused: int) -> str:
+        missing = [self._name(index) for index in range(1, self.count) if index not in self._peers]
+        return (
+            f"--workers: no sign of {', '.join(missing)} within --worker_timeout={self._timeout:g} seconds. Start each "
+            "with the same command and its own --worker_index"
+            + f" ({refused} connections gave another --worker_secret)"
+            * (refused > 0)
+        )
+
+    def _admit(self, peer: Peer) -> None:
+        index, addresses = peer.index, ",".join(peer.addresses)
+        if peer.addresses != self.addresses:
             reason = (
-                f"--workers: worker {index} has another list of workers, {','.join(addresses)}, than the chief, "
-                f"{','.join(self.addresses)}"
-                if addresses != self.addresses
-                else f"--worker_index: two workers have the index {index}"
+                f"worker {index} has another list of workers, {addresses}, than the chief, {','.join(self.addresses)}"
             )
-            peer.send({"stop": reason})
-            peer.close()
-            raise UserError(f"{reason}. Give each the same --workers and its own --worker_index")
-        peer.connection.settimeout(self._timeout)
-        self._peers[index] = peer
+        elif index in self._peers or index not in range(1, self.count):
+            reason = f"two workers have the index {index}"
+        else:
+            peer.send({"proof": peer.answer})
+            self._add(peer)
+            return
+        reason = clip(f"{reason}. Give each the same --workers and its own --worker_index")
+        peer.send({"refused": reason})
+        peer.close()
+        raise UserError(f"--workers: {reason}")
 
-    def _call_chief(self, deadline: float) -> "_Peer":
-        while True:
+    def _find_chief(self, deadline: float) -> None:
+        address, reason = split_address(self.addresses[0]), ""
+        while (left := deadline - time.monotonic()) > 0:
             try:
-                connection = socket.create_connection(split_address(self.addresses[0]), timeout=HANDSHAKE_SECONDS)
-                break
+                seconds = min(left, HANDSHAKE_SECONDS)
+                self._add(call_chief(address, self.index, self.addresses, self._secret, self._timeout, seconds))
+                return
             except OSError as error:
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"--workers: no sign of the chief ({self.addresses[0]}) within --worker_timeout="
-                        f"{self._timeout:g} seconds ({error.strerror or error}). Start it with the same command and "
-                        "--worker_index=0"
-                    ) from None
-                time.sleep(0.2)
-        connection.settimeout(self._timeout)
-        peer = _Peer(connection, index=0)
-        peer.send({"index": self.index, "workers": self.addresses})
-        return peer
+                reason = error.strerror or str(error) or "it does not answer"
+            except (EOFError, ValueError, RecursionError):
+                reason = "what listens there is not the chief"
+            time.sleep(min(0.2, max(0, deadline - time.monotonic())))
+        raise UserError(
+            f"--workers: no sign of the chief ({self.addresses[0]}) within --worker_timeout={self._timeout:g} seconds "
+            f"({reason}). Start it with the same command and --worker_index=0"
+        )
 
-    def _listen(self, peer: "_Peer") -> None:
+    def _add(self, peer: Peer) -> None:
+        self._peers[peer.index] = peer
+        threading.Thread(target=self._listen, args=(peer,), daemon=True).start()
+
+    def _listen(self, peer: Peer) -> None:
         try:
-            while not self._leaving.is_set():
-                message = peer.receive()
-                if "bye" in message:
-                    return
-                if "stop" in message:
-                    self._stop(message["stop"])
-                if "value" in message:
-                    peer.values.put(message["value"])
+            while self._understand(peer, peer.receive(time.monotonic() + self._timeout)):
+                pass
+            return
         except TimeoutError:
             reason = f"gave no sign of life for {self._timeout:g} seconds (--worker_timeout)"
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError):
             reason = "is gone"
-        else:
-            return
-        name = f"worker {peer.index} ({self.addresses[peer.index]})"
-        self._stop(f"{name} {reason}. Start all workers again to resume from the last checkpoint")
+        except Exception as error:  # A thread that ended in silence would leave this process waiting.
+            reason = f"sent what is not understood ({type(error).__name__}: {error})"
+        self._stop(f"{self._name(peer.index)} {reason}. Start all workers again to resume from the last checkpoint")
+
+    def _understand(self, peer: Peer, message: dict[str, Any]) -> bool:
+        """Does what a message says; returns whether another one may follow."""
+        match message:
+            case {"value": value}:
+                if not peer.values.empty():  # Each waits for the values of all others before it sends its next.
+                    raise ValueError("a value that nobody asked for")
+                peer.values.put(value)
+            case {"stop": str(reason)}:
+                self._stop(reason)
+            case {"bye": True}:
+                peer.values.put(ENDED)
+                return False
+            case _ if message:  # A sign of life is empty.
+                raise ValueError(f"a message of {', '.join(message)}")
+        return True
+
+    def _take(self, peer: Peer) -> Any:
+        value = peer.values.get()
+        if value is ENDED:
+            raise UserError(f"{self._name(peer.index)} has come to its end before this one")
+        return value
+
+    def _name(self, index: int) -> str:
+        return f"worker {index} ({self.addresses[index]})"
 
     def _stop(self, reason: str) -> None:
         """Ends this process: its main thread may wait in a collective from which nothing can call it back."""
-        if self._leaving.is_set():
-            return
-        self._leaving.set()
-        for peer in self._peers.values():
-            peer.send({"stop": reason})
-        print(f"\nerror: {reason}", file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for folder in self._to_remove:
-            shutil.rmtree(folder, ignore_errors=True)
-        os._exit(1)
+        with self._stopping:
+            if self._leaving.is_set():
+                return
+            self._leaving.set()
+            try:
+                reason = clip(reason)
+                for peer in list(self._peers.values()):
+                    peer.send({"stop": reason})
+                print(f"\nerror: {reason}", file=sys.stderr)
+                sys.stdout.flush()
+                sys.stderr.flush()
+                for folder in self._to_remove:
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os._exit(1)
 
     def _show_life(self) -> None:
         while not self._leaving.wait(self._timeout / SIGNS_OF_LIFE):
-            for peer in self._peers.values():
+            for peer in list(self._peers.values()):
                 peer.send({})
-
-
-class _Peer:
-    """The connection to another worker: JSON, one message a line."""
-
-    def __init__(self, connection: socket.socket, index: int = -1) -> None:
-        self.connection = connection
-        self.index = index
-        self.values: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._reader = connection.makefile("rb")
-        self._sending = threading.Lock()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def send(self, message: dict[str, Any]) -> None:
-        # That the other is gone shows where it is listened to.
-        with self._sending, contextlib.suppress(OSError):
-            self.connection.sendall(json.dumps(message).encode() + b"\n")
-
-    def receive(self) -> dict[str, Any]:
-        line = self._reader.readline(LONGEST_MESSAGE)
-        if not line.endswith(b"\n"):
-            raise EOFError
-        message = json.loads(line)
-        if not isinstance(message, dict):
-            raise ValueError(f"expected a JSON object. Received: {line[:100]!r}")
-        return message
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
-        self._reader.close()
-        self.connection.close()
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -8,6 +8,7 @@ import re
 from dcgan_tf import files
 from dcgan_tf.config.settings import Config, config_from
 from dcgan_tf.errors import UserError
+from dcgan_tf.paths import refuse_undecodable
 from dcgan_tf.runs import run_directory
 
 GRAPH_FILE = "saved_model.pb"
@@ -66,6 +67,7 @@ def open_saved_model(path: str | os.PathLike[str]) -> Source:
         UserError: there is none, or it was not made by this project.
     """
     directory = pathlib.Path(path).expanduser()
+    refuse_undecodable(directory, "saved_model")
     version = _newest_version(directory)
     if version is None:
         raise UserError(

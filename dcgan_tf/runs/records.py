@@ -49,6 +49,7 @@ class Summaries:
         """Records once a run: the settings, some real images, and the graphs of both networks."""
         settings = dataclasses.asdict(self._run.config)
         table = "\n".join(["| setting | value |", "|---|---|", *(f"| {k} | {v} |" for k, v in settings.items())])
+        table = table.encode("utf-8", "backslashreplace").decode()  # A path need not be text.
         with self._writer.as_default():
             hparams.hparams({f.name: settings[f.name] for f in dataclasses.fields(Config) if _is_hyperparameter(f)})
             tf.summary.text("configuration", table, step=0)

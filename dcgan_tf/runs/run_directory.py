@@ -12,6 +12,7 @@ from typing import Any
 from dcgan_tf import files
 from dcgan_tf.config.settings import Config, load_config, make_config, save_config
 from dcgan_tf.errors import UserError
+from dcgan_tf.paths import refuse_undecodable
 
 RUNS_ROOT = pathlib.Path("runs")
 CONFIG_FILE = "config.json"
@@ -19,6 +20,7 @@ LOCK_FILE = ".lock"
 FOLDERS = ("checkpoints", "saved_model")  # Those without which a run is not what it is
 DATA_FOLDERS = ("data_dir", "manual_dir", "cache_dir")
 FILES = (CONFIG_FILE, LOCK_FILE, "metrics.jsonl")
+CLASSES_NAMED = 5  # In a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +71,7 @@ def load_run(run_dir: str | os.PathLike[str], folders: Mapping[str, str] | None 
         UserError: there is no run there, or a folder has no effect with it.
     """
     directory = pathlib.Path(run_dir).expanduser()
+    refuse_undecodable(directory, "run_dir")
     config_file = directory / CONFIG_FILE
     if not config_file.is_file():
         raise UserError(f"--run_dir: expected a folder made by train.py, with a {CONFIG_FILE}. Received: '{directory}'")
@@ -91,6 +94,7 @@ def configure(run_dir: str, typed: dict[str, Any]) -> Config:
         UserError: a bad value, a folder that is not a run's, or a setting that differs from the run's.
     """
     directory = pathlib.Path(run_dir).expanduser()
+    refuse_undecodable(directory, "run_dir")
     if not run_dir or not _holds_run(directory):
         return make_config(typed)
     saved = load_run(directory).config
@@ -104,6 +108,15 @@ def configure(run_dir: str, typed: dict[str, Any]) -> Config:
 def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> None:
     # What follows from the data is open in a run of a release that did not save it.
     left_open = {f.name for f in dataclasses.fields(Config) if not f.metadata["flag"] and not getattr(saved, f.name)}
+    if "class_names" not in left_open and wanted.class_names != saved.class_names:
+        old, new = (
+            ", ".join(sorted(set(names) - set(others))[:CLASSES_NAMED]) or "no other"
+            for names, others in ((saved.class_names, wanted.class_names), (wanted.class_names, saved.class_names))
+        )
+        raise UserError(
+            f"--data_dir: the names of the classes have changed since the run in '{directory}' began: it has {old}, "
+            f"the data now have {new}. Name the class folders as before to resume it, or choose another --run_dir"
+        )
     differences = [
         f"--{field.name} is {getattr(saved, field.name)!r} there, {getattr(wanted, field.name)!r} was asked for"
         for field in dataclasses.fields(Config)
@@ -129,7 +142,8 @@ def open_run(run_dir: str, config: Config) -> Iterator[Run]:
     Raises:
         UserError: the directory holds something else, cannot be written, or is in use.
     """
-    directory = pathlib.Path(run_dir).expanduser() if run_dir else _next_directory(config)
+    directory = pathlib.Path(run_dir).expanduser() if run_dir else _make_next_directory(config)
+    refuse_undecodable(directory, "run_dir")
     _holds_run(directory)
     _refuse_wrong_kinds(directory)
     with contextlib.ExitStack() as stack:
@@ -193,11 +207,22 @@ def _refuse_wrong_kinds(directory: pathlib.Path) -> None:
             raise UserError(f"'{path}' is a link to '{os.readlink(path)}', which is missing. Bring that back")
 
 
-def _next_directory(config: Config) -> pathlib.Path:
-    taken = [
-        int(match.group(1))
-        for path in (RUNS_ROOT.iterdir() if RUNS_ROOT.is_dir() else ())
-        if (match := re.match(r"(\d+)-", path.name))
-    ]
+def _make_next_directory(config: Config) -> pathlib.Path:
+    """Makes the next free ``runs/NNN-<dataset>``."""
     name = re.sub(r"\W+", "-", config.dataset)
-    return RUNS_ROOT / f"{max(taken, default=-1) + 1:03d}-{name}"
+    while True:
+        taken = [
+            int(match.group(1))
+            for path in (RUNS_ROOT.iterdir() if RUNS_ROOT.is_dir() else ())
+            if (match := re.match(r"(\d+)-", path.name))
+        ]
+        directory = RUNS_ROOT / f"{max(taken, default=-1) + 1:03d}-{name}"
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:  # Another start took the number in between.
+            continue
+        except OSError as error:
+            raise UserError(
+                f"--run_dir: cannot write to '{RUNS_ROOT.absolute()}': {error.strerror}. Choose another folder"
+            ) from None
+        return directory

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from dcgan_tf.cli import signals
 from dcgan_tf.cli.dry_run import print_config
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import fixed_images
@@ -197,15 +198,14 @@ def _say_nothing(*_: object) -> None:
 
 
 class Interruption:
-    """Turns the first SIGINT or SIGTERM into a request to stop after the step; the second one acts as usual."""
+    """Turns the first SIGINT, SIGTERM or SIGHUP into a request to stop after the step; a second one acts as usual."""
 
     def __init__(self) -> None:
         self.requested = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._request)
+        self._previous = signals.handle((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), self._request)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,6 +1,7 @@
 import dataclasses
 import importlib
 import json
+import os
 import re
 import shutil
 import types
@@ -19,6 +20,7 @@ from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import classifier
 from dcgan_tf.generation.measures import stroke_thickness
+from dcgan_tf.generation.projector import write_projector
 from dcgan_tf.runs.checkpoints import Checkpoints
 from dcgan_tf.runs.run_directory import Run, load_run
 from tests.conftest import one_line
@@ -318,6 +320,13 @@ def test_projector_files_are_what_tensorboard_reads(act, run_dir, generator, tmp
     assert sprite.shape == (80, 80)
     assert list(tensors["latents"].sprite.single_image_dim) == [16, 16]
     np.testing.assert_array_equal(sprite[32:48, :16], generator.sample([0])[0, :, :, 0])  # The eleventh of five a row
+
+
+def test_projector_takes_names_of_classes_that_are_not_utf_8(tmp_path):
+    write_projector(
+        tmp_path, {"latents": np.zeros((1, 2))}, np.zeros((1, 4, 4, 1), np.uint8), {"class": [os.fsdecode(b"b\xff")]}
+    )
+    assert (tmp_path / "projector" / "metadata.tsv").read_text() == "class\nb\\udcff\n"
 
 
 @pytest.mark.parametrize(

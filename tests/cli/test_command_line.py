@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
 
+from dcgan_tf.cli import command_line
 from dcgan_tf.cli.main import COMMANDS
 from dcgan_tf.cli.sample import ACTIONS
 from dcgan_tf.config.settings import Config, fields_by_section
@@ -148,6 +150,37 @@ def test_version(cli):
 )
 def test_mistakes_are_one_line(cli, arguments, expected):
     assert expected in one_line(cli(*arguments))
+
+
+@pytest.mark.parametrize("name", ["data_dir", "manual_dir", "cache_dir", "worker_secret"])
+def test_tilde_in_a_folder_is_the_home_folder(monkeypatch, name):
+    monkeypatch.setenv("HOME", "/home/me")
+    values = flags.FlagValues()
+    command_line.define_config_flags(flag_values=values)
+    values(["train.py", f"--{name}=~/folder"])
+    assert command_line.typed_config_values(values) == {name: "/home/me/folder"}
+
+
+def test_every_flag_that_names_a_file_or_a_folder_knows_the_home_folder():
+    """In the code that defines them: as `define_path`, not as text."""
+    text_flag = re.compile(r'DEFINE_string\(\s*"(\w+)",\s*[^,]*,\s*f?"([^"]*)', re.DOTALL)
+    sources = ROOT.glob("dcgan_tf/**/*.py")
+    found = [match.groups() for source in sources for match in text_flag.finditer(source.read_text())]
+    assert len(found) > 10
+    suspects = {name for name, text in found if re.search(r"\b(files?|folder|SavedModel)\b", text, re.IGNORECASE)}
+    assert suspects == set()
+
+
+def test_path_of_an_unknown_user_is_one_line(cli, tmp_path):
+    result = cli("train", "--cache_dir=~nobody-at-all/x", f"--run_dir={tmp_path / 'run'}")
+    assert "--cache_dir: no home folder is known" in one_line(result)
+
+
+def test_settings_of_keras_precede_every_module_that_imports_it(command):
+    script = "import os, sys, {package}; print(os.environ['KERAS_HOME'], 'keras' in sys.modules)"
+    for package in ("dcgan_tf", "dcgan_tf.cli.main"):
+        result = command("-c", script.format(package=package), environment={"KERAS_HOME": "of the user"})
+        assert result.stdout.split() == ["/dev/null/keras", "False"]
 
 
 @pytest.mark.parametrize("door", DOORS, ids=str)

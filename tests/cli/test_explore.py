@@ -1,4 +1,5 @@
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -57,6 +58,7 @@ def page_port(run_dir, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "dcgan_tf", "explore", f"--run_dir={run_dir}", f"--port={port}"],
         cwd=ROOT,
+        env={**os.environ, "http_proxy": "http://127.0.0.1:9"},  # No proxy is asked for the page.
         stdout=log,
         stderr=subprocess.STDOUT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),

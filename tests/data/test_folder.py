@@ -38,6 +38,18 @@ def first_pixels(data):
     return data.images[:, 0, 0, 0].tolist()
 
 
+def test_pictures_are_read_where_processes_cannot_have_locks(tmp_path, monkeypatch):
+    """As in a container whose /dev/shm is read-only."""
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for number in range(4):
+        picture(tmp_path / "flat" / f"{number}.png", 10 * number)
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refuse)
+    assert first_pixels(prepare(folder_config(tmp_path / "flat"))[1]) == [0, 10, 20, 30]
+
+
 def test_flat_folder(tmp_path):
     for number, name in enumerate(("b.PNG", "a.png", "c with space.Bmp", "ünï.webp")):
         picture(tmp_path / "flat" / name, 10 * number)

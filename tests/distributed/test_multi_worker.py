@@ -9,6 +9,7 @@ ten minutes.
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,14 +30,19 @@ STOP_SECONDS = 15
 
 
 class Group:
-    """Workers of one run, each with a log."""
+    """Workers of one run, each with a log. They have a secret, and a proxy that would keep them from each other."""
 
     def __init__(self, count, folder, flags, each=None):
         addresses = free_addresses(count)
         self.logs = [pathlib.Path(folder) / f"worker-{index}.log" for index in range(count)]
         self.processes = []
         self.temporary = pathlib.Path(folder)
-        environment = {**os.environ, "TMPDIR": str(folder)}
+        environment = {
+            **os.environ,
+            "TMPDIR": str(folder),
+            "http_proxy": "http://127.0.0.1:9",
+            "DCGAN_TF_WORKER_SECRET": "known to these workers alone",
+        }
         for index, log in enumerate(self.logs):
             cluster = [f"--workers={','.join(addresses)}", f"--worker_index={index}", "--strategy=multi_worker"]
             command = [sys.executable, "train.py", *flags, *cluster, *((each or {}).get(index, []))]
@@ -195,6 +201,18 @@ def test_stopped_worker_counts_as_lost_after_the_timeout(workers, small_flags, t
     group.processes[1].send_signal(signal.SIGSTOP)  # As a machine that hangs or a cable that is cut
     assert group.processes[0].wait(60) == 1
     assert "gave no sign of life for 20 seconds (--worker_timeout)" in group.error(0)
+
+
+@pytest.mark.long
+def test_port_of_a_worker_that_is_taken_stops_all_while_tensorflow_connects_them(workers, small_flags, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        cluster = f"--workers={free_addresses(1)[0]},127.0.0.1:{taken.getsockname()[1]}"
+        flags = [*small_flags(**BATCH), f"--run_dir={tmp_path / 'run'}"]
+        group = workers(2, flags, each={0: [cluster], 1: [cluster]})
+        assert group.wait(60) == [1, 1]
+    assert "TensorFlow cannot connect 127.0.0.1:" in group.error(1)
+    assert group.error(0).startswith("error: worker 1 (127.0.0.1:")
+    assert group.error(1).removeprefix("error: ") in group.error(0)
 
 
 @pytest.mark.long

@@ -201,12 +201,44 @@ def test_workers_that_are_not_named_rightly_are_refused(monkeypatch, typed, tf_c
         strategies.find_workers(make_config({"strategy": "multi_worker", **typed}))
 
 
+def test_secret_comes_from_a_file_else_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.delenv("DCGAN_TF_WORKER_SECRET", raising=False)
+    assert strategies.find_secret(Config()) == b""
+    monkeypatch.setenv("DCGAN_TF_WORKER_SECRET", " of the environment ")
+    assert strategies.find_secret(Config()) == b"of the environment"
+    (tmp_path / "secret").write_bytes(b"sixteen bytes...\n")
+    assert strategies.find_secret(Config(worker_secret=str(tmp_path / "secret"))) == b"sixteen bytes..."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "--worker_secret: cannot read the file '.*secret': No such file"),
+        (b"fifteen bytes..\n", "--worker_secret: expected a secret of 16 to 4096 bytes. Received: 15. Make one with"),
+        (b"", "Received: 0"),
+        (b"x" * 10_000, "expected a secret of 16 to 4096 bytes"),
+    ],
+)
+def test_secret_that_is_none_is_refused(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        strategies.find_secret(Config(worker_secret=str(tmp_path / "secret")))
+
+
+def test_empty_secret_of_the_environment_is_refused(monkeypatch):
+    monkeypatch.setenv("DCGAN_TF_WORKER_SECRET", "")
+    with pytest.raises(UserError, match="DCGAN_TF_WORKER_SECRET: expected a secret of 16 to 4096 bytes"):
+        strategies.find_secret(Config())
+
+
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
         ({"strategy": "mirrored", "jit_compile": True}, "--jit_compile compiles the step of one device"),
         ({"strategy": "tpu", "upsampling": "bicubic"}, "--strategy=tpu: XLA has no bicubic"),
         ({"workers": "a:1"}, "--workers means nothing to --strategy=none"),
+        ({"worker_secret": "file"}, "--worker_secret means nothing to --strategy=none"),
         ({"strategy": "mirrored", "worker_index": 0}, "--worker_index means nothing to --strategy=mirrored"),
         ({"strategy": "mirored"}, "--strategy: expected one of: none, mirrored, multi_worker, tpu"),
     ],

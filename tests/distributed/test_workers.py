@@ -148,27 +148,6 @@ def test_chief_that_never_starts_is_named_after_the_timeout():
         pass
 
 
-def test_strangers_at_the_door_are_sent_away():
-    addresses = free_addresses(2)
-    chief = start(addresses, 0)
-    assert chief.stdout.readline().startswith("Worker 0 of 2")
-    for greeting in (b"", b"GET / HTTP/1.1\r\n\r\n", b'{"index": []}\n', b"[]\n"):
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                stranger = socket.create_connection(split_address(addresses[0]))
-                break
-            except ConnectionRefusedError:
-                assert time.monotonic() < deadline
-        with stranger:
-            stranger.sendall(greeting)
-    worker = start(addresses, 1)
-    assert ask([chief, worker], [0, 1]) == [[0, 1], [0, 1]]
-    for process in (chief, worker):
-        process.kill()
-        process.communicate()
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

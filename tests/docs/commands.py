@@ -89,6 +89,8 @@ def defined_flags(source: pathlib.Path) -> flags.FlagValues:
             command_line.define_config_flags(flag_values=values)
         elif name.startswith("common.define_"):
             nodes += ast.walk(SHARED[name.removeprefix("common.")])
+        elif name.endswith("define_path"):
+            command_line.define_path(ast.literal_eval(node.args[0]), None, "", flag_values=values)
         elif name.startswith("flags.DEFINE_"):
             choices = []
             if name.endswith("_enum"):

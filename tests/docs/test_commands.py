@@ -86,7 +86,7 @@ def test_every_flag_that_the_text_names_exists():
     known = set(FOREIGN_FLAGS)
     for folder in ("dcgan_tf", "export", "tests/benchmarks"):
         for source in (ROOT / folder).rglob("*.py"):
-            known |= set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source.read_text()))
+            known |= set(re.findall(r'(?:DEFINE_\w+|define_path)\(\s*"(\w+)"', source.read_text()))
     known |= set(commands.defined_flags(ROOT / "train.py"))
     for page in READ:
         if page.path.name == "CHANGELOG.md":  # It may name flags that were removed since.

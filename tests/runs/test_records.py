@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from dcgan_tf.training.gan import GAN
 
 @pytest.fixture
 def run(small_config, tmp_path):
-    return Run(tmp_path, small_config())
+    return Run(tmp_path, small_config(data_dir=os.fsdecode(b"/ph\xfftos")))  # A path need not be text.
 
 
 def test_tensorboard_holds_scalars_images_histograms_graphs_and_settings(run):

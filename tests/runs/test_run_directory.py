@@ -1,4 +1,9 @@
+import contextlib
 import dataclasses
+import os
+import pathlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -24,6 +29,30 @@ def test_new_runs_are_numbered(tmp_path, monkeypatch):
             run.save_config()
     with run_directory.open_run("", dataclasses.replace(CONFIG, dataset="lsun/bedroom")) as run:
         assert run.directory.name == "002-lsun-bedroom"
+
+
+def test_starts_at_once_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    both_have_looked = threading.Barrier(2)
+
+    def look_and_wait(path):
+        names = list(os.scandir(path))
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_have_looked.wait(1)
+        return [path / entry.name for entry in names]
+
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setattr(pathlib.Path, "iterdir", look_and_wait)
+    with ThreadPoolExecutor() as pool:
+        made = [pool.submit(run_directory._make_next_directory, CONFIG) for _ in range(2)]
+    assert {job.result().name for job in made} == {"000-mnist", "001-mnist"}
+
+
+def test_place_for_runs_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(UserError, match=r"--run_dir: cannot write to '.*runs'"):
+        run_directory.open_run("", CONFIG).__enter__()
 
 
 def test_reopened_run_keeps_its_settings(run_dir):
@@ -67,6 +96,21 @@ def test_changed_setting_is_refused_with_the_difference(run_dir):
         run_directory.configure(run_dir, {"beta_1": 0.9, "seed": 3})
     assert "--beta_1 is 0.5 there, 0.9 was asked for" in str(error.value)
     assert "--seed is 0 there, 3 was asked for" in str(error.value)
+
+
+def test_renamed_class_is_named_and_no_flag_is_blamed_for_it(tmp_path):
+    with run_directory.open_run(str(tmp_path), dataclasses.replace(CONFIG, class_names=("cat", "dog"))) as run:
+        run.save_config()
+    with pytest.raises(UserError) as error:
+        run_directory.open_run(str(tmp_path), dataclasses.replace(CONFIG, class_names=("cat", "hound"))).__enter__()
+    assert "it has dog, the data now have hound. Name the class folders as before" in str(error.value)
+    assert "--class_names" not in str(error.value)
+
+
+@pytest.mark.parametrize("opening", [lambda path: run_directory.configure(path, {}), run_directory.load_run])
+def test_folder_whose_name_is_not_utf_8_is_refused(tmp_path, opening):
+    with pytest.raises(UserError, match=r"--run_dir: expected a folder whose path is UTF-8"):
+        opening(str(tmp_path / os.fsdecode(b"\xff")))
 
 
 def test_changed_preset_is_refused(run_dir):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dcgan_tf.cli import command_line
 from dcgan_tf.config.settings import Config, make_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.source import Source, open_run, open_saved_model
@@ -22,16 +23,16 @@ MOST_SEEDS = 100_000
 
 def define_source_flags() -> None:
     """--run_dir with --checkpoint, and --saved_model."""
-    flags.DEFINE_string("run_dir", "", "Folder of the run to use.")
+    command_line.define_path("run_dir", "", "Folder of the run to use.")
     flags.DEFINE_string("checkpoint", "best", "Of the run: best, latest, or a step that has a checkpoint.")
-    flags.DEFINE_string(
+    command_line.define_path(
         "saved_model", "", "In place of --run_dir: an exported SavedModel, or the folder of its versions."
     )
 
 
 def define_out_flag(default: str, description: str) -> None:
     """--out."""
-    flags.DEFINE_string("out", default, description)
+    command_line.define_path("out", default, description)
 
 
 def define_label_flag() -> None:
@@ -41,7 +42,7 @@ def define_label_flag() -> None:
 
 def define_vectors_flag() -> None:
     """--vectors."""
-    flags.DEFINE_string(
+    command_line.define_path(
         "vectors", "", "File of named vectors. Default: vectors.json in the run's folder; with --saved_model, here."
     )
 
@@ -49,9 +50,9 @@ def define_vectors_flag() -> None:
 def define_data_flags() -> None:
     """--data_dir, --manual_dir and --cache_dir, for commands that read the data set, which may have moved."""
     default = "as in train.py. Default: as the run has it; an export does not say."
-    flags.DEFINE_string("data_dir", "", f"Where the data set is now, {default}")
-    flags.DEFINE_string("manual_dir", "", f"Where its original files are now, {default}")
-    flags.DEFINE_string("cache_dir", "", f"Where its prepared images are kept now, {default}")
+    command_line.define_path("data_dir", "", f"Where the data set is now, {default}")
+    command_line.define_path("manual_dir", "", f"Where its original files are now, {default}")
+    command_line.define_path("cache_dir", "", f"Where its prepared images are kept now, {default}")
 
 
 def typed_folders() -> dict[str, str]:
@@ -189,7 +190,7 @@ def required_label(source: Source) -> int | None:
 
 def png_path(text: str, flag: str = "out") -> pathlib.Path:
     """A file that ends in .png, in a folder that is made when it is written."""
-    path = pathlib.Path(text).expanduser()
+    path = pathlib.Path(text)
     if path.suffix.lower() != ".png" or path.is_dir():
         raise UserError(f"--{flag}: expected a file that ends in .png. Received: '{path}'")
     return path
@@ -204,7 +205,7 @@ def at_least(flag: str, least: float) -> None:
 def vectors_path(source: Source) -> pathlib.Path:
     """The file of named vectors."""
     if FLAGS.vectors:
-        return pathlib.Path(FLAGS.vectors).expanduser()
+        return pathlib.Path(FLAGS.vectors)
     return source.directory / "vectors.json" if source.run else pathlib.Path("vectors.json")
 
 

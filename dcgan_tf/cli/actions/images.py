@@ -73,7 +73,7 @@ def run() -> None:
 def _checked_out() -> pathlib.Path:
     if not FLAGS.separate:
         return common.png_path(FLAGS.out or "samples.png")
-    out = pathlib.Path(FLAGS.out or "samples").expanduser()
+    out = pathlib.Path(FLAGS.out or "samples")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out: expected a folder with --separate. Received the file '{out}'")
     return out

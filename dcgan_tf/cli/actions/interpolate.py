@@ -34,7 +34,7 @@ def run() -> None:
     common.at_least("psi", 0)
     if not 0.1 <= FLAGS.fps <= 50:
         raise UserError(f"--fps: expected from 0.1 to 50. Received: {FLAGS.fps}")
-    out = pathlib.Path(FLAGS.out).expanduser()
+    out = pathlib.Path(FLAGS.out)
     if out.suffix.lower() not in (".png", ".gif") or out.is_dir():
         raise UserError(f"--out: expected a file that ends in .png or .gif. Received: '{out}'")
     if out.suffix.lower() == ".png" and FLAGS["fps"].present:

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
+from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
 from dcgan_tf.config.settings import Config
@@ -18,7 +19,7 @@ from dcgan_tf.errors import UserError
 def define_flags() -> None:
     common.define_source_flags()
     common.define_vectors_flag()
-    flags.DEFINE_string("image", "", "The picture.")
+    command_line.define_path("image", "", "The picture.")
     flags.DEFINE_boolean("resize", False, "Crop, resize and convert a picture of another size, or of other channels.")
     flags.DEFINE_integer("steps", 300, "Of the optimisation.")
     flags.DEFINE_integer("restarts", 8, "Latents that are optimised side by side; the best one is shown.")
@@ -39,7 +40,7 @@ def run() -> None:
         raise UserError(f"--seed: expected from 0 to {2**31 - 1}. Received: {FLAGS.seed}")
     out = common.png_path(FLAGS.out)
     label = common.required_label(source)
-    image = load_image(pathlib.Path(FLAGS.image).expanduser(), source.config, FLAGS.resize)
+    image = load_image(pathlib.Path(FLAGS.image), source.config, FLAGS.resize)
 
     generator = common.load(source)
     if FLAGS.name:  # Before the work, not after it

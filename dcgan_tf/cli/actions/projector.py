@@ -31,10 +31,7 @@ def run() -> None:
         raise UserError(f"--num: expected from 2 to {most}, what a sprite sheet holds. Received: {FLAGS.num}")
     if FLAGS.classify and source.config.label_count:
         raise UserError("--classify: the classes of a conditional run's images are known. Leave it out")
-    if FLAGS.out:
-        out = pathlib.Path(FLAGS.out).expanduser()
-    else:
-        out = source.run.tensorboard if source.run else pathlib.Path("projector")
+    out = pathlib.Path(FLAGS.out or (source.run.tensorboard if source.run else "projector"))
     if out.exists() and not out.is_dir():
         raise UserError(f"--out: expected a folder. Received the file '{out}'")
     config = common.data_config(source)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from absl import flags
 
+from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
 from dcgan_tf.errors import UserError, printable
@@ -35,7 +36,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("count", 3, "Exemplars that are proposed.")
     flags.DEFINE_integer("candidates", 1024, "They are proposed from the seeds 0 to this.")
     flags.DEFINE_string("of", "", "Propose images of one class only, by the data set's classifier: its name or number.")
-    flags.DEFINE_string("merge", "", "Take over the vectors of another file of the same run and checkpoint.")
+    command_line.define_path("merge", "", "Take over the vectors of another file of the same run and checkpoint.")
     common.define_label_flag()
     common.define_data_flags()
 
@@ -62,7 +63,7 @@ def run() -> None:
     path = common.vectors_path(source)
     file = common.open_vectors(source, generator)
     if ways == ["merge"]:
-        other = pathlib.Path(FLAGS.merge).expanduser()
+        other = pathlib.Path(FLAGS.merge)
         if not other.is_file():
             raise UserError(f"--merge: expected a file of vectors. Received: '{other}'")
         new = file.merge(load_vectors(other, generator.digest, generator.latent_dim))

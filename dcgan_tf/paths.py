@@ -1,0 +1,51 @@
+"""The user's home folder in paths, and the paths that TensorFlow can use."""
+
+import os
+import pathlib
+
+from dcgan_tf.errors import UserError
+
+
+def expand(path: str) -> str:
+    """Replaces a leading ``~`` or ``~user``, which a shell leaves alone in ``--flag=~/folder``.
+
+    Raises:
+        ValueError: the home folder is unknown.
+    """
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(pathlib.Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError(f"no home folder is known for {path.split('/')[0]!r}. Give the path without it") from None
+
+
+def in_home(name: str, flag: str) -> pathlib.Path:
+    """The path of a file or folder of the user's home folder.
+
+    Args:
+        name: of the file or folder.
+        flag: which names another place.
+
+    Raises:
+        UserError: the home folder is unknown, as in a container whose user has no name.
+    """
+    try:
+        return pathlib.Path.home() / name
+    except RuntimeError:
+        raise UserError(
+            f"--{flag}: its default is ~/{name}, and the home folder of user {os.getuid()} is unknown. Set HOME, or "
+            f"give --{flag}"
+        ) from None
+
+
+def refuse_undecodable(directory: pathlib.Path, flag: str) -> None:
+    """Raises UserError for a folder whose absolute path is not UTF-8: TensorFlow cannot write or read files there."""
+    path = str(directory.absolute())
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        shown = path.encode("utf-8", "backslashreplace").decode()
+        raise UserError(
+            f"--{flag}: expected a folder whose path is UTF-8, for TensorFlow. Received: '{shown}'"
+        ) from None
