@@ -30,7 +30,7 @@ from dcgan_tf.generation.source import GRAPH_FILE, versions_in
 from dcgan_tf.paths import refuse_undecodable
 from dcgan_tf.runs import run_directory
 from dcgan_tf.runs.checkpoints import load_gan
-from dcgan_tf.runs.records import metrics_at
+from dcgan_tf.runs.records import decoration, metrics_at
 from dcgan_tf.serving.model_card import MODEL_CARD, model_card
 from dcgan_tf.serving.signatures import Signature, build_signatures
 from dcgan_tf.serving.verification import decode_pngs
@@ -131,11 +131,9 @@ def show_newest_card(directory: pathlib.Path) -> None:
     """
     for version in versions_in(directory)[-1:]:
         card = version / "assets.extra" / MODEL_CARD
-        try:
+        with decoration(MODEL_CARD):
             if card.is_file():
                 files.write_whole(directory / MODEL_CARD, card.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            print(f"'{directory / MODEL_CARD}' cannot be written: {files.reason(error)}", file=sys.stderr)
 
 
 def read_signatures(directory: pathlib.Path) -> dict[str, dict[str, dict[str, str]]]:
