@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import pathlib
 from collections.abc import Callable, Iterator
@@ -96,6 +97,7 @@ def stacked_network(classifier: Classifier, image_shape: tuple[int, ...]) -> Fea
     )
 
 
+@functools.cache
 def random_network(image_shape: tuple[int, ...]) -> FeatureNetwork:
     """Convolutions with fixed random weights: cheap, the same for ever, and in need of no labels.
 

@@ -1,12 +1,14 @@
 """The measure that is taken during training, and by which the best checkpoint is found."""
 
+import math
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from dcgan_tf import progress
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import augment
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
@@ -40,11 +42,8 @@ class QuickEvaluation:
         self._generator = gan.ema_generator
         config = gan.config
         self._network = random_network(config.sample_shape)
-        rows = spread_rows(len(data.images), REAL_IMAGES)
-        real = [
-            self._network.function(tf.constant(augment(data.read(part), config, 0)))[0].numpy()
-            for part in np.array_split(rows, -(-len(rows) // IMAGES_PER_CALL))
-        ]
+        images = spread_images(data, config, REAL_IMAGES)
+        real = [self._network.function(tf.constant(part))[0].numpy() for part in images]
         self._real = moments(np.concatenate(real))
         key = [config.seed, gan.step.dtype.max]  # No step of a training draws with it.
         self._latents = tf.random.stateless_normal((GENERATED_IMAGES, config.latent_dim), seed=key, alg="philox")
@@ -66,6 +65,13 @@ class QuickEvaluation:
         return self._network.function(to_uint8(self._generator(with_labels(z, labels), training=False)))[0]
 
 
+def spread_images(data: ImageData | PointData, config: Config, count: int) -> Iterator[np.ndarray]:
+    """Yields at most ``count`` training images from all over the data, as they are trained on, some at a time."""
+    rows = spread_rows(len(data.images), count)
+    for part in np.array_split(rows, -(-len(rows) // IMAGES_PER_CALL)):
+        yield augment(data.read(part), config, 0)
+
+
 def make_quick_evaluation(gan: GAN, data: ImageData | PointData) -> QuickEvaluation | None:
     """The evaluation of a run; None for points, where it is turned off, or where images are too few, which is said."""
     if not gan.config.evaluate_every or isinstance(data, PointData):
@@ -79,7 +85,8 @@ def make_quick_evaluation(gan: GAN, data: ImageData | PointData) -> QuickEvaluat
 
 
 def best_step(metrics_file: pathlib.Path, steps: Iterable[int]) -> int | None:
-    """Which of the given steps has the smallest recorded distance; None where none has one."""
-    measured = {record["step"]: record[METRIC] for record in read_metrics(metrics_file) if METRIC in record}
+    """Which of the given steps has the smallest recorded distance; None where none has a finite one."""
+    records = (record for record in read_metrics(metrics_file) if math.isfinite(record.get(METRIC, math.nan)))
+    measured = {record["step"]: record[METRIC] for record in records}
     candidates = [step for step in steps if step in measured]
     return min(candidates, key=lambda step: (measured[step], step), default=None)

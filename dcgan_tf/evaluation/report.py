@@ -155,7 +155,7 @@ def _neighbors(evaluation: Evaluation) -> str:
 
 def _curves(run: Run) -> str:
     path = run.directory / "curves.png"
-    return f"<h2>Curves</h2>{page.picture(path.read_bytes(), 'From metrics.jsonl.')}" if path.exists() else ""
+    return f"<h2>Curves</h2>{page.picture(path.read_bytes(), 'From metrics.jsonl.')}" if path.is_file() else ""
 
 
 def _png(image: np.ndarray) -> bytes:

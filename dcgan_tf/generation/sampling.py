@@ -16,6 +16,7 @@ from dcgan_tf.models.pixels import to_samples
 # computed in, and the same seed shall give the same image whatever else was asked for.
 ROWS_PER_CALL = 32
 GRID_SEEDS = range(64)
+MONITORED_SEEDS = range(128)
 GRID_COLUMNS = 8
 GRID_CLASSES = 16
 SCATTER_POINTS = 1024
@@ -129,7 +130,7 @@ def training_samples(generator: keras.Model, config: Config) -> np.ndarray:
 
 def monitored_samples(generator: keras.Model, config: Config) -> np.ndarray:
     """The few samples by which the variety of the generator is measured; shape as `training_samples`."""
-    seeds = np.arange(len(GRID_SEEDS))
+    seeds = np.asarray(MONITORED_SEEDS)
     return generate(generator, seeds, seeds % config.label_count if config.conditional else None)
 
 

@@ -1,9 +1,10 @@
 """Checkpoints that are whole or absent, with a fall-back to another one where one is damaged."""
 
+import json
 import pathlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import tensorflow as tf
 
@@ -14,6 +15,7 @@ from dcgan_tf.runs.run_directory import Run
 from dcgan_tf.training.gan import GAN
 
 PREFIX = "checkpoint"
+UNRECORDED = "unrecorded.json"
 
 
 class Checkpoints:
@@ -39,8 +41,14 @@ class Checkpoints:
         steps = {int(match[1]) for match in numbers if match}
         return sorted(step for step in steps if self._path(step).is_dir())
 
-    def save(self, step: int, best: int | None = None) -> None:
-        """Writes the checkpoint of ``step`` and removes the oldest ones, but not that of the step ``best``."""
+    def save(self, step: int, best: int | None = None, unrecorded: Mapping[str, float] | None = None) -> None:
+        """Writes the checkpoint of ``step`` and removes the oldest ones, but not that of the step ``best``.
+
+        Args:
+            step: of the checkpoint.
+            best: a step whose checkpoint stays.
+            unrecorded: sums of scalars since the last record, to go on with.
+        """
         if step in self.steps():
             return
         temporary = self._directory / ".writing"
@@ -49,6 +57,7 @@ class Checkpoints:
             temporary.mkdir(parents=True)
             with files.plain_path(temporary) as path:
                 self._checkpoint.write(str(path / PREFIX))
+            (temporary / UNRECORDED).write_text(json.dumps(dict(unrecorded or {})) + "\n")
             temporary.rename(self._path(step))
         except (tf.errors.OpError, OSError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -132,6 +141,14 @@ class Checkpoints:
         except (tf.errors.OpError, LookupError, RuntimeError, ValueError):
             return True
         return False
+
+    def unrecorded(self, step: int) -> dict[str, float]:
+        """What `save` was given to go on with; empty where that cannot be read, or an older release wrote none."""
+        try:
+            sums = json.loads((self._path(step) / UNRECORDED).read_bytes())
+            return {name: float(value) for name, value in sums.items()}
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            return {}
 
     def _path(self, step: int) -> pathlib.Path:
         return self._directory / f"step-{step:08d}"

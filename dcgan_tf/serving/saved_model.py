@@ -22,6 +22,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from dcgan_tf import __version__, files
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.source import GRAPH_FILE, versions_in
+from dcgan_tf.runs.records import decoration
 from dcgan_tf.serving.model_card import MODEL_CARD, model_card
 from dcgan_tf.serving.signatures import Signature, build_signatures
 from dcgan_tf.serving.verification import decode_pngs
@@ -122,11 +123,9 @@ def show_newest_card(directory: pathlib.Path) -> None:
     """
     for version in versions_in(directory)[-1:]:
         card = version / "assets.extra" / MODEL_CARD
-        try:
+        with decoration(MODEL_CARD):
             if card.is_file():
                 files.write_text(directory / MODEL_CARD, card.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            print(f"'{directory / MODEL_CARD}' cannot be written: {files.reason(error)}", file=sys.stderr)
 
 
 def read_signatures(directory: pathlib.Path) -> dict[str, dict[str, dict[str, str]]]:

@@ -27,10 +27,19 @@ from dcgan_tf.evaluation import quick
 from dcgan_tf.generation.sampling import GRID_SEEDS, draw_samples, monitored_samples, training_samples
 from dcgan_tf.runs import run_directory
 from dcgan_tf.runs.checkpoints import Checkpoints, best_first, load_gan
-from dcgan_tf.runs.records import Summaries, metrics_at, read_metrics, save_curves, save_training_gif
+from dcgan_tf.runs.records import (
+    TENSORBOARD_FLAGS,
+    Means,
+    Summaries,
+    decoration,
+    metrics_at,
+    read_metrics,
+    save_curves,
+    save_training_gif,
+)
 from dcgan_tf.serving.saved_model import export_gan, exported_steps, show_newest_card
 from dcgan_tf.training.gan import GAN
-from dcgan_tf.training.monitor import Monitor
+from dcgan_tf.training.monitor import REAL_IMAGES, Monitor
 
 
 def train(config: Config, run_dir: str) -> None:
@@ -76,7 +85,10 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
             )
         run.save_config()
         best, *_ = workers.gather(quick.best_step(run.metrics_file, checkpoints.steps()))
-        if workers.any(first == config.steps and (best or first) in exported_steps(run.saved_model)):
+        exported = exported_steps(run.saved_model)
+        # Without its record, nothing says which step was the best: what was exported then stays.
+        is_exported = (best or first) in exported or (bool(exported) and not run.metrics_file.exists())
+        if workers.any(first == config.steps and is_exported):
             show_newest_card(run.saved_model)
             say(f"This run is complete: {first} of {config.steps} steps. To train on, give a larger --steps.")
             return
@@ -94,8 +106,9 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
         say("Compiling the train step ...")
         with Summaries(run, first) as summaries, _progress_bar(first, config.steps, workers) as progress:
             real_images = fixed_images(data, config, len(GRID_SEEDS))
-            monitor = Monitor(config, real_images)
+            monitor = Monitor(config, quick.spread_images(data, config, REAL_IMAGES))
             monitor.recall(read_metrics(run.metrics_file))
+            means = Means(checkpoints.unrecorded(first))
             samples = training_samples(gan.ema_generator, config)
             if not first:
                 summaries.start(gan, real_images)
@@ -117,6 +130,7 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
                     timed_steps += done
                 step += done
                 _stop_at_nan(gan, values, gradient_norms, checkpoints)
+                means.add(values, done)
 
                 progress.update(done)
                 progress.set_postfix(
@@ -129,6 +143,7 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
                     samples = training_samples(gan.ema_generator, config)
                     summaries.samples(step, gan, samples)
                 if evaluation_due or _is_due(step, config.log_every, config):
+                    values = means.take()
                     diagnosis, sentences = monitor.observe(step, values, monitored_samples(gan.ema_generator, config))
                     for sentence in sentences if workers.is_chief else ():
                         progress.write(sentence, file=sys.stderr)
@@ -146,7 +161,7 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
                 # A signal to one worker stops all, after the same step.
                 interrupted = workers.any(interruption.requested)
                 if step == best or _is_due(step, config.checkpoint_every, config) or interrupted:
-                    checkpoints.save(step, best)
+                    checkpoints.save(step, best, means.sums)
                 if interrupted and step < config.steps:
                     progress.close()
                     say(f"Stopped at step {step} of {config.steps}, and saved. To resume:\n  {resume_command}")
@@ -163,7 +178,8 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
             checkpoints.set_aside_damaged()
             samples = training_samples(gan.ema_generator, config)
             print(f"The samples and the export are of step {step}, the best by its evaluations.")
-        save_png(draw_samples(samples, config), run.directory / "final_grid.png")
+        with decoration("final_grid.png"):
+            save_png(draw_samples(samples, config), run.directory / "final_grid.png")
         if config.strategy != "none":  # What is exported belongs to one device.
             gan, _ = load_gan(run)
         saved_model = export_gan(gan, step, run.saved_model, config.keep_versions, metrics_at(run, step))
@@ -172,7 +188,7 @@ def _train(config: Config, run_dir: str, workers: Workers, strategy: tf.distribu
             f"  samples      {run.directory / 'final_grid.png'}\n"
             f"  training     {run.directory / 'training.gif'}, {run.directory / 'curves.png'}\n"
             f"  SavedModel   {saved_model}\n"
-            f"  TensorBoard  tensorboard --logdir={shlex.quote(str(run.tensorboard))} --samples_per_plugin images=0\n"
+            f"  TensorBoard  tensorboard --logdir={shlex.quote(str(run.tensorboard))} {TENSORBOARD_FLAGS}\n"
             f"  more images  python -m dcgan_tf sample images --run_dir={shlex.quote(str(run.directory))} --num=64"
         )
 

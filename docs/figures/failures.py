@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from dcgan_tf.config.settings import make_config
+from dcgan_tf.data.prepare import prepare
 from dcgan_tf.drawing.grids import make_grid
+from dcgan_tf.evaluation.quick import spread_images
 from dcgan_tf.generation.sampling import monitored_samples, training_samples
-from dcgan_tf.training.monitor import Monitor
+from dcgan_tf.training.monitor import REAL_IMAGES, Monitor
 from docs.figures.drawing import save
 from docs.figures.training import train
 
@@ -68,9 +71,9 @@ def watch(typed: dict[str, Any]) -> Outcome:
     """Trains, with the monitor of a run looking on."""
     records: list[dict[str, float]] = []
     sentences: list[str] = []
-    monitor: Monitor | None = None
-    for gan, values, real_images in train(typed):
-        monitor = monitor or Monitor(gan.config, real_images)
+    config, data = prepare(make_config(typed))
+    monitor = Monitor(config, spread_images(data, config, REAL_IMAGES))
+    for gan, values, _ in train(typed):
         step = int(gan.step)
         diagnosis, said = monitor.observe(step, values, monitored_samples(gan.ema_generator, gan.config))
         records.append({"step": step, **values, **diagnosis})

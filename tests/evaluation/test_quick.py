@@ -25,6 +25,16 @@ def test_best_step_is_the_smallest_among_those_given(tmp_path):
     assert best_step(tmp_path / "missing", [3]) is None
 
 
+@pytest.mark.parametrize("step", [2, 4, 6])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "null", '"0.1"', "true", "[0]", "1" + "0" * 400])
+def test_no_number_is_never_the_best(tmp_path, step, value):
+    path = tmp_path / "metrics.jsonl"
+    values = {2: "3.0", 4: "1.5", 6: "2.0", step: value}
+    path.write_text("".join(f'{{"step": {each}, "{METRIC}": {values[each]}}}\n' for each in (2, 4, 6)))
+    assert best_step(path, [2, 4, 6]) == (6 if step == 4 else 4)
+    assert best_step(path, [step]) is None
+
+
 @pytest.mark.parametrize("conditional", [False, True])
 def test_measure_repeats_and_grows_with_the_distance(bars_config, conditional):
     config, data = prepare(dataclasses.replace(bars_config, conditional=conditional))

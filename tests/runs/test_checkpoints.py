@@ -11,7 +11,7 @@ import tensorflow as tf
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.quick import METRIC
-from dcgan_tf.runs.checkpoints import Checkpoints, best_first, load_gan
+from dcgan_tf.runs.checkpoints import UNRECORDED, Checkpoints, best_first, load_gan
 from dcgan_tf.runs.run_directory import Run
 from dcgan_tf.training.gan import GAN
 
@@ -153,6 +153,22 @@ def test_oldest_are_removed(saved):
     checkpoints, _ = saved
     checkpoints.save(4)
     assert checkpoints.steps() == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"5", b"[1]", b'{"a": "x"}', b'{"a": null}', b"\xff" * 9, b"[" * 100_000]
+)
+def test_sums_since_the_last_record_travel_along(saved, tmp_path, content):
+    """And count as absent where they cannot be read, or where an older release wrote none."""
+    checkpoints, _ = saved
+    sums = {"steps": 3.0, "a": 1 / 3}
+    checkpoints.save(4, unrecorded=sums)
+    assert checkpoints.unrecorded(4) == sums
+    assert checkpoints.unrecorded(3) == checkpoints.unrecorded(99) == {}
+    file = tmp_path / "step-00000004" / UNRECORDED
+    file.unlink() if content is None else file.write_bytes(content)
+    assert checkpoints.unrecorded(4) == {}
+    assert checkpoints.restore() == 4
 
 
 def test_only_what_was_found_damaged_is_set_aside(saved, tmp_path):

@@ -310,7 +310,7 @@ def test_another_engine_agrees(exported):
     assert np.abs(answer.astype(int) - live_images(gan, range(5))).max() <= 1
 
 
-def test_versions_only_grow_and_the_oldest_go(small_config, tmp_path):
+def test_versions_only_grow_and_the_oldest_go(small_config, tmp_path, capsys):
     gan = make_gan(small_config())
     (tmp_path / "7").mkdir()
     for expected in (["7", "8"], ["8", "9"]):
@@ -318,7 +318,10 @@ def test_versions_only_grow_and_the_oldest_go(small_config, tmp_path):
         assert sorted(path.name for path in tmp_path.glob("[!.]*")) == [*expected, "MODEL_CARD.md"]
     for version in ("8", "9"):
         shutil.rmtree(tmp_path / version)
+    (tmp_path / "MODEL_CARD.md").unlink()
+    (tmp_path / "MODEL_CARD.md").mkdir()  # Which cannot be replaced by a file, and does not stop the export.
     assert export_gan(gan, 1, tmp_path, keep_versions=2).name == "10"  # A server never sees a number again.
+    assert "MODEL_CARD.md could not be written" in capsys.readouterr().err
 
 
 def test_foreign_and_unwritable_targets_are_refused(small_config, tmp_path):
