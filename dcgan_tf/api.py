@@ -5,7 +5,6 @@ import difflib
 import os
 import pathlib
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,44 +19,18 @@ from dcgan_tf.runs.run_directory import configure
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from dcgan_tf.generation.generator import Generator
-
-    Data = npt.ArrayLike | tf.data.Dataset | str | os.PathLike[str]
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainResult:
-    """What a training leaves behind.
-
-    Attributes:
-        run_dir: The run's folder: settings, checkpoints, records, pictures.
-        step: Train steps done.
-        metrics: One dictionary per record, each with its ``step``; the lines of ``metrics.jsonl``.
-        saved_model: The exported version, or None where the training was stopped before its end.
-    """
-
-    run_dir: pathlib.Path
-    step: int
-    metrics: list[dict[str, Any]]
-    saved_model: pathlib.Path | None
-
-    @cached_property
-    def generator(self) -> "Generator":
-        """The trained generator at its best checkpoint."""
-        from dcgan_tf.generation.generator import load_generator
-
-        return load_generator(self.run_dir)
+    from dcgan_tf.training.result import TrainResult
 
 
 def train(
-    data: "Data",
+    data: "npt.ArrayLike | tf.data.Dataset | str | os.PathLike[str]",
     *,
     run_dir: str | os.PathLike[str],
     labels: npt.ArrayLike | None = None,
     verbose: bool = True,
     on_log: Callable[[int, dict[str, float]], None] | None = None,
     **settings: Any,
-) -> TrainResult:
+) -> "TrainResult":
     """Trains a DCGAN, or resumes a run, until its last step, and exports the generator.
 
     It may be called in a notebook and off the main thread. A KeyboardInterrupt saves a checkpoint and is raised again;
@@ -101,7 +74,9 @@ def train(
         return loop.train(config, os.fspath(run_dir), source=source, on_log=on_log)
 
 
-def _open_data(data: "Data", labels: npt.ArrayLike | None) -> tuple[Any, dict[str, str]]:
+def _open_data(
+    data: "npt.ArrayLike | tf.data.Dataset | str | os.PathLike[str]", labels: npt.ArrayLike | None
+) -> tuple[Any, dict[str, str]]:
     """The source of data that are passed in, None for data that are named; and the settings that name them."""
     if isinstance(data, (str, os.PathLike)):
         if labels is not None:

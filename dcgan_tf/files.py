@@ -12,6 +12,8 @@ import zipfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from dcgan_tf.progress import logger
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -112,7 +114,7 @@ def locked(path: pathlib.Path, waiting: str = "") -> Iterator[None]:
 
     Args:
         path: of the lock file.
-        waiting: printed before waiting for another process. Without it, nothing is waited for.
+        waiting: said before waiting for another process. Without it, nothing is waited for.
 
     Raises:
         BlockingIOError: another process holds it.
@@ -124,7 +126,7 @@ def locked(path: pathlib.Path, waiting: str = "") -> Iterator[None]:
         except BlockingIOError:
             if not waiting:
                 raise
-            print(waiting)
+            logger.info(waiting)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

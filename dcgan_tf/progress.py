@@ -47,6 +47,7 @@ def shown(is_shown: bool = True, formatter: logging.Formatter | None = None) -> 
     if shower is not None:
         shower.setFormatter(formatter)
         logger.addHandler(shower)
+        logger.propagate = False  # Libraries give the root handlers of their own, which would write it all again.
     token = _current.set(shower)
     try:
         yield
@@ -54,6 +55,21 @@ def shown(is_shown: bool = True, formatter: logging.Formatter | None = None) -> 
         _current.reset(token)
         if shower is not None:
             logger.removeHandler(shower)
+            logger.propagate = not any(isinstance(handler, _Shower) for handler in logger.handlers)
+
+
+@contextlib.contextmanager
+def decoration(name: str) -> Iterator[None]:
+    """Goes on after any error within: what only shows a training must not stop it. Also a decorator.
+
+    Args:
+        name: what is written within; it is named with the error.
+    """
+    try:
+        yield
+    except Exception as error:  # Damaged and foreign files make libraries raise whatever they like.
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        logger.warning("%s could not be written (%s). Everything else goes on without it", name, reason)
 
 
 def is_shown() -> bool:
@@ -66,8 +82,15 @@ def draws_bars() -> bool:
     return is_shown() and (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
 
-def bar(*arguments: Any, desc: str, **options: Any) -> tqdm:
-    """A progress bar with tqdm's arguments; hidden where nothing is shown, a line in a file or a pipe."""
-    if is_shown() and not draws_bars():
+@contextlib.contextmanager
+def shown_only(if_true: bool) -> Iterator[None]:
+    """Hides messages and bars within, unless a condition holds; then nothing changes."""
+    with contextlib.nullcontext() if if_true else shown(False):
+        yield
+
+
+def bar(*arguments: Any, desc: str = "", **options: Any) -> tqdm:
+    """A progress bar with tqdm's arguments; hidden where nothing is shown, and a line in a file or a pipe."""
+    if desc and is_shown() and not draws_bars():
         logger.info("%s ...", desc[:1].upper() + desc[1:])
-    return tqdm(*arguments, desc=desc, mininterval=0.5, disable=not draws_bars(), **options)
+    return tqdm(*arguments, desc=desc or None, mininterval=0.5, disable=not draws_bars(), **options)

@@ -15,6 +15,7 @@ from dcgan_tf.benchmarking import machine
 from dcgan_tf.benchmarking.breakdown import measure_breakdown
 from dcgan_tf.benchmarking.timing import measure_by_turns, summarize
 from dcgan_tf.benchmarking.workload import open_workload
+from dcgan_tf.config.combinations import refuse_bad_combinations
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import PointData
@@ -195,8 +196,8 @@ def _measure_variant(
     """The train step with one setting switched over, by turns with the step as configured."""
     switched: dict[str, Any] = {name: not getattr(gan.config, name)}
     config = dataclasses.replace(gan.config, **switched)
-    config.validate()
-    progress.logger.info(f"Compiling the train step with --{name}={str(getattr(config, name)).lower()} ...")
+    refuse_bad_combinations(config)
+    progress.logger.info(f"Compiling the train step with `{name}={str(getattr(config, name)).lower()}` ...")
     other, other_batches = GAN(config), endless_batches(data, config)
     start = time.perf_counter()
     train(other, other_batches, 1)

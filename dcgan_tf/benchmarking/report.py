@@ -11,7 +11,7 @@ from dcgan_tf.benchmarking.timing import summarize
 DESCRIPTIONS = {
     "train_step_ms": ("train step, ms", "{:,.1f}"),
     "images_per_second": ("train step, images/s", "{:,.0f}"),
-    "one_step_per_call_ms": ("train step with --steps_per_call=1, ms", "{:,.1f}"),
+    "one_step_per_call_ms": ("train step with `steps_per_call=1`, ms", "{:,.1f}"),
     "bare_step_ms": ("bare train step, no input and no loop, ms", "{:,.1f}"),
     "around_the_bare_step_share": ("cost of all around the bare step", "{:+.1%}"),
     "input_images_per_second": ("input pipeline alone, images/s", "{:,.0f}"),
@@ -47,7 +47,7 @@ def format_report(benchmark: Benchmark) -> str:
     for field, figures in benchmark.variants.items():
         value = str(not getattr(benchmark.config, field)).lower()
         rows = [(DESCRIPTIONS[name][0], _write(name, figures[name]), "") for name in figures]
-        lines += ["", *_table((f"With --{field}={value}", "Median", ""), rows)]
+        lines += ["", *_table((f"With `{field}={value}`", "Median", ""), rows)]
     if benchmark.breakdown:
         total = sum(benchmark.breakdown.values())
         rows = [(part, f"{value:,.2f}", f"{value / total:.1%}") for part, value in benchmark.breakdown.items()]

@@ -5,7 +5,7 @@ import pathlib
 from absl import flags
 
 from dcgan_tf.cli import command_line
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.paths import refuse_undecodable
 
@@ -55,6 +55,7 @@ def run() -> None:
     if FLAGS.profile:
         refuse_undecodable(pathlib.Path(FLAGS.profile), "profile")
 
+    command_line.import_tensorflow()
     from dcgan_tf.benchmarking import machine
     from dcgan_tf.benchmarking.measure import Options, run_benchmark
     from dcgan_tf.benchmarking.report import format_report, write_json

@@ -5,9 +5,11 @@ import difflib
 import importlib.metadata
 import io
 import logging
+import os
 import re
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Collection, Iterable
 from types import ModuleType
 from typing import Any, NoReturn
@@ -15,6 +17,7 @@ from typing import Any, NoReturn
 from absl import flags
 
 import dcgan_tf
+from dcgan_tf import progress
 from dcgan_tf.cli import help as help_page
 from dcgan_tf.cli import signals
 from dcgan_tf.config.presets import PRESETS
@@ -23,6 +26,7 @@ from dcgan_tf.errors import UserError, printable
 from dcgan_tf.paths import expand
 
 HELP_FLAGS = ("--help", "-h", "-help", "--helpshort", "--helpfull")
+_SETTINGS = frozenset(field.name for field in dataclasses.fields(Config))
 EXPECTED_KINDS: tuple[tuple[type, str], ...] = (
     (flags.IntegerParser, "a whole number"),
     (flags.FloatParser, "a number"),
@@ -41,7 +45,7 @@ def define_config_flags(leave_out: Collection[str] = (), flag_values: flags.Flag
         if field.name in leave_out:
             continue
         # The default shown is the field's; the flag itself is None until typed, so that a preset can step between.
-        text = _describe(field)
+        text = in_flags(_describe(field))
         if field.type is bool:
             flags.DEFINE_boolean(field.name, None, text, flag_values=flag_values)
         elif field.type is int:
@@ -93,7 +97,7 @@ def run(command: ModuleType, arguments: list[str], program: str) -> NoReturn:
                 print_version()
             if word in HELP_FLAGS:
                 own = [flags.FLAGS[name] for name in flags.FLAGS if name not in before]
-                groups = help_page.group_flags(own)
+                groups = help_page.group_flags(own, _defined_settings())
                 print(help_page.help_text(program, description, expected, groups, full=word == "--helpfull"))
                 sys.exit()
         rest = _parse_flags(arguments, expected)
@@ -101,6 +105,48 @@ def run(command: ModuleType, arguments: list[str], program: str) -> NoReturn:
     except KeyboardInterrupt:
         fail("interrupted. Repeat the command to continue", code=130)
     sys.exit()
+
+
+def in_flags(text: str) -> str:
+    """Turns the settings that a message of the library names, such as `batch_size=4`, into flags: --batch_size=4."""
+
+    def flag(match: re.Match[str]) -> str:
+        name, value = match[1], match[2]
+        if name not in _SETTINGS and name not in flags.FLAGS:
+            return match[0]
+        switch = {"True": f"--{name}", "False": f"--no{name}", None: f"--{name}"}
+        return switch.get(value, f"--{name}={value}")
+
+    return re.sub(r"`(\w+)(?:=([^`]*))?`", flag, text)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return in_flags(super().format(record))
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without the notices that its C++ code writes before anybody can set its log level.
+
+    They are shown where the user asks for its log, by TF_CPP_MIN_LOG_LEVEL, and where the import fails.
+    """
+    if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+        return
+    sys.stderr.flush()
+    visible = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # It says that there is no GPU, too.
+        except BaseException:
+            hidden.seek(0)
+            os.write(visible, hidden.read())
+            raise
+        finally:
+            os.dup2(visible, 2)
+            os.close(visible)
 
 
 def print_version() -> NoReturn:
@@ -126,6 +172,12 @@ class _PathParser(flags.ArgumentParser):
         return expand(argument)
 
 
+def _defined_settings() -> set[str]:
+    # A flag that only shares its name with a setting, such as the seed of an image, has another description.
+    defined = [field for field in _flag_fields() if field.name in flags.FLAGS]
+    return {field.name for field in defined if flags.FLAGS[field.name].help == in_flags(_describe(field))}
+
+
 def _flag_fields() -> list[dataclasses.Field]:
     return [field for field in dataclasses.fields(Config) if field.metadata["flag"]]
 
@@ -141,9 +193,10 @@ def _call(main: Callable[[], None]) -> None:
         ends += (signal.SIGINT,)
     signals.handle(ends, _interrupt)
     try:
-        main()
+        with progress.shown(formatter=_Formatter()):
+            main()
     except UserError as error:
-        fail(str(error))
+        fail(in_flags(str(error)))
     except Exception as error:
         # A disk that is full or gone, a network that fails, memory that runs out: not the program's mistake. TensorFlow
         # reports them as errors of its own, which exist only once it is imported.

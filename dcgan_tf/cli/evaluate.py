@@ -48,6 +48,7 @@ def run() -> None:
     if FLAGS.draws < 1:
         raise UserError(f"--draws: expected at least 1. Received: {FLAGS.draws}")
     labels_per_class = _parse_labels(FLAGS.labels_per_class)
+    command_line.import_tensorflow()
     common.keep_typed_folders(run)
 
     from dcgan_tf.evaluation.evaluator import Options, evaluate_run

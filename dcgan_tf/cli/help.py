@@ -3,7 +3,7 @@
 import dataclasses
 import shutil
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from absl import flags
 
@@ -27,18 +27,17 @@ class Group:
     flags: Sequence[flags.Flag]
 
 
-def group_flags(own: Iterable[flags.Flag]) -> list[Group]:
-    """Puts a command's flags into groups: its own options first, then the settings as in docs/configuration.md."""
+def group_flags(own: Iterable[flags.Flag], settings: Collection[str]) -> list[Group]:
+    """Puts a command's flags into groups.
+
+    Args:
+        own: All flags of the command.
+        settings: The names of those that are settings of a run; they come last, as in docs/configuration.md.
+    """
     options = {flag.name: flag for flag in own}
     sections = []
     for heading, fields in fields_by_section().items():
-        # A flag that only shares its name with a setting, such as the seed of an image, stays with the command's.
-        settings = [
-            options.pop(field.name)
-            for field in fields
-            if field.name in options and options[field.name].help.startswith(field.metadata["description"])
-        ]
-        sections.append(Group(heading, settings))
+        sections.append(Group(heading, [options.pop(field.name) for field in fields if field.name in settings]))
     return [group for group in (Group("Options", list(options.values())), *sections) if group.flags]
 
 
@@ -61,7 +60,7 @@ def help_text(program: str, description: str, arguments: str, groups: Sequence[G
         rest = [flag.name for flag in group.flags if flag not in shown]
         lines += ["", group.heading]
         for flag in shown:
-            text = flag.help if full else _first_sentence(flag.help)
+            text = flag.help if full or not is_settings else _first_sentence(flag.help)
             lines += _entry(f"--{'[no]' * isinstance(flag, flags.BooleanFlag)}{flag.name}", text, width)
         if rest:
             has_more = True

@@ -6,7 +6,7 @@ import numpy as np
 from absl import flags
 
 from dcgan_tf.cli import command_line
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.inspection import describe, examine
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.prepare import resolve

@@ -47,7 +47,7 @@ IMAGE_FLAGS = (
 def refuse_bad_combinations(config: Config) -> None:
     """Raises UserError for the first combination that makes no sense, naming both flags and the way out."""
     for name, reason in flags_without_effect(config).items():
-        raise UserError(f"--{name} means nothing to {reason}. Received: {getattr(config, name)!r}; leave it out")
+        raise UserError(f"`{name}` means nothing to {reason}. Received: {getattr(config, name)!r}; leave it out")
     _refuse_contradictions(config)
 
 
@@ -57,26 +57,26 @@ def flags_without_effect(config: Config) -> dict[str, str]:
         (
             config.architecture == "mlp",
             CONVOLUTIONAL_FLAGS,
-            "--architecture=mlp, which has no convolutions or BatchNorm",
+            "`architecture=mlp`, which has no convolutions or BatchNorm",
         ),
-        (config.dataset == "folder", ("manual_dir",), "--dataset=folder"),
-        (config.dataset != "folder", FOLDER_FLAGS, f"--dataset={config.dataset}"),
-        (config.draws_points, IMAGE_FLAGS, f"--dataset={config.dataset}, which is of points in place of images"),
+        (config.dataset == "folder", ("manual_dir",), "`dataset=folder`"),
+        (config.dataset != "folder", FOLDER_FLAGS, f"`dataset={config.dataset}`"),
+        (config.draws_points, IMAGE_FLAGS, f"`dataset={config.dataset}`, which is of points in place of images"),
         (
             config.strategy != "multi_worker",
             WORKER_FLAGS,
-            f"--strategy={config.strategy}, which is of one process",
+            f"`strategy={config.strategy}`, which is of one process",
         ),
-        (config.optimizer == "rmsprop", ("beta_1",), "--optimizer=rmsprop, which has no first moment"),
+        (config.optimizer == "rmsprop", ("beta_1",), "`optimizer=rmsprop`, which has no first moment"),
         (
             config.instance_noise_decay == "constant",
             ("instance_noise_steps",),
-            "--instance_noise_decay=constant, which does not fade",
+            "`instance_noise_decay=constant`, which does not fade",
         ),
     ]
     for parent, children in DEPENDENT_FLAGS.items():
         value = getattr(config, parent)
-        groups.append((value == _default(config, parent), children, f"--{parent}={value}"))
+        groups.append((value == _default(config, parent), children, f"`{parent}={value}`"))
     return {
         name: reason
         for applies, names, reason in groups
@@ -101,10 +101,10 @@ def _refuse_contradictions(config: Config) -> None:
 
 def _check_data(config: Config) -> None:
     if config.draws_points and config.architecture != "mlp":
-        raise UserError(f"--dataset={config.dataset} has no images to convolve: use --architecture=mlp")
+        raise UserError(f"`dataset={config.dataset}` has no images to convolve: use `architecture=mlp`")
     if config.dataset == "stacked_mnist" and config.channels == "1":
         raise UserError(
-            "--dataset=stacked_mnist has a digit in each colour, which --channels=1 would mix: leave it out"
+            "`dataset=stacked_mnist` has a digit in each colour, which `channels=1` would mix: leave it out"
         )
 
 
@@ -113,16 +113,16 @@ def _check_bounds(config: Config) -> None:
     penalized = config.penalty != "none"
     if penalized and config.weight_clip:
         raise UserError(
-            f"--weight_clip and --penalty={config.penalty} are two ways to bound the discriminator: leave one out"
+            f"`weight_clip` and `penalty={config.penalty}` are two ways to bound the discriminator: leave one out"
         )
     if penalized and config.architecture == "dcgan" and config.discriminator_norm == "batch":
         raise UserError(
-            f"--penalty={config.penalty} needs the gradient of each image alone, and --discriminator_norm=batch mixes "
-            "the images of a batch: use --discriminator_norm=layer or none"
+            f"`penalty={config.penalty}` needs the gradient of each image alone, and `discriminator_norm=batch` mixes "
+            "the images of a batch: use `discriminator_norm=layer` or none"
         )
     if penalized and config.minibatch_stddev:
         raise UserError(
-            f"--penalty={config.penalty} needs the gradient of each image alone, and --minibatch_stddev mixes the "
+            f"`penalty={config.penalty}` needs the gradient of each image alone, and `minibatch_stddev=True` mixes the "
             "images of a batch: leave one out"
         )
     # BatchNorm and layer normalisation have factors of their own, which undo the bound.
@@ -131,12 +131,12 @@ def _check_bounds(config: Config) -> None:
         penalized or config.weight_clip or (config.spectral_norm and not is_normalized)
     ):
         raise UserError(
-            "--loss=wasserstein grows without bound unless the discriminator is bounded: add --weight_clip=0.01, "
-            "--penalty=wgan_gp, or --spectral_norm with --discriminator_norm=none"
+            "`loss=wasserstein` grows without bound unless the discriminator is bounded: add `weight_clip=0.01`, "
+            "`penalty=wgan_gp`, or `spectral_norm=True` with `discriminator_norm=none`"
         )
     if config.spectral_norm and config.weight_clip:
         raise UserError(
-            "--spectral_norm divides each kernel by its norm, so --weight_clip bounds nothing: leave one out"
+            "`spectral_norm=True` divides each kernel by its norm, so `weight_clip` bounds nothing: leave one out"
         )
 
 
@@ -144,28 +144,30 @@ def _check_batches(config: Config) -> None:
     """What looks at several images at once."""
     if config.minibatch_stddev and config.joint_batch:
         raise UserError(
-            "--minibatch_stddev tells a varied batch from a collapsed one, and --joint_batch mixes real and fake in "
+            "`minibatch_stddev=True` tells a varied batch from a collapsed one, and `joint_batch=True` mixes real and fake in "
             "one: leave one out"
         )
     if config.batch_size % config.pack:
         raise UserError(
-            f"--pack must divide --batch_size. Received: {config.pack} and {config.batch_size}; use --batch_size="
-            f"{max(config.pack, config.batch_size // config.pack * config.pack)}"
+            f"`pack` must divide `batch_size`. Received: {config.pack} and {config.batch_size}; use "
+            f"`batch_size={max(config.pack, config.batch_size // config.pack * config.pack)}`"
         )
     if config.pack > 1 and config.conditional:
-        raise UserError("--pack joins images of different classes, and --conditional judges one class: leave one out")
+        raise UserError(
+            "`pack` joins images of different classes, and `conditional=True` judges one class: leave one out"
+        )
 
 
 def _check_targets(config: Config) -> None:
     for name in TARGET_FLAGS:
         if getattr(config, name) and config.loss not in LOSSES_WITH_TARGETS:
             raise UserError(
-                f"--{name} moves the targets of D's answer, and --loss={config.loss} has none: leave it out, or use "
-                f"--loss={', '.join(LOSSES_WITH_TARGETS)}"
+                f"`{name}` moves the targets of D's answer, and `loss={config.loss}` has none: leave it out, or use "
+                f"`loss={', '.join(LOSSES_WITH_TARGETS)}`"
             )
     if config.label_smoothing + config.label_noise >= 0.5:
         raise UserError(
-            "--label_smoothing and --label_noise: expected a sum below 0.5, so that real stays nearer to 1. Received: "
+            "`label_smoothing` and `label_noise`: expected a sum below 0.5, so that real stays nearer to 1. Received: "
             f"{config.label_smoothing} and {config.label_noise}"
         )
 
@@ -179,16 +181,16 @@ def _check_unrolling(config: Config) -> None:
         ):
             if clashes:
                 raise UserError(
-                    f"--unroll_steps follows plain updates of the discriminator by Adam, and cannot be used with "
-                    f"--{name}: leave one out"
+                    f"`unroll_steps` follows plain updates of the discriminator by Adam, and cannot be used with "
+                    f"`{name}`: leave one out"
                 )
 
 
 def _check_decay(config: Config) -> None:
     decay = config.learning_rate_decay
     if decay != "constant" and not config.learning_rate_decay_steps:
-        length = "the run's length" if config.epochs else f"--learning_rate_decay_steps={config.steps}"
-        raise UserError(f"--learning_rate_decay={decay} needs --learning_rate_decay_steps, such as {length}")
+        length = "the run's length" if config.epochs else f"`learning_rate_decay_steps={config.steps}`"
+        raise UserError(f"`learning_rate_decay={decay}` needs `learning_rate_decay_steps`, such as {length}")
     if not config.epochs:
         refuse_learning_rates_of_zero(config)
 
@@ -201,22 +203,22 @@ def refuse_learning_rates_of_zero(config: Config) -> None:
     """
     decay, decay_steps = config.learning_rate_decay, config.learning_rate_decay_steps
     if decay in ("linear", "cosine") and config.steps > decay_steps:
-        length = f"--steps={config.steps}"
+        length = f"`steps={config.steps}`"
         if config.epochs:
-            length = f"--epochs={config.epochs:g}, of {config.steps} steps,"
+            length = f"`epochs={config.epochs:g}`, of {config.steps} steps,"
         raise UserError(
-            f"--learning_rate_decay={decay} is at 0 after --learning_rate_decay_steps={decay_steps}, and {length} goes "
+            f"`learning_rate_decay={decay}` is at 0 after `learning_rate_decay_steps={decay_steps}`, and {length} goes "
             "on: use as many steps for both, or exponential"
         )
 
 
 def _check_xla(config: Config) -> None:
     if (config.jit_compile or config.strategy == "tpu") and config.upsampling == "bicubic":
-        flag = "--jit_compile" if config.jit_compile else "--strategy=tpu"
-        raise UserError(f"{flag}: XLA has no bicubic resizing. Use --upsampling=bilinear, or leave XLA out")
+        flag = "`jit_compile=True`" if config.jit_compile else "`strategy=tpu`"
+        raise UserError(f"{flag}: XLA has no bicubic resizing. Use `upsampling=bilinear`, or leave XLA out")
     if config.jit_compile and config.strategy != "none":
         raise UserError(
-            f"--jit_compile compiles the step of one device, and --strategy={config.strategy} has devices that "
+            f"`jit_compile=True` compiles the step of one device, and `strategy={config.strategy}` has devices that "
             "exchange sums within a step: leave one out"
         )
 

@@ -1,17 +1,13 @@
 """Everything that can be set, in one flat frozen dataclass: the single source of flags, help and checks."""
 
 import dataclasses
-import pathlib
 from typing import Any
 
 from PIL import ImageColor
 
-from dcgan_tf import files
 from dcgan_tf.config import plan
-from dcgan_tf.config.combinations import flags_without_effect, refuse_bad_combinations
-from dcgan_tf.config.presets import DATA_SET_NEEDS, PRESETS
+from dcgan_tf.config.checks import check_range, check_type
 from dcgan_tf.errors import UserError
-from dcgan_tf.field_checks import check_range, check_type
 
 # The keys of dictionaries that need TensorFlow, without which this file does.
 LOSS_NAMES = ("non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic_average")
@@ -62,7 +58,7 @@ class Config:
     # Data
     dataset: str = _option(
         "mnist",
-        "Image data set: folder, for your own pictures in --data_dir; or a name in TensorFlow Datasets, such as the "
+        "Image data set: folder, for your own pictures in `data_dir`; or a name in TensorFlow Datasets, such as the "
         "bundled mnist; or stacked_mnist, three random digits as RGB; or ring or grid, points of a mixture of "
         "Gaussians in the plane.",
     )
@@ -99,7 +95,7 @@ class Config:
     )
     data_dir: str = _option(
         "",
-        "With --dataset=folder, the folder of pictures. Else where TensorFlow Datasets keeps prepared data sets; a "
+        "With `dataset=folder`, the folder of pictures. Else where TensorFlow Datasets keeps prepared data sets; a "
         "copy found there is used first. "
         "Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
         may_change=True,
@@ -132,7 +128,7 @@ class Config:
         may_change=True,
     )
     epochs: float = _option(
-        0.0, "Passes over the data in all; 0 means that --steps decides.", minimum=0, may_change=True
+        0.0, "Passes over the data in all; 0 means that `steps` decides.", minimum=0, may_change=True
     )
     batch_size: int = _option(64, "Images in a batch, over all devices.", minimum=2)
     seed: int = _option(0, "Seed of the weights, the order of the data, and all noise.", minimum=0, maximum=2**31 - 1)
@@ -164,7 +160,7 @@ class Config:
     generator_extra_layer: str = _option(
         "none",
         "One more hidden layer of stride 1 in the generator: base, after its first feature map, or image, before its "
-        "last layer. Needs one more number in --generator_filters, or doubles once more.",
+        "last layer. Needs one more number in `generator_filters`, or doubles once more.",
         choices=("none", "base", "image"),
     )
     generator_activation: str = _option("relu", "After the generator's hidden layers.", choices=("relu", "leaky_relu"))
@@ -241,7 +237,7 @@ class Config:
     )
     instance_noise_decay: str = _option(
         "linear",
-        "How that noise fades: to 0 (linear, cosine) or to 1 % (exponential) in --instance_noise_steps.",
+        "How that noise fades: to 0 (linear, cosine) or to 1 % (exponential) in `instance_noise_steps`.",
         choices=DECAY_NAMES,
     )
     instance_noise_steps: int = _option(2000, "Train steps until the instance noise has faded.", minimum=1)
@@ -262,7 +258,7 @@ class Config:
     optimizer: str = _option("adam", "adam, or rmsprop as in arXiv 1701.07875.", choices=("adam", "rmsprop"))
     learning_rate_decay: str = _option(
         "constant",
-        "How both learning rates change: to 0 (linear, cosine) or 1 % (exponential) in --learning_rate_decay_steps.",
+        "How both learning rates change: to 0 (linear, cosine) or 1 % (exponential) in `learning_rate_decay_steps`.",
         choices=DECAY_NAMES,
     )
     learning_rate_decay_steps: int = _option(0, "Train steps until the learning rates have decayed.", minimum=0)
@@ -304,18 +300,18 @@ class Config:
     mixed_precision: bool = _option(False, "Compute in bfloat16; weights and losses stay in float32.")
     strategy: str = _option(
         "none",
-        "none: one device. mirrored: all GPUs of this machine. multi_worker: the processes named by --workers. tpu: "
+        "none: one device. mirrored: all GPUs of this machine. multi_worker: the processes named by `workers`. tpu: "
         "the TPU of this machine.",
         choices=("none", "mirrored", "multi_worker", "tpu"),
         may_change=True,
     )
     workers: str = _option(
         "",
-        "host:port of each process of --strategy=multi_worker, by commas; the first writes the run. Default: as "
+        "host:port of each process of `strategy=multi_worker`, by commas; the first writes the run. Default: as "
         "TF_CONFIG or SLURM says.",
         may_change=True,
     )
-    worker_index: int = _option(-1, "Which of --workers this process is, from 0.", minimum=-1, may_change=True)
+    worker_index: int = _option(-1, "Which of `workers` this process is, from 0.", minimum=-1, may_change=True)
     worker_timeout: float = _option(
         60.0,
         "Seconds to wait for the other workers at the start; without a sign of life for so long, one counts as lost.",
@@ -332,9 +328,35 @@ class Config:
     jit_compile: bool = _option(False, "Compile the train step with XLA. Worth a try on a GPU, no gain on a CPU.")
 
     def __post_init__(self) -> None:
-        """Refuses values of another type than their field's, which a file or a program may hold, but no flag."""
+        """Checks every field by itself.
+
+        Raises:
+            UserError: A value of another type, beyond its limits, or that names nothing. It carries the field.
+        """
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, check_type(field, getattr(self, field.name)))
+            value = check_type(field, getattr(self, field.name))
+            check_range(field, value)
+            object.__setattr__(self, field.name, value)
+        if self.image_size != "auto":
+            try:
+                plan.plan_blocks(*plan.parse_size(self.image_size), self.blocks)
+            except ValueError as error:
+                raise UserError(f"`image_size`: {error}. Received: {self.image_size!r}", field="image_size") from None
+        try:
+            ImageColor.getrgb(self.background)
+        except ValueError:
+            raise UserError(
+                f"`background`: expected a color such as white, black or #ff8800. Received: {self.background!r}",
+                field="background",
+            ) from None
+        for name in ("generator_filters", "discriminator_filters"):
+            parse_filters(name, getattr(self, name))
+        for name in self.augmentations:
+            if name not in AUGMENTATION_NAMES:
+                raise UserError(
+                    f"`diff_augment`: expected any of {','.join(AUGMENTATION_NAMES)}. Received: {self.diff_augment!r}",
+                    field="diff_augment",
+                )
 
     @property
     def height_and_width(self) -> tuple[int, int]:
@@ -361,38 +383,6 @@ class Config:
         """Classes that the networks are told of: 0 for an unconditional run."""
         return len(self.class_names) if self.conditional else 0
 
-    def validate(self) -> None:
-        """Checks every field, and the fields against each other.
-
-        Raises:
-            UserError: names the flag, the value received and what is expected.
-        """
-        self.validate_fields()
-        refuse_bad_combinations(self)
-
-    def validate_fields(self) -> None:
-        """Checks every field by itself."""
-        for field in dataclasses.fields(self):
-            check_range(field, getattr(self, field.name))
-        if self.image_size != "auto":
-            try:
-                plan.plan_blocks(*plan.parse_size(self.image_size), self.blocks)
-            except ValueError as error:
-                raise UserError(f"--image_size: {error}. Received: {self.image_size!r}") from None
-        try:
-            ImageColor.getrgb(self.background)
-        except ValueError:
-            raise UserError(
-                f"--background: expected a colour such as white, black or #ff8800. Received: {self.background!r}"
-            ) from None
-        for name in ("generator_filters", "discriminator_filters"):
-            parse_filters(name, getattr(self, name))
-        for name in self.augmentations:
-            if name not in AUGMENTATION_NAMES:
-                raise UserError(
-                    f"--diff_augment: expected any of {','.join(AUGMENTATION_NAMES)}. Received: {self.diff_augment!r}"
-                )
-
 
 # The first field of each section, in the order of the fields.
 SECTIONS = {
@@ -416,75 +406,13 @@ def fields_by_section() -> dict[str, list[dataclasses.Field]]:
     return sections
 
 
-def make_config(typed: dict[str, Any], resumed: Config | None = None) -> Config:
-    """Builds a Config from what the user typed.
-
-    Args:
-        typed: field name -> value, only those that were typed.
-        resumed: the configuration of a run that is resumed; what was not typed comes from there alone.
-
-    Raises:
-        UserError: an unknown preset, or a value that `Config.validate` refuses.
-    """
-    preset = typed.get("preset", Config.preset)
-    if preset not in PRESETS:
-        raise UserError(f"--preset: unknown preset {preset!r}. Expected one of: {', '.join(PRESETS)}")
-    if "steps" in typed and typed.get("epochs"):
-        raise UserError("--steps and --epochs both set the length of the run. Give one of them")
-    length = {"epochs": 0.0} if "steps" in typed else {}  # Of the preset, or of the run that is resumed
-    if resumed is not None:
-        config = dataclasses.replace(resumed, **{**typed, **length})
-    else:
-        dataset = typed.get("dataset", PRESETS[preset].get("dataset", Config.dataset))
-        values = {**PRESETS[preset], **DATA_SET_NEEDS.get(dataset, {}), **typed, **length}
-        config = dataclasses.replace(Config(), **values)
-        # What a preset says of parts that the typed flags have replaced, such as of convolutions beside mlp.
-        defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Config)}
-        unused = flags_without_effect(config).keys() - typed.keys()
-        config = dataclasses.replace(config, **{name: defaults[name] for name in unused})
-    config.validate()
-    return config
-
-
-def save_config(config: Config, path: pathlib.Path) -> None:
-    """Writes the configuration as JSON, whole or not at all."""
-    files.write_json(path, dataclasses.asdict(config))
-
-
-def load_config(path: pathlib.Path) -> Config:
-    """Reads what `save_config` wrote.
-
-    Raises:
-        UserError: the file is not such a configuration.
-    """
-    try:
-        values = files.read_json(path)
-        # Releases without the field had the first rules. An export never has it: it goes by the newest.
-        return config_from({"data_rules": 1, **values} if isinstance(values, dict) else values)
-    except (ValueError, UserError) as error:
-        raise UserError(
-            f"{path} is not a configuration of this version of dcgan_tf: {error}. Correct it, or bring back a copy"
-        ) from None
-
-
-def config_from(values: Any) -> Config:
-    """The configuration of a trained run, from what its config.json or its export's model.json holds.
-
-    Only the fields are checked, each by itself: a later release may refuse a combination in which a run was trained.
-
-    Raises:
-        UserError: they are no settings, or one that is unknown or has a bad value.
-    """
-    if not isinstance(values, dict):
-        raise UserError(f"expected settings by name. Received: {str(values)[:100]!r}")
-    unknown = sorted(values.keys() - {field.name for field in dataclasses.fields(Config)})
-    if unknown:
-        raise UserError(f"unknown settings: {', '.join(unknown)}")
-    config = Config(**values)
-    config.validate_fields()
-    if config.architecture == "dcgan" and config.blocks == 0 and config.image_size != "auto":
-        config = dataclasses.replace(config, blocks=plan.exact_halves(*config.height_and_width))
-    return config
+def changed_settings(config: Config) -> list[str]:
+    """The settings that differ from the defaults, as ``name=value``, in the order of the fields."""
+    return [
+        f"{field.name}={getattr(config, field.name)}"
+        for field in dataclasses.fields(Config)
+        if field.metadata["flag"] and getattr(config, field.name) != field.default
+    ]
 
 
 def parse_filters(name: str, text: str) -> tuple[int, ...]:
@@ -499,7 +427,8 @@ def parse_filters(name: str, text: str) -> tuple[int, ...]:
         filters = ()
     if not filters or min(filters) < 1 or max(filters) > MAXIMUM_FILTERS:
         raise UserError(
-            f"--{name}: expected a number from 1 to {MAXIMUM_FILTERS} such as 64, or several such as 256,128. "
-            f"Received: {text!r}"
+            f"`{name}`: expected a number from 1 to {MAXIMUM_FILTERS} such as 64, or several such as 256,128. "
+            f"Received: {text!r}",
+            field=name,
         )
     return filters

@@ -37,6 +37,7 @@ class ArraySource:
     _count: int
     _pairs: "Iterable[tuple[np.ndarray, int]]"
     full_name: str = ARRAY
+    notes: tuple[str, ...] = ()
 
     def count_if_known(self) -> int:
         """Always known."""
@@ -61,6 +62,17 @@ class ArraySource:
     def _picture(self, number: int, image: np.ndarray, label: int) -> NamedPicture:
         pixels = image[:, :, 0] if self.channels == 1 else image
         return NamedPicture(f"{self.full_name}/{number}", int(label), functools.partial(Image.fromarray, pixels))
+
+
+@dataclasses.dataclass(frozen=True)
+class AnonymousSource:
+    """What is known of the images that a program passed in once, without them."""
+
+    height: int
+    width: int
+    channels: int
+    class_names: tuple[str, ...]
+    full_name: str = ARRAY
 
 
 class _DatasetPairs:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dcgan_tf import files
+from dcgan_tf.data.arrays import AnonymousSource
 from dcgan_tf.data.shards import HEADER_BYTES
 from dcgan_tf.data.sources import Source
 from dcgan_tf.errors import UserError
@@ -66,7 +67,7 @@ class ImageData:
         return images
 
 
-def open_data(directory: pathlib.Path, source: Source) -> ImageData | None:
+def open_data(directory: pathlib.Path, source: "Source | AnonymousSource") -> ImageData | None:
     """The data in a cache directory; None where there is none.
 
     Raises:
@@ -91,8 +92,8 @@ def open_data(directory: pathlib.Path, source: Source) -> ImageData | None:
         raise DamagedError(directory, error) from error
     except OSError as error:  # Too many open files, a permission, a network that fails
         raise UserError(
-            f"--cache_dir: cannot read the prepared data in '{directory}': {error.strerror or error}. Nothing was "
-            "removed. Fix that and repeat the command, or use another --cache_dir"
+            f"`cache_dir`: cannot read the prepared data in '{directory}': {error.strerror or error}. Nothing was "
+            "removed. Fix that and repeat the command, or use another `cache_dir`"
         ) from None
     return ImageData(images, labels, source.class_names, source.full_name, bad_files, digest, directory, file)
 
@@ -120,6 +121,6 @@ def locked(directory: pathlib.Path) -> Iterator[None]:
             stack.enter_context(files.locked(lock, "Another process is preparing the same data: waiting for it."))
         except OSError as error:
             raise UserError(
-                f"--cache_dir: cannot write to '{directory.parent}': {error.strerror}. Choose another folder"
+                f"`cache_dir`: cannot write to '{directory.parent}': {error.strerror}. Choose another folder"
             ) from None
         yield

@@ -148,7 +148,7 @@ def is_picture(folder: str | os.PathLike[str], name: str, earlier: bool = False)
 
 
 def _refuse_unreadable(error: OSError) -> None:
-    raise UserError(f"--data_dir: cannot read the folder '{error.filename}': {error.strerror}")
+    raise UserError(f"`data_dir`: cannot read the folder '{error.filename}': {error.strerror}")
 
 
 def is_sheet(picture: Image.Image) -> bool:

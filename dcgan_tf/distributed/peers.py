@@ -182,7 +182,7 @@ class Reception:
             raise ValueError("no greeting")
         if not _is_proof(proof, self._secret, "worker", *facts):
             self.refused += 1
-            stranger.send({"refused": "it has another --worker_secret than the chief, or only one of them has one"})
+            stranger.send({"refused": "it has another `worker_secret` than the chief, or only one of them has one"})
             raise ValueError("no proof")
         stranger.index, stranger.addresses = index, tuple(workers)
         stranger.answer = _prove(self._secret, "chief", *facts)
@@ -219,9 +219,9 @@ def call_chief(
         peer.send({"index": index, "workers": workers, "nonce": nonce, "proof": proof})
         answer = peer.receive(deadline, LONGEST_GREETING)
         if isinstance(answer.get("refused"), str):
-            raise UserError(f"--workers: the chief refuses this worker: {clip(answer['refused'])}")
+            raise UserError(f"`workers`: the chief refuses this worker: {clip(answer['refused'])}")
         if not _is_proof(answer.get("proof"), secret, "chief", *facts):
-            raise ValueError("it does not know the --worker_secret")
+            raise ValueError("it does not know the `worker_secret`")
     except BaseException:
         peer.close()
         raise

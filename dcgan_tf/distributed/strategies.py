@@ -14,13 +14,11 @@ from tensorflow.python.distribute.collective_all_reduce_strategy import Collecti
 from tensorflow.python.eager import context
 
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.batches import make_batches
-from dcgan_tf.data.points import PointData
-from dcgan_tf.data.prepare import ImageData
 from dcgan_tf.distributed import proxy
 from dcgan_tf.distributed.replicas import total
 from dcgan_tf.distributed.workers import Workers, split_address
 from dcgan_tf.errors import UserError
+from dcgan_tf.progress import logger
 
 SLURM_PORT = 8888
 SECRET_VARIABLE = "DCGAN_TF_WORKER_SECRET"
@@ -61,8 +59,8 @@ def find_workers(config: Config) -> tuple[tuple[str, ...], int]:
     if config.workers:
         addresses, index = tuple(config.workers.split(",")), config.worker_index
         if index < 0:
-            raise UserError(f"--workers needs --worker_index, from 0 to {len(addresses) - 1}: which of them is this?")
-        source = "--worker_index"
+            raise UserError(f"`workers` needs `worker_index`, from 0 to {len(addresses) - 1}: which of them is this?")
+        source = "`worker_index`"
     elif os.environ.get("TF_CONFIG"):
         addresses, index = _from_tf_config(os.environ["TF_CONFIG"])
         source = "TF_CONFIG"
@@ -71,13 +69,13 @@ def find_workers(config: Config) -> tuple[tuple[str, ...], int]:
         source = "SLURM_PROCID"
     else:
         raise UserError(
-            "--strategy=multi_worker: nothing names the workers. Give --workers=host:port,... and --worker_index, set "
+            "`strategy=multi_worker`: nothing names the workers. Give `workers=host:port`,... and `worker_index`, set "
             "TF_CONFIG, or start it by srun"
         )
     for address in addresses:
         split_address(address)
     if len(set(addresses)) < len(addresses):
-        raise UserError(f"--workers: an address stands there twice. Received: {','.join(addresses)}")
+        raise UserError(f"`workers`: an address stands there twice. Received: {','.join(addresses)}")
     if index not in range(len(addresses)):
         raise UserError(
             f"{source}: expected 0 to {len(addresses) - 1}, for {len(addresses)} workers. Received: {index}"
@@ -92,12 +90,12 @@ def find_secret(config: Config) -> bytes:
         UserError: the file cannot be read, or the secret is too short or too long.
     """
     if config.worker_secret:
-        source, path = "--worker_secret", pathlib.Path(config.worker_secret).expanduser()
+        source, path = "`worker_secret`", pathlib.Path(config.worker_secret).expanduser()
         try:
             with open(path, "rb") as file:
                 secret = file.read(2 * LONGEST_SECRET)
         except OSError as error:
-            raise UserError(f"--worker_secret: cannot read the file '{path}': {error.strerror}") from None
+            raise UserError(f"`worker_secret`: cannot read the file '{path}': {error.strerror}") from None
     elif SECRET_VARIABLE in os.environ:
         source, secret = SECRET_VARIABLE, os.fsencode(os.environ[SECRET_VARIABLE])
     else:
@@ -116,7 +114,7 @@ def refuse_differences(workers: Workers, config: Config, leave_out: tuple[str, .
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in leave_out}
     first, *others = workers.gather(settings)
     differences = [
-        f"--{name} is {first[name]!r} on worker 0 and {other[name]!r} on worker {index}"
+        f"`{name}` is {first[name]!r} on worker 0 and {other[name]!r} on worker {index}"
         for index, other in enumerate(others, start=1)
         for name in first
         if other.get(name) != first[name]
@@ -138,30 +136,15 @@ def settle_replicas(config: Config, strategy: tf.distribute.Strategy) -> Config:
         nearest = below if below and config.batch_size - below <= above - config.batch_size else above
         packed = f" of {config.pack} packed images" if config.pack > 1 else ""
         raise UserError(
-            f"--batch_size is of all devices together, and expected to be a multiple of {unit} for {replicas} of them"
-            f"{packed}. Received: {config.batch_size}; the nearest is --batch_size={nearest}"
+            f"`batch_size` is of all devices together, and expected to be a multiple of {unit} for {replicas} of them"
+            f"{packed}. Received: {config.batch_size}; the nearest is `batch_size={nearest}`"
         )
     if config.replicas not in (0, replicas):
-        print(
+        logger.info(
             f"Note: this run was trained on {config.replicas} device(s) and goes on with {replicas}: the same but for "
             "rounding, not bit for bit."
         )
     return dataclasses.replace(config, replicas=replicas)
-
-
-def local_batches(
-    workers: Workers,
-    strategy: tf.distribute.Strategy,
-    data: ImageData | PointData,
-    config: Config,
-    first: int,
-    stop: int,
-) -> tf.data.Dataset:
-    """The batches ``first`` to ``stop - 1``: of each the shares of this worker's replicas, one element each."""
-    replicas = strategy.num_replicas_in_sync
-    local = replicas // workers.count
-    mine = range(workers.index * local, (workers.index + 1) * local)
-    return make_batches(data, config, first, stop, mine, replicas)
 
 
 def describe(workers: Workers, strategy: tf.distribute.Strategy) -> str:
@@ -191,7 +174,7 @@ def _connect(workers: Workers, config: Config) -> tf.distribute.Strategy:
     CollectiveAllReduceExtended._enable_check_health = False
     seconds = max(config.worker_timeout, SECONDS_TO_CONNECT)
     advice = "Each worker must reach the port of every other one, and nothing else may listen there"
-    problem = f"--workers: TensorFlow cannot connect {','.join(workers.addresses)}"
+    problem = f"`workers`: TensorFlow cannot connect {','.join(workers.addresses)}"
     try:
         with workers.time_limit(seconds, f"{problem} within {seconds:g} seconds. {advice}"), _signals_by_default():
             strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
@@ -230,7 +213,7 @@ def _make_local_strategy(config: Config) -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise UserError(f"--strategy=tpu: no TPU is attached to this machine ({str(error).splitlines()[0]})") from None
+        raise UserError(f"`strategy=tpu`: no TPU is attached to this machine ({str(error).splitlines()[0]})") from None
 
 
 def _from_tf_config(text: str) -> tuple[tuple[str, ...], int]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from dcgan_tf.distributed.peers import HANDSHAKE_SECONDS, Peer, Reception, call_chief, clip
 from dcgan_tf.errors import UserError
+from dcgan_tf.progress import logger
 
 SIGNS_OF_LIFE = 4  # In the time after which a worker counts as lost
 ENDED = object()  # In place of a value, of a worker that has left
@@ -93,7 +94,7 @@ class Workers:
     def __enter__(self) -> "Workers":
         if self.count == 1:
             return self
-        print(
+        logger.info(
             f"Worker {self.index} of {self.count}, {self.addresses[self.index]}{', the chief' * self.is_chief}: "
             f"waiting up to {self._timeout:g} seconds for the others."
         )
@@ -149,15 +150,15 @@ class Workers:
             return socket.create_server((host if local else "", port))
         except OSError as error:
             raise UserError(
-                f"--workers: cannot listen on port {port} for the others ({error.strerror}). Is another process there?"
+                f"`workers`: cannot listen on port {port} for the others ({error.strerror}). Is another process there?"
             ) from None
 
     def _describe_missing(self, refused: int) -> str:
         missing = [self._name(index) for index in range(1, self.count) if index not in self._peers]
         return (
-            f"--workers: no sign of {', '.join(missing)} within --worker_timeout={self._timeout:g} seconds. Start each "
-            "with the same command and its own --worker_index"
-            + f" ({refused} connections gave another --worker_secret)"
+            f"`workers`: no sign of {', '.join(missing)} within `worker_timeout={self._timeout:g}` seconds. Start each "
+            "with the same command and its own `worker_index`"
+            + f" ({refused} connections gave another `worker_secret`)"
             * (refused > 0)
         )
 
@@ -173,10 +174,10 @@ class Workers:
             peer.send({"proof": peer.answer})
             self._add(peer)
             return
-        reason = clip(f"{reason}. Give each the same --workers and its own --worker_index")
+        reason = clip(f"{reason}. Give each the same `workers` and its own `worker_index`")
         peer.send({"refused": reason})
         peer.close()
-        raise UserError(f"--workers: {reason}")
+        raise UserError(f"`workers`: {reason}")
 
     def _find_chief(self, deadline: float) -> None:
         address, reason = split_address(self.addresses[0]), ""
@@ -191,8 +192,8 @@ class Workers:
                 reason = "what listens there is not the chief"
             time.sleep(min(0.2, max(0, deadline - time.monotonic())))
         raise UserError(
-            f"--workers: no sign of the chief ({self.addresses[0]}) within --worker_timeout={self._timeout:g} seconds "
-            f"({reason}). Start it with the same command and --worker_index=0"
+            f"`workers`: no sign of the chief ({self.addresses[0]}) within `worker_timeout={self._timeout:g}` seconds "
+            f"({reason}). Start it with the same command and `worker_index=0`"
         )
 
     def _add(self, peer: Peer) -> None:
@@ -205,7 +206,7 @@ class Workers:
                 pass
             return
         except TimeoutError:
-            reason = f"gave no sign of life for {self._timeout:g} seconds (--worker_timeout)"
+            reason = f"gave no sign of life for {self._timeout:g} seconds (`worker_timeout`)"
         except (OSError, EOFError):
             reason = "is gone"
         except Exception as error:  # A thread that ended in silence would leave this process waiting.
@@ -265,5 +266,5 @@ def split_address(address: str) -> tuple[str, int]:
     """``host:port`` -> the two; raises UserError for anything else."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
-        raise UserError(f"--workers: expected addresses such as node0:2222,node1:2222. Received: {address!r}")
+        raise UserError(f"`workers`: expected addresses such as node0:2222,node1:2222. Received: {address!r}")
     return host.strip("[]"), int(port)

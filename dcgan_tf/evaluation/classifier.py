@@ -67,7 +67,7 @@ def load_or_train_classifier(config: Config) -> Classifier:
     except UnknownSplitError:
         data = open_split(config, config.split)
     if len(data.class_names) < 2:
-        raise UserError(f"--dataset={config.dataset} has no classes, so no classifier can be trained on it")
+        raise UserError(f"`dataset={config.dataset}` has no classes, so no classifier can be trained on it")
     name = f"{dataset_name(config)}-classifier"
     key = hashlib.sha256(json.dumps([RECIPE, data.digest]).encode()).hexdigest()[:12]
     path = cache_root(config) / "classifiers" / f"{name}-{key}.npz"

@@ -174,7 +174,7 @@ def compute_features(
         if not np.isfinite(values).all():
             raise UserError(
                 f"the features of {network.name} for {description} are not finite. The weights of the run or of the "
-                "feature network are broken; try an earlier --checkpoint"
+                "feature network are broken; try an earlier `checkpoint`"
             )
         has_probabilities = parts[network.name][0][1] is not None
         probabilities = np.concatenate([part[1] for part in parts[network.name]]) if has_probabilities else None

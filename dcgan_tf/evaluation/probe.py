@@ -68,7 +68,7 @@ def pooled_features(discriminator: keras.Model) -> Callable[[np.ndarray], np.nda
     """
     maps = [layer.output for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)]
     if any(len(tensor.shape) != 4 for tensor in maps):
-        raise UserError("--probe: the run's discriminator has no convolutional layers (--architecture=mlp)")
+        raise UserError("`probe=True`: the run's discriminator has no convolutional layers (`architecture=mlp`)")
     network = keras.Model(discriminator.inputs[0], maps)
 
     @tf.function(reduce_retracing=True)
@@ -182,7 +182,7 @@ def probe(
     random = np.random.default_rng(seed)
     if labels_per_class:
         picks = [
-            random.permutation(draw_labels("--labels_per_class", train.labels, labels_per_class, classes, random))
+            random.permutation(draw_labels("`labels_per_class`", train.labels, labels_per_class, classes, random))
             for _ in range(draws)
         ]
     else:

@@ -13,7 +13,7 @@ from dcgan_tf.drawing.grids import make_grid, to_picture
 from dcgan_tf.evaluation.evaluator import Evaluation
 from dcgan_tf.evaluation.figures import format_value
 from dcgan_tf.evaluation.published import compare_with_published
-from dcgan_tf.runs.records import sample_grids, save_curves, step_of
+from dcgan_tf.runs.pictures import sample_grids, save_curves, step_of
 from dcgan_tf.runs.run_directory import Run
 
 JSON_FILE = "evaluation.json"

@@ -60,7 +60,7 @@ def open_split(config: Config, name: str) -> ImageData:
         UserError: there is no such split, it cannot be prepared, or it holds points.
     """
     if config.draws_points:
-        raise UserError(f"--dataset={config.dataset}: expected images. It holds points, which no feature network takes")
+        raise UserError(f"`dataset={config.dataset}`: expected images. It holds points, which no feature network takes")
     settings = {setting: getattr(config, setting) for setting in DATA_SETTINGS}
     settings["crop"] = "center" if config.crop == "random" else config.crop
     data = prepare(dataclasses.replace(Config(), **settings, split=name, batch_size=2))[1]

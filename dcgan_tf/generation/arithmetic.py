@@ -32,7 +32,7 @@ def parse_expression(text: str) -> Terms:
         # Only the first term may do without a sign.
         if match is None or (terms and not match["sign"]) or (match["before"] and match["after"]):
             raise UserError(
-                "--expression: expected names of vectors with + and - between them, such as "
+                "`expression`: expected names of vectors with + and - between them, such as "
                 f"'thick - thin + 2 * slanted'. Received: {text!r}, which cannot be read from {text[place:]!r} on"
             )
         factor = float(match["before"] or match["after"] or 1)
@@ -50,7 +50,7 @@ def evaluate(terms: Terms, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
     unknown = [name for _, name in terms if name not in vectors]
     if unknown:
         raise UserError(
-            f"--expression: unknown vector '{unknown[0]}'. Expected one of: {', '.join(vectors) or 'none is defined'}. "
+            f"`expression`: unknown vector '{unknown[0]}'. Expected one of: {', '.join(vectors) or 'none is defined'}. "
             f"Make it with the action vectors or directions"
         )
     return np.sum([np.float32(factor) * vectors[name] for factor, name in terms], axis=0)

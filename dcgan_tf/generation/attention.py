@@ -95,7 +95,7 @@ def require_single_images(discriminator: keras.Model | None, pack: int) -> keras
     """The discriminator; raises UserError where it judges several images at once."""
     if discriminator is None or pack > 1:
         raise UserError(
-            f"this run was trained with --pack={pack}: its discriminator judges {pack} images at once, so it has no "
+            f"this run was trained with `pack={pack}`: its discriminator judges {pack} images at once, so it has no "
             "features of one"
         )
     return discriminator

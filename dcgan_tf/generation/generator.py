@@ -1,7 +1,7 @@
 """A trained generator as a library: `load_generator` and what can be asked of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import keras
@@ -12,13 +12,13 @@ from dcgan_tf import files
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.directions import Directions, find_principal_directions
+from dcgan_tf.generation.networks import load_discriminator_network, load_generator_network
 from dcgan_tf.generation.paths import make_path
 from dcgan_tf.generation.projection import Projection, project
 from dcgan_tf.generation.sampling import decode, seed_latents
 from dcgan_tf.generation.source import Source, open_source
 from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from dcgan_tf.models.weights import digest_of_weights
-from dcgan_tf.runs.checkpoints import load_gan
 
 Numbers = Sequence[int] | np.ndarray
 
@@ -32,17 +32,23 @@ class Generator:
     Attributes:
         config: the settings of the training.
         network: z float32 [N, latent_dim] -> images float32 in [-1, 1]; takes [z, labels] if conditional.
-        discriminator: images in [-1, 1] -> logits [N, 1]; None in an export of a packed one.
         step: train steps that it has seen.
         digest: of the generator's weights. Directions and vectors mean something for these weights only.
     """
 
-    def __init__(self, config: Config, network: keras.Model, discriminator: keras.Model | None, step: int) -> None:
+    def __init__(
+        self, config: Config, network: keras.Model, read_discriminator: Callable[[], keras.Model | None], step: int
+    ) -> None:
         self.config = config
         self.network = network
-        self.discriminator = discriminator
+        self._read_discriminator = read_discriminator
         self.step = step
         self.digest = digest_of_weights(network)
+
+    @cached_property
+    def discriminator(self) -> keras.Model | None:
+        """The network from images in [-1, 1] to logits [N, 1]; None in an export of a packed one."""
+        return self._read_discriminator()
 
     @property
     def latent_dim(self) -> int:
@@ -134,7 +140,7 @@ class Generator:
         if feature_weight and (self.discriminator is None or self.config.pack > 1):
             raise UserError(
                 "the discriminator of this run judges several images at once, so it has no features of one. "
-                "Give --feature_weight=0"
+                "Give `feature_weight=0`"
             )
         return project(
             self.network,
@@ -159,7 +165,7 @@ class Generator:
     def require_images(self) -> None:
         """Raises UserError for a generator of points."""
         if self.config.draws_points:
-            raise UserError(f"--dataset={self.config.dataset} makes points: expected a generator of images")
+            raise UserError(f"`dataset={self.config.dataset}` makes points: expected a generator of images")
 
     def _checked_labels(self, labels: Numbers | None, count: int) -> np.ndarray | None:
         classes = len(self.class_names)
@@ -201,39 +207,47 @@ def load_generator(path: str | os.PathLike[str], checkpoint: str = "best") -> Ge
 
 
 def read_source(source: Source) -> Generator:
-    """The generator of an opened source."""
-    config = source.config
-    network, discriminator = configured_generator(config, seed=0), configured_discriminator(config, seed=0)
-    if source.run is not None:
-        gan, step = load_gan(source.run, source.checkpoint)
-        # Both in float32, also of a run in mixed precision, as they are exported.
-        network.set_weights(gan.ema_generator.get_weights())
-        discriminator.set_weights(gan.discriminator.get_weights())
-        return Generator(config, network, discriminator, step)
+    """The generator of an opened source. Its discriminator is read when it is asked for."""
+    if source.run is None:
+        return _read_saved_model(source)
+    run = source.run
+    network, step = load_generator_network(run, source.checkpoint)
+    return Generator(source.config, network, lambda: load_discriminator_network(run, step), step)
+
+
+def _read_saved_model(source: Source) -> Generator:
     try:
         with files.plain_path(source.directory) as path:
-            loaded = tf.saved_model.load(str(path))  # Its variables live as long as this does.
-        signatures = loaded.signatures
+            loaded = tf.saved_model.load(str(path))
         # The exported graphs round to gray levels and have no gradient; but their weights are those of the networks.
-        _copy_weights(signatures["serving_default"], network)
-        if "discriminate" not in signatures:
-            return Generator(config, network, None, source.step)
-        _copy_weights(signatures["discriminate"], discriminator)
+        network = configured_generator(source.config, seed=0)
+        _copy_weights(loaded.signatures["serving_default"], network)
+        has_discriminator = "discriminate" in loaded.signatures
     except UserError:
         raise
     except Exception as error:  # What TensorFlow raises for damaged files has no type in common.
         raise UserError(
-            f"--saved_model: '{source.directory}' cannot be loaded: {files.reason(error)}. Name another version, or "
+            f"`saved_model`: '{source.directory}' cannot be loaded: {files.reason(error)}. Name another version, or "
             "export the run again"
         ) from None
-    return Generator(config, network, discriminator, source.step)
+
+    def read_discriminator() -> keras.Model | None:
+        if not has_discriminator:
+            return None
+        discriminator = configured_discriminator(source.config, seed=0)
+        _copy_weights(
+            loaded.signatures["discriminate"], discriminator
+        )  # The variables live as long as what was loaded.
+        return discriminator
+
+    return Generator(source.config, network, read_discriminator, source.step)
 
 
 def _copy_weights(signature: tf.types.experimental.ConcreteFunction, network: keras.Model) -> None:
     exported = {variable.name.removesuffix(":0"): variable for variable in signature.variables}
     for weight in network.weights:
         if weight.path not in exported:
-            raise UserError(f"--saved_model: the export has no weight {weight.path} for its {network.name}")
+            raise UserError(f"`saved_model`: the export has no weight {weight.path} for its {network.name}")
         weight.assign(exported[weight.path])
 
 

@@ -7,8 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.config.settings import Config
-from dcgan_tf.drawing.grids import make_grid
-from dcgan_tf.drawing.scatter import draw_scatter
+from dcgan_tf.drawing.samples import GRID_COLUMNS
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.pixels import to_samples
 
@@ -17,7 +16,6 @@ from dcgan_tf.models.pixels import to_samples
 ROWS_PER_CALL = 32
 GRID_SEEDS = range(64)
 MONITORED_SEEDS = range(128)
-GRID_COLUMNS = 8
 GRID_CLASSES = 16
 SCATTER_POINTS = 1024
 
@@ -132,14 +130,3 @@ def monitored_samples(generator: keras.Model, config: Config) -> np.ndarray:
     """The few samples by which the variety of the generator is measured; shape as `training_samples`."""
     seeds = np.asarray(MONITORED_SEEDS)
     return generate(generator, seeds, seeds % config.label_count if config.conditional else None)
-
-
-def draw_samples(samples: np.ndarray, config: Config) -> np.ndarray:
-    """The picture of samples, generated or real: a grid, with a row a class of a conditional run; of points, a plot.
-
-    Returns:
-        uint8 [height, width, 1 or 3].
-    """
-    if config.draws_points:
-        return draw_scatter(samples, config.dataset)
-    return make_grid(samples, columns=GRID_COLUMNS if config.conditional else None)

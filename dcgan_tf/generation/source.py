@@ -6,7 +6,8 @@ import pathlib
 import re
 
 from dcgan_tf import files
-from dcgan_tf.config.settings import Config, config_from
+from dcgan_tf.config.settings import Config
+from dcgan_tf.config.storage import config_from
 from dcgan_tf.errors import UserError
 from dcgan_tf.paths import refuse_undecodable
 from dcgan_tf.runs import run_directory
@@ -71,7 +72,7 @@ def open_saved_model(path: str | os.PathLike[str]) -> Source:
     version = _newest_version(directory)
     if version is None:
         raise UserError(
-            f"--saved_model: expected a folder with a {GRAPH_FILE}, or with numbered versions. Received: '{directory}'"
+            f"`saved_model`: expected a folder with a {GRAPH_FILE}, or with numbered versions. Received: '{directory}'"
         )
     file = version / "assets.extra" / "model.json"
     try:
@@ -81,7 +82,7 @@ def open_saved_model(path: str | os.PathLike[str]) -> Source:
         config, step = config_from(metadata.get("config")), metadata["step"]
     except (OSError, ValueError, UserError) as error:
         raise UserError(
-            f"--saved_model: expected an export of this project. Received '{version}', whose '{file}' cannot be read: "
+            f"`saved_model`: expected an export of this project. Received '{version}', whose '{file}' cannot be read: "
             f"{error}. Name another version, or export the run again"
         ) from None
     return Source(version, config, None, step=step)

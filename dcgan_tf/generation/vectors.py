@@ -70,7 +70,7 @@ class VectorFile:
     def add(self, name: str, vector: Vector) -> None:
         """Adds a vector, or puts it in the place of one of the same name."""
         if not re.fullmatch(NAME, name):
-            raise UserError(f"--name: expected a word of letters, digits and _, such as thick. Received: {name!r}")
+            raise UserError(f"`name`: expected a word of letters, digits and _, such as thick. Received: {name!r}")
         self.vectors[name] = vector
 
     def merge(self, other: "VectorFile") -> list[str]:
@@ -81,7 +81,7 @@ class VectorFile:
         """
         for name, vector in other.vectors.items():
             if name in self.vectors and not np.array_equal(self.vectors[name].values, vector.values):
-                raise UserError(f"--merge: both files have a vector '{name}', and they differ. Rename one of them")
+                raise UserError(f"`merge`: both files have a vector '{name}', and they differ. Rename one of them")
         new = [name for name in other.vectors if name not in self.vectors]
         self.vectors |= other.vectors
         return new
@@ -109,13 +109,13 @@ def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile
             raise ValueError("a name that is no word")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise UserError(
-            f"'{path}' is not a file of vectors: {type(error).__name__} {error}. Name another file with --vectors, or "
+            f"'{path}' is not a file of vectors: {type(error).__name__} {error}. Name another file with `vectors`, or "
             "move it elsewhere"
         ) from None
     if content["generator"] != digest or content["latent_dim"] != latent_dim:
         raise UserError(
             f"'{path}' belongs to other weights ({content['generator']}, these are {digest}): it was made by another "
-            "run, or by another checkpoint of this one. Name another file with --vectors, or remove it"
+            "run, or by another checkpoint of this one. Name another file with `vectors`, or remove it"
         )
     return VectorFile(digest, latent_dim, vectors)
 

@@ -204,7 +204,7 @@ def block_filters(name: str, filters: int | Sequence[int], blocks: int, *, from_
         return doubled if from_image else doubled[::-1]
     if len(widths) != blocks:
         raise UserError(
-            f"--{name}: this image size has {blocks} blocks: expected one number, or {blocks}. "
+            f"`{name}`: this image size has {blocks} blocks: expected one number, or {blocks}. "
             f"Received: {','.join(map(str, widths))}"
         )
     return widths

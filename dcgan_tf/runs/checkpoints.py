@@ -4,15 +4,15 @@ import json
 import pathlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
 from dcgan_tf import files
 from dcgan_tf.errors import UserError
-from dcgan_tf.evaluation.quick import best_step
+from dcgan_tf.progress import logger
+from dcgan_tf.runs.records import best_step
 from dcgan_tf.runs.run_directory import Run
-from dcgan_tf.training.gan import GAN
 
 PREFIX = "checkpoint"
 UNRECORDED = "unrecorded.json"
@@ -25,12 +25,16 @@ class Checkpoints:
         directory: holds the folders.
         checkpoint: what is saved and restored.
         keep: newest ones that stay.
+        is_partial: Whether ``checkpoint`` holds only some of what was saved, and the rest is left unread.
     """
 
-    def __init__(self, directory: pathlib.Path, checkpoint: tf.train.Checkpoint, keep: int = 1) -> None:
+    def __init__(
+        self, directory: pathlib.Path, checkpoint: tf.train.Checkpoint, keep: int = 1, *, is_partial: bool = False
+    ) -> None:
         self._directory = directory
         self._checkpoint = checkpoint
         self._keep = keep
+        self._is_partial = is_partial
         self._damaged: list[int] = []
 
     def steps(self) -> list[int]:
@@ -88,21 +92,25 @@ class Checkpoints:
             tried.append(step)
             try:
                 with files.plain_path(self._path(step)) as path:
-                    self._checkpoint.read(str(path / PREFIX)).assert_consumed()
+                    status = self._checkpoint.read(str(path / PREFIX))
+                    if self._is_partial:
+                        status.expect_partial().assert_existing_objects_matched()
+                    else:
+                        status.assert_consumed()
             except (tf.errors.OpError, OSError, LookupError, RuntimeError, ValueError, AssertionError) as error:
                 if not self._is_damaged(step):
                     raise UserError(
                         f"the checkpoint of step {step} in '{self._directory}' is whole, but cannot be restored: "
                         f"{files.reason(error)}. Does config.json hold the settings that the run was trained with?"
                     ) from None
-                print(f"The checkpoint of step {step} is damaged ({files.reason(error)}).")
+                logger.warning("The checkpoint of step %d is damaged (%s).", step, files.reason(error))
                 self._damaged.append(step)
                 continue
             return step
         if tried:
             raise UserError(
                 f"damaged checkpoints in '{self._directory}': step {', '.join(map(str, tried))}, and no other to try. "
-                "Nothing was removed. Bring back a copy, name another --checkpoint, or train again in another --run_dir"
+                "Nothing was removed. Bring back a copy, name another `checkpoint`, or train again in another `run_dir`"
             )
         return None
 
@@ -162,28 +170,27 @@ def best_first(run: Run, steps: Iterable[int]) -> Iterator[int]:
         yield left.pop() if best is None else left.pop(left.index(best))
 
 
-def load_gan(run: Run, checkpoint: str = "best") -> tuple[GAN, int]:
-    """The networks of a run at one of its checkpoints, and its step.
+def chosen_steps(run: Run, steps: Sequence[int], checkpoint: str) -> Iterable[int]:
+    """The steps to try, in order, for a checkpoint as users name it.
 
     Args:
-        run: whose checkpoints to read.
+        run: Whose evaluations tell the best.
+        steps: Those that have a checkpoint, ascending.
         checkpoint: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
 
     Raises:
-        UserError: the run has no such checkpoint.
+        UserError: There is no such checkpoint.
     """
-    gan = GAN(run.config)
-    checkpoints = Checkpoints(run.checkpoints, gan.checkpoint())
-    steps = checkpoints.steps()
-    order: Iterable[int] = best_first(run, steps) if checkpoint == "best" else steps[::-1]
-    if checkpoint not in ("best", "latest"):
-        order = [step for step in steps if str(step) == checkpoint.lstrip("0")]
-        if steps and not order:
-            raise UserError(
-                f"--checkpoint: expected best, latest, or one of the steps {', '.join(map(str, steps))}. "
-                f"Received: {checkpoint!r}"
-            )
-    step = checkpoints.restore(order)
-    if step is None:
-        raise UserError(f"--run_dir: the run in '{run.directory}' has no checkpoint yet. Train it further first")
-    return gan, step
+    if not steps:
+        raise UserError(f"`run_dir`: the run in '{run.directory}' has no checkpoint yet. Train it further first")
+    if checkpoint == "best":
+        return best_first(run, steps)
+    if checkpoint == "latest":
+        return steps[::-1]
+    order = [step for step in steps if str(step) == checkpoint.lstrip("0")]
+    if not order:
+        raise UserError(
+            f"`checkpoint`: expected best, latest, or one of the steps {', '.join(map(str, steps))}. "
+            f"Received: {checkpoint!r}"
+        )
+    return order

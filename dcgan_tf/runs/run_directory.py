@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dcgan_tf import files
-from dcgan_tf.config.settings import Config, load_config, make_config, save_config
+from dcgan_tf.config.making import make_config
+from dcgan_tf.config.settings import Config
+from dcgan_tf.config.storage import load_config, save_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.paths import refuse_undecodable
 
@@ -74,7 +76,7 @@ def load_run(run_dir: str | os.PathLike[str], folders: Mapping[str, str] | None 
     refuse_undecodable(directory, "run_dir")
     config_file = directory / CONFIG_FILE
     if not config_file.is_file():
-        raise UserError(f"--run_dir: expected a folder made by train.py, with a {CONFIG_FILE}. Received: '{directory}'")
+        raise UserError(f"`run_dir`: expected a folder made by train.py, with a {CONFIG_FILE}. Received: '{directory}'")
     _refuse_wrong_kinds(directory)
     config = load_config(config_file)
     return Run(directory, make_config(dict(folders), resumed=config) if folders else config)
@@ -114,11 +116,11 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
             for names, others in ((saved.class_names, wanted.class_names), (wanted.class_names, saved.class_names))
         )
         raise UserError(
-            f"--data_dir: the names of the classes have changed since the run in '{directory}' began: it has {old}, "
-            f"the data now have {new}. Name the class folders as before to resume it, or choose another --run_dir"
+            f"`data_dir`: the names of the classes have changed since the run in '{directory}' began: it has {old}, "
+            f"the data now have {new}. Name the class folders as before to resume it, or choose another `run_dir`"
         )
     differences = [
-        f"--{field.name} is {getattr(saved, field.name)!r} there, {getattr(wanted, field.name)!r} was asked for"
+        f"`{field.name}` is {getattr(saved, field.name)!r} there, {getattr(wanted, field.name)!r} was asked for"
         for field in dataclasses.fields(Config)
         if not field.metadata["may_change"]
         and field.name not in left_open
@@ -126,8 +128,8 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
     ]
     if differences:
         raise UserError(
-            f"--run_dir: the run in '{directory}' has other settings: {'; '.join(differences)}. "
-            "Resume it without these flags, or choose another --run_dir"
+            f"`run_dir`: the run in '{directory}' has other settings: {'; '.join(differences)}. "
+            "Resume it without these flags, or choose another `run_dir`"
         )
 
 
@@ -151,10 +153,10 @@ def open_run(run_dir: str, config: Config) -> Iterator[Run]:
             directory.mkdir(parents=True, exist_ok=True)
             stack.enter_context(files.locked(directory / LOCK_FILE))
         except BlockingIOError:
-            raise UserError(f"--run_dir: '{directory}' is in use by another process. Wait, or choose another") from None
+            raise UserError(f"`run_dir`: '{directory}' is in use by another process. Wait, or choose another") from None
         except OSError as error:
             raise UserError(
-                f"--run_dir: cannot write to '{directory}': {error.strerror}. Choose another folder"
+                f"`run_dir`: cannot write to '{directory}': {error.strerror}. Choose another folder"
             ) from None
         if _holds_run(directory):
             _refuse_changes(load_run(directory).config, config, directory)
@@ -185,11 +187,11 @@ def _holds_run(directory: pathlib.Path) -> bool:
     if not directory.exists():
         return False
     if not directory.is_dir():
-        raise UserError(f"--run_dir: expected a folder. Received the file '{directory}'")
+        raise UserError(f"`run_dir`: expected a folder. Received the file '{directory}'")
     names = {path.name for path in directory.iterdir() if not path.name.startswith(".")}
     if names and CONFIG_FILE not in names:
         raise UserError(
-            f"--run_dir: '{directory}' holds files, but no run (no {CONFIG_FILE}). Choose a new or an empty folder"
+            f"`run_dir`: '{directory}' holds files, but no run (no {CONFIG_FILE}). Choose a new or an empty folder"
         )
     return bool(names)
 
@@ -223,6 +225,6 @@ def _make_next_directory(config: Config) -> pathlib.Path:
             continue
         except OSError as error:
             raise UserError(
-                f"--run_dir: cannot write to '{RUNS_ROOT.absolute()}': {error.strerror}. Choose another folder"
+                f"`run_dir`: cannot write to '{RUNS_ROOT.absolute()}': {error.strerror}. Choose another folder"
             ) from None
         return directory

@@ -52,7 +52,7 @@ class Client:
         on_wait: Callable[[str], None] = lambda reason: None,
     ) -> None:
         if not 0 < deadline <= LONGEST_DEADLINE:
-            raise UserError(f"--deadline: expected from 0 to {LONGEST_DEADLINE:,.0f} seconds. Received: {deadline}")
+            raise UserError(f"`deadline`: expected from 0 to {LONGEST_DEADLINE:,.0f} seconds. Received: {deadline}")
         transport = GrpcTransport if grpc else RestTransport
         self._transport: Transport = transport(host, model, version_label)
         self._host, self._model = host, model
@@ -129,10 +129,10 @@ class Client:
         shapes = self._signature(signature)
         conditional = "label" in shapes.inputs
         if conditional and labels is None:
-            raise UserError("--label: expected the number of a class, because the model is conditional")
+            raise UserError("`label`: expected the number of a class, because the model is conditional")
         if labels is not None:
             if not conditional:
-                raise UserError("--label: expected none, because the model is not conditional. Leave it out")
+                raise UserError("`label`: expected none, because the model is not conditional. Leave it out")
             inputs = {**inputs, "label": _integers("labels", labels)}
         inputs = _same_rows(inputs)
         rows = len(next(iter(inputs.values())))
@@ -155,13 +155,13 @@ class Client:
         if not {name, "sample", "sample_png"} <= self._signatures.keys():  # A model of points makes no PNG.
             names = ", ".join(each for each in sorted(self._signatures) if not each.startswith("__"))
             raise UserError(
-                f"--model: expected a model of images with the signature '{name}', exported by dcgan_tf. "
+                f"`model`: expected a model of images with the signature '{name}', exported by dcgan_tf. "
                 f"'{self._model}' has only: {names[:300]}"
             )
         signature = self._signatures[name]
         if not signature.is_ours(name):
             raise UserError(
-                f"--model: expected a model of images, exported by dcgan_tf. The signature '{name}' of '{self._model}' "
+                f"`model`: expected a model of images, exported by dcgan_tf. The signature '{name}' of '{self._model}' "
                 f"has other outputs or shapes: {in_short(signature)}"
             )
         return signature
@@ -177,8 +177,8 @@ class Client:
                 pause = longest_pause * random.uniform(0.5, 1)
                 if time.monotonic() + pause >= end:
                     raise UserError(
-                        f"--host: expected a server that answers within {self._deadline:g} seconds. "
-                        f"Received from '{self._host}': {error}. Start the server, or give a longer --deadline"
+                        f"`host`: expected a server that answers within {self._deadline:g} seconds. "
+                        f"Received from '{self._host}': {error}. Start the server, or give a longer `deadline`"
                     ) from None
                 if longest_pause == FIRST_PAUSE_SECONDS:
                     self._on_wait(str(error))

@@ -63,11 +63,7 @@ def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
         f"Made with {', '.join(f'{name} {version}' for name, version in metadata['packages'].items())}"
         + (f", commit `{metadata['git_commit']}`." if metadata["git_commit"] else "."),
         "",
-        *(
-            f"    --{field.name}={config[field.name]}"
-            for field in dataclasses.fields(Config)
-            if _is_typed(field, config)
-        ),
+        *(f"    {field.name}={config[field.name]}" for field in dataclasses.fields(Config) if _is_typed(field, config)),
         "",
     ]
     return "\n".join(lines)

@@ -21,14 +21,14 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from dcgan_tf import __version__, files
 from dcgan_tf.errors import UserError
+from dcgan_tf.generation.networks import Networks
 from dcgan_tf.generation.source import GRAPH_FILE, versions_in
-from dcgan_tf.runs.records import decoration
+from dcgan_tf.progress import decoration
 from dcgan_tf.serving.model_card import MODEL_CARD, model_card
 from dcgan_tf.serving.signatures import Signature, build_signatures
 from dcgan_tf.serving.verification import decode_pngs
-from dcgan_tf.training.gan import GAN
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 # The batch sizes that the server rounds a batch up to, as in serving/batching.config: each is run once when a model
 # is loaded, so that no client waits for it.
 WARM_UP_ROWS = (1, 8, 64)
@@ -38,8 +38,13 @@ LAST_VERSION = ".last_version"
 LOCK = ".lock"
 
 
-def export_gan(
-    gan: GAN, step: int, directory: pathlib.Path, keep_versions: int, metrics: Mapping[str, float] | None = None
+def export_networks(
+    networks: Networks,
+    directory: pathlib.Path,
+    keep_versions: int,
+    metrics: Mapping[str, float] | None = None,
+    *,
+    verify: str = "load",
 ) -> pathlib.Path:
     """Publishes ``directory/<version>/``, the next free version, with the signatures of `build_signatures`.
 
@@ -48,11 +53,11 @@ def export_gan(
     directory wait for each other.
 
     Args:
-        gan: a trained pair.
-        step: train steps that it has seen.
+        networks: A trained pair.
         directory: of the versions.
         keep_versions: newest ones that stay.
         metrics: what was measured at that step, to travel with the model.
+        verify: How the written model is checked: see `verification.WAYS`.
 
     Returns:
         The new version's folder.
@@ -62,14 +67,14 @@ def export_gan(
             model does not answer as the live one.
     """
     _refuse_foreign(directory)
-    _refuse_infinite_weights(gan)
-    signatures = build_signatures(gan)
+    _refuse_infinite_weights(networks)
+    signatures = build_signatures(networks)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with files.locked(directory / LOCK, waiting=f"Another process exports to '{directory}': waiting for it."):
             for unfinished in directory.glob(".writing-*"):
                 files.remove(unfinished)
-            path = _publish(gan, step, directory, signatures, dict(metrics or {}))
+            path = _publish(networks, directory, signatures, dict(metrics or {}), verify)
             for old in versions_in(directory)[:-keep_versions]:
                 shutil.rmtree(old)
     except (tf.errors.OpError, OSError) as error:
@@ -81,7 +86,7 @@ def export_gan(
 
 
 def _publish(
-    gan: GAN, step: int, directory: pathlib.Path, signatures: list[Signature], metrics: dict[str, float]
+    networks: Networks, directory: pathlib.Path, signatures: list[Signature], metrics: dict[str, float], verify: str
 ) -> pathlib.Path:
     version = _next_version(directory)
     temporary = directory / f".writing-{version}"
@@ -90,11 +95,11 @@ def _publish(
         extra = temporary / "assets.extra"
         _write(signatures, temporary)
         extra.mkdir(exist_ok=True)
-        metadata = _metadata(gan, step, version) | {"metrics": metrics}
+        metadata = _metadata(networks, version) | {"metrics": metrics}
         (extra / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
         files.write_text(extra / MODEL_CARD, model_card(metadata, signatures))
         _write_warm_up(signatures, extra / "tf_serving_warmup_requests")
-        _verify(signatures, temporary)
+        _verify(signatures, temporary, verify)
         _sync(temporary)
         # Kept when all versions are deleted: a server that has seen a number does not load it again.
         files.write_text(directory / LAST_VERSION, f"{version}\n")
@@ -114,6 +119,11 @@ def exported_steps(directory: pathlib.Path) -> list[int]:
             if isinstance(metadata, dict) and isinstance(metadata.get("step"), int):
                 steps.append(metadata["step"])
     return steps
+
+
+def newest_version(directory: pathlib.Path) -> pathlib.Path | None:
+    """The newest exported version, or None."""
+    return next(reversed(versions_in(directory)), None)
 
 
 def show_newest_card(directory: pathlib.Path) -> None:
@@ -164,8 +174,8 @@ def _next_version(directory: pathlib.Path) -> int:
     return max([int(recorded) if is_number else 0, *(int(path.name) for path in versions_in(directory))]) + 1
 
 
-def _refuse_infinite_weights(gan: GAN) -> None:
-    for network in (gan.ema_generator, gan.discriminator):
+def _refuse_infinite_weights(networks: Networks) -> None:
+    for network in (networks.generator, networks.discriminator):
         for weight in network.weights:
             if not np.all(np.isfinite(weight.numpy())):
                 raise UserError(
@@ -212,8 +222,8 @@ def _varint(value: int) -> bytes:
     return bytes([*groups, value])
 
 
-def _verify(signatures: list[Signature], directory: pathlib.Path) -> None:
-    """Raises UserError unless the written model answers as the live one, in the C++ session of another process."""
+def _verify(signatures: list[Signature], directory: pathlib.Path, way: str) -> None:
+    """Raises UserError unless the written model answers as the live one, in another process."""
     arrays: dict[str, Any] = {"signatures": json.dumps(read_signatures(directory))}
     for signature in signatures:
         inputs = signature.make_example(VERIFIED_ROWS)
@@ -226,8 +236,8 @@ def _verify(signatures: list[Signature], directory: pathlib.Path) -> None:
         np.savez(cases, **arrays)
         cases.flush()
         result = subprocess.run(
-            [sys.executable, "-m", "dcgan_tf.serving.verification", directory.absolute(), cases.name],
-            cwd=ROOT,
+            [sys.executable, "-m", "dcgan_tf.serving.verification", directory.absolute(), cases.name, way],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -237,16 +247,18 @@ def _verify(signatures: list[Signature], directory: pathlib.Path) -> None:
         raise UserError(f"the written model failed its check, so it was not published: {' '.join(problem)}")
 
 
-def _metadata(gan: GAN, step: int, version: int) -> dict[str, Any]:
+def _metadata(networks: Networks, version: int) -> dict[str, Any]:
     packages = ("tensorflow", "keras", "numpy")
     # What may change in a run are intervals, and the folders of the machine that trained it.
-    fields = [field for field in dataclasses.fields(gan.config) if not field.metadata["may_change"]]
-    settings = {field.name: getattr(gan.config, field.name) for field in fields}
+    fields = [field for field in dataclasses.fields(networks.config) if not field.metadata["may_change"]]
+    settings = {field.name: getattr(networks.config, field.name) for field in fields}
     return {
         "version": version,
-        "step": step,
-        "image_shape": list(gan.ema_generator.output.shape[1:]),
-        "parameters": {network.name: network.count_params() for network in (gan.ema_generator, gan.discriminator)},
+        "step": networks.step,
+        "image_shape": list(networks.generator.output.shape[1:]),
+        "parameters": {
+            network.name: network.count_params() for network in (networks.generator, networks.discriminator)
+        },
         "config": settings,
         "packages": {"dcgan_tf": __version__, **{name: importlib.metadata.version(name) for name in packages}},
         "git_commit": _git_commit(),

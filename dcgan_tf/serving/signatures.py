@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.generation.networks import Networks
 from dcgan_tf.generation.sampling import latents_from_seeds, slerp
 from dcgan_tf.models.conditioning import with_labels
-from dcgan_tf.models.configured import configured_discriminator
 from dcgan_tf.models.discriminator import build_outputs
 from dcgan_tf.models.pixels import to_float, to_samples
-from dcgan_tf.training.gan import GAN
 
 # More rows than this are refused: a single request shall not exhaust a server's memory.
 MAXIMUM_ROWS = 1024
@@ -38,7 +37,7 @@ class Signature:
     make_example: Callable[[int], dict[str, np.ndarray]]
 
 
-def build_signatures(gan: GAN) -> list[Signature]:
+def build_signatures(networks: Networks) -> list[Signature]:
     """The signatures of a trained pair.
 
     serving_default: z float32 [N, latent_dim] -> images uint8 [N, height, width, channels].
@@ -54,11 +53,8 @@ def build_signatures(gan: GAN) -> list[Signature]:
 
     The generator is the one with averaged weights; both networks are float32 and in inference mode.
     """
-    config = gan.config
-    generator = gan.ema_generator
-    discriminator = configured_discriminator(config, seed=0)
-    discriminator.set_weights(gan.discriminator.get_weights())
-    outputs = build_outputs(discriminator)
+    config, generator = networks.config, networks.generator
+    outputs = build_outputs(networks.discriminator)
     # Of points, whose name in the signatures is points, too.
     images_key = "points" if config.draws_points else "images"
     images_type = tf.float32 if config.draws_points else tf.uint8

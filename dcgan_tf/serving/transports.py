@@ -62,7 +62,7 @@ class RestTransport:
     def __init__(self, host: str, model: str, version_label: str) -> None:
         scheme = host.split("://")[0].lower() if "://" in host else "http"
         if scheme not in ("http", "https"):
-            raise UserError(f"--host: expected http:// or https:// before the name, or neither. Received: '{host}'")
+            raise UserError(f"`host`: expected http:// or https:// before the name, or neither. Received: '{host}'")
         self._name, self._port, path = _split_address(
             host, host if "://" in host else f"http://{host}", default=443 if scheme == "https" else REST_PORT
         )
@@ -113,7 +113,7 @@ class RestTransport:
             raise _unknown_host(self._host, error) from None
         except ssl.SSLError as error:
             raise UserError(
-                f"--host: expected TLS and a certificate that can be trusted at '{self._host}': {error}"
+                f"`host`: expected TLS and a certificate that can be trusted at '{self._host}': {error}"
             ) from None
         except (http.client.IncompleteRead, OSError) as error:  # A server that ends closes the connection.
             raise Unavailable(str(error) or type(error).__name__) from None
@@ -154,8 +154,8 @@ class RestTransport:
 
     def _stranger(self, detail: str) -> UserError:
         return UserError(
-            f"--host: expected the REST interface of TensorFlow Serving. Received an answer of something else from "
-            f"'{self._host}': {detail}. Its gRPC port needs --grpc"
+            f"`host`: expected the REST interface of TensorFlow Serving. Received an answer of something else from "
+            f"'{self._host}': {detail}. Its gRPC port needs `grpc`"
         )
 
 
@@ -165,7 +165,7 @@ class GrpcTransport:
     def __init__(self, host: str, model: str, version_label: str) -> None:
         if not importlib.util.find_spec("tensorflow_serving"):
             raise UserError(
-                "--grpc: expected the package tensorflow-serving-api, which is not installed. "
+                "`grpc`: expected the package tensorflow-serving-api, which is not installed. "
                 "Do pip install 'tensorflow-serving-api>=2.21,<2.22', or leave --grpc out"
             )
         import grpc
@@ -248,7 +248,7 @@ class GrpcTransport:
 
     def _stranger(self, detail: str) -> UserError:
         return UserError(
-            f"--host: expected the gRPC interface of TensorFlow Serving. Received an answer of something else "
+            f"`host`: expected the gRPC interface of TensorFlow Serving. Received an answer of something else "
             f"from '{self._host}': {detail}"
         )
 
@@ -270,7 +270,7 @@ def _split_address(host: str, url: str, default: int) -> tuple[str, int, str]:
     except ValueError:
         name = None
     if not name:
-        raise UserError(f"--host: expected a name or an address, and a port after a colon. Received: '{host}'")
+        raise UserError(f"`host`: expected a name or an address, and a port after a colon. Received: '{host}'")
     return name, port, address.path
 
 
@@ -308,16 +308,16 @@ def _dimensions(shape: Any) -> tuple[int, ...]:
 
 
 def _unknown_host(host: str, detail: object) -> UserError:
-    return UserError(f"--host: expected a host that can be found. Received: '{host}' ({detail})")
+    return UserError(f"`host`: expected a host that can be found. Received: '{host}' ({detail})")
 
 
 def _refusal(host: str, model: str, version_label: str, not_found: bool, message: str) -> UserError:
     """The line for a request that the server refuses: which flag to mend, and the server's own words."""
     if "version label" in message:
         return UserError(
-            f"--version_label: expected one of the labels in the server's models.config. Received: '{version_label}' "
+            f"`version_label`: expected one of the labels in the server's models.config. Received: '{version_label}' "
             f"({message})"
         )
     if not_found:
-        return UserError(f"--model: expected a model that '{host}' serves. Received: '{model}' ({message})")
+        return UserError(f"`model`: expected a model that '{host}' serves. Received: '{model}' ({message})")
     return UserError(f"the server refused the request: {message}")

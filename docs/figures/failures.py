@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.drawing.grids import make_grid
 from dcgan_tf.evaluation.quick import spread_images

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.batches import fixed_images, make_batches
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.generation.sampling import GRID_SEEDS

@@ -15,7 +15,7 @@ from typing import Any
 from unittest import mock
 
 from dcgan_tf.cli import command_line
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 
 
 def timed(function: Callable[..., Any], name: str, seconds: Counter, calls: Counter) -> Callable[..., Any]:

@@ -43,7 +43,7 @@ def measure(settings: dict[str, Any], images: int | None, steps: int) -> dict[st
     from dcgan_tf.benchmarking import machine
     from dcgan_tf.benchmarking.measure import endless_batches, train
     from dcgan_tf.benchmarking.workload import make_synthetic_data
-    from dcgan_tf.config.settings import make_config
+    from dcgan_tf.config.making import make_config
     from dcgan_tf.training.gan import GAN
 
     config = make_config({"channels": "1", **settings})

@@ -17,8 +17,9 @@ import tensorflow as tf
 from absl import app, flags
 from PIL import Image
 
+from dcgan_tf.config.making import make_config
 from dcgan_tf.config.presets import PRESETS
-from dcgan_tf.config.settings import Config, make_config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import MIXTURES
 from dcgan_tf.data.prepare import prepare

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.runs.records import read_metrics
 from dcgan_tf.training.gan import GAN

@@ -113,7 +113,7 @@ def our_step() -> Callable[[], float]:
     import tempfile
 
     from dcgan_tf.benchmarking.workload import make_synthetic_data
-    from dcgan_tf.config.settings import make_config
+    from dcgan_tf.config.making import make_config
     from dcgan_tf.data.batches import make_batches
     from dcgan_tf.training.gan import GAN
 

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.drawing.grids import make_grid, save_png

@@ -14,7 +14,8 @@ from dcgan_tf import load_generator
 from dcgan_tf.cli import sample
 from dcgan_tf.cli.actions import common, neighbors
 from dcgan_tf.cli.actions.project import load_image
-from dcgan_tf.config.settings import Config, load_config, save_config
+from dcgan_tf.config.settings import Config
+from dcgan_tf.config.storage import load_config, save_config
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.errors import UserError

@@ -3,7 +3,9 @@
 import pytest
 
 from dcgan_tf.config.combinations import CONVOLUTIONAL_FLAGS, DEPENDENT_FLAGS, FOLDER_FLAGS, IMAGE_FLAGS, TARGET_FLAGS
-from dcgan_tf.config.settings import PRESETS, Config, make_config
+from dcgan_tf.config.making import make_config
+from dcgan_tf.config.presets import PRESETS
+from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
 WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "layer"}

@@ -3,7 +3,10 @@ import json
 
 import pytest
 
-from dcgan_tf.config.settings import LOSS_NAMES, PRESETS, Config, load_config, make_config, save_config
+from dcgan_tf.config.making import make_config
+from dcgan_tf.config.presets import PRESETS
+from dcgan_tf.config.settings import LOSS_NAMES, Config
+from dcgan_tf.config.storage import load_config, save_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.objectives.losses import LOSSES
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.batches import BatchOrder, augment, make_batches
 from dcgan_tf.data.prepare import ImageData, prepare
 from dcgan_tf.data.shards import HEADER_BYTES, write_header

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.folder import FolderSource, find_folder
 from dcgan_tf.data.pictures import Limits, load_picture
 from dcgan_tf.data.prepare import prepare

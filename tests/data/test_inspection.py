@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.inspection import _near_duplicates, describe, examine
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.prepare import prepare, resolve

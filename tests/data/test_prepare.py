@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data import prepare as preparation
 from dcgan_tf.data.prepare import prepare, settle_length
 from dcgan_tf.data.shards import ShardResult

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data import sources
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.errors import UserError

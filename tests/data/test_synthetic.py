@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import MIXTURES, POINTS
 from dcgan_tf.data.prepare import prepare

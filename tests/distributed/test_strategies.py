@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.config.settings import PRESETS, Config, make_config
+from dcgan_tf.config.making import make_config
+from dcgan_tf.config.presets import PRESETS
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import make_batches, places_of
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.distributed import strategies

@@ -11,7 +11,7 @@ from absl import flags
 
 from dcgan_tf.cli import command_line
 from dcgan_tf.cli.sample import ACTIONS
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from docs import figures
 from tests.conftest import ROOT
 from tests.generation.conftest import parsed

@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from docs.figures import FIGURES, architecture, checkerboards, convolution, failures, gradients
 from tests.conftest import ROOT, SMALL

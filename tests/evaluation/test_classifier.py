@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.prepare import cache_root, prepare
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import classifier

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from dcgan_tf.config.settings import Config, save_config
+from dcgan_tf.config.settings import Config
+from dcgan_tf.config.storage import save_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.comparison import format_groups, group_runs, read_run
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.config.settings import load_config, save_config
+from dcgan_tf.config.storage import load_config, save_config
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import classifier, evaluator, synthetic

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.models import costs
 from dcgan_tf.models.configured import configured_discriminator, configured_generator

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dcgan_tf.config.settings import Config, save_config
+from dcgan_tf.config.settings import Config
+from dcgan_tf.config.storage import save_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.runs import run_directory
 

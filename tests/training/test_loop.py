@@ -17,7 +17,7 @@ import tensorflow as tf
 from PIL import Image
 
 from dcgan_tf import files
-from dcgan_tf.config.settings import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import quick

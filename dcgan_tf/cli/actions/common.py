@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dcgan_tf.cli import command_line
-from dcgan_tf.config.settings import Config, make_config
+from dcgan_tf.config.making import make_config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.source import Source, open_run, open_saved_model
 from dcgan_tf.runs import run_directory
@@ -130,6 +131,7 @@ def _require_run_dir() -> None:
 
 def load(source: Source) -> "Generator":
     """The generator of a source, with results that are the same every time on a GPU, too."""
+    command_line.import_tensorflow()
     import tensorflow as tf
 
     from dcgan_tf.generation.generator import read_source

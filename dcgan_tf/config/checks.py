@@ -22,8 +22,8 @@ def check_type(field: dataclasses.Field, value: Any) -> Any:
         return value
     if field.type not in TYPE_WORDS and isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
         return tuple(value)
-    name, received = f"--{field.name}" if field.metadata["flag"] else field.name, repr(value)[:100]
-    raise UserError(f"{name}: expected {TYPE_WORDS.get(field.type, 'a list of names')}. Received: {received}")
+    expected, received = TYPE_WORDS.get(field.type, "a list of names"), repr(value)[:100]
+    raise UserError(f"`{field.name}`: expected {expected}. Received: {received}", field=field.name)
 
 
 def check_range(field: dataclasses.Field, value: Any) -> None:
@@ -44,4 +44,4 @@ def check_range(field: dataclasses.Field, value: Any) -> None:
         if isinstance(value, float) and value == float("inf"):
             expected.append("a finite number")
     if expected:
-        raise UserError(f"--{field.name}: expected {' and '.join(expected)}. Received: {value!r}")
+        raise UserError(f"`{field.name}`: expected {' and '.join(expected)}. Received: {value!r}", field=field.name)
