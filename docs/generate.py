@@ -55,6 +55,7 @@ API: dict[str, tuple[str, ...]] = {
         "dcgan_tf.metrics.class_balance",
         "dcgan_tf.metrics.modes",
         "dcgan_tf.metrics.diversity",
+        "dcgan_tf.metrics.variety",
         "dcgan_tf.metrics.neighbors",
         "dcgan_tf.metrics.arrays",
     ),
