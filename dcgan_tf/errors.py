@@ -18,9 +18,9 @@ def printable(text: object) -> str:
 class UserError(ValueError):
     """A mistake or a condition that the user can fix.
 
-    The message is one line that says what was received, what is expected and what to do. It names settings and arguments
-    in backquotes, such as `batch_size`; the command line turns them into flags, and ends with that line and a non-zero
-    exit code, without a traceback.
+    The message is one line that says what was received, what is expected and what to do. It names settings and
+    arguments in backquotes, such as `batch_size`; the command line turns them into flags, and ends with that line and a
+    non-zero exit code, without a traceback.
 
     Attributes:
         field: The setting that the error is about, where it is one.

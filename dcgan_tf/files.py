@@ -30,7 +30,7 @@ ADVICE = {
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a temporary path to write to, which takes the place of ``path`` at the end; an error leaves ``path`` alone.
+    """Yields a temporary path to write to. It takes the place of ``path`` at the end; an error leaves ``path`` alone.
 
     Args:
         path: A file, or a folder that does not exist yet.

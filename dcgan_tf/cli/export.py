@@ -21,8 +21,8 @@ def define_flags() -> None:
         "verify",
         "load",
         WAYS,
-        "How the written model is checked before it is published: load, by TensorFlow in a fresh process; server, in the "
-        "C++ session of TensorFlow Serving.",
+        "How the written model is checked before it is published: load, by TensorFlow in a fresh process; server, in "
+        "the C++ session of TensorFlow Serving.",
     )
     flags.DEFINE_integer("keep_versions", None, "Number of newest versions to keep. Default: as in the run's settings.")
 

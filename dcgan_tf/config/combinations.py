@@ -144,8 +144,8 @@ def _check_batches(config: Config) -> None:
     """What looks at several images at once."""
     if config.minibatch_stddev and config.joint_batch:
         raise UserError(
-            "`minibatch_stddev=True` tells a varied batch from a collapsed one, and `joint_batch=True` mixes real and fake in "
-            "one: leave one out"
+            "`minibatch_stddev=True` tells a varied batch from a collapsed one, and `joint_batch=True` mixes real and "
+            "fake in one: leave one out"
         )
     if config.batch_size % config.pack:
         raise UserError(

@@ -68,8 +68,8 @@ def resolve(config: Config, source: Source) -> Config:
         channels = str(source.channels)
     if config.conditional and len(source.class_names) < 2:
         raise UserError(
-            f"`conditional=True`: {config.dataset} has no classes to condition on. Leave it out, or sort the pictures into "
-            "one folder a class and use `dataset=folder`"
+            f"`conditional=True`: {config.dataset} has no classes to condition on. Leave it out, or sort the pictures "
+            "into one folder per class and use `dataset=folder`"
         )
     config = dataclasses.replace(config, image_size=size, channels=channels)
     refuse_bad_combinations(config)  # What was auto could not be checked before.
@@ -274,6 +274,7 @@ def _refuse_many_bad_files(config: Config, directory: pathlib.Path, bad: int, go
     if bad / (bad + good) > config.max_bad_share or not good:
         raise UserError(
             f"`data_dir`: {bad} of {bad + good} pictures cannot be used, more than "
-            f"`max_bad_share={config.max_bad_share:g}`. The first: {'; '.join(first)}. Mend or remove them, or allow a larger share"
+            f"`max_bad_share={config.max_bad_share:g}`. The first: {'; '.join(first)}. Fix or "
+            "remove them, or allow a larger share"
         )
     return f", such as {first[0]}" if first else ""

@@ -86,6 +86,11 @@ class Peer:
         self._read()
         return self._take(longest)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether this end is closed, also because a message could not be sent."""
+        return self.connection.fileno() == -1
+
     def close(self) -> None:
         """Ends the connection, also for a thread that waits for a message."""
         with contextlib.suppress(OSError):
@@ -154,9 +159,10 @@ class Reception:
         except OSError:  # It has gone again, or this process has no file left to open.
             return
         nonce = secrets.token_hex()
-        self._strangers[stranger] = nonce, time.monotonic() + HANDSHAKE_SECONDS
-        self._selector.register(stranger.connection, selectors.EVENT_READ, stranger)
         stranger.send({"nonce": nonce})
+        if not stranger.is_closed:
+            self._strangers[stranger] = nonce, time.monotonic() + HANDSHAKE_SECONDS
+            self._selector.register(stranger.connection, selectors.EVENT_READ, stranger)
 
     def _hear(self, stranger: Peer) -> bool:
         """Whether this has proved to be a worker, which is then no longer heard here."""

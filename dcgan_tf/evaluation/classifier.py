@@ -73,7 +73,7 @@ def load_or_train_classifier(config: Config) -> Classifier:
     path = cache_root(config) / "classifiers" / f"{name}-{key}.npz"
     network = build_classifier(data.images.shape[1:], len(data.class_names))
     test = open_test_split(config)
-    if test.data.class_names:
+    if test.data.class_names and test.data.labels.min() >= 0:
         tested, images = test.data, test.describe()
     else:
         tested, images = data, f"its training split, as {test.name} has no labels"

@@ -50,8 +50,8 @@ def open_source(path: str | os.PathLike[str], checkpoint: str = "best") -> Sourc
     if _newest_version(directory) is not None:
         return open_saved_model(directory)
     raise UserError(
-        f"expected the folder of a run, with a {run_directory.CONFIG_FILE}, or of a SavedModel, with a {GRAPH_FILE} or versions "
-        f"of one. Received: '{directory}'"
+        f"expected the folder of a run, with a {run_directory.CONFIG_FILE}, or of a SavedModel, with a {GRAPH_FILE} or "
+        f"versions of one. Received: '{directory}'"
     )
 
 

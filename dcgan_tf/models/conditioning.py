@@ -31,7 +31,7 @@ def append_embedding(
 
 
 def judge(image: keras.KerasTensor, features: keras.KerasTensor, class_count: int, layers: LayerFactory) -> keras.Model:
-    """Makes the discriminator: a linear layer from features to a logit, and the projection of a class if there are any."""
+    """Makes the discriminator: a linear layer from features to a logit, and the projection of a class, if any."""
     logits = layers.dense(1, dtype="float32", name="logits")(features)
     if not class_count:
         return keras.Model(image, logits, name="discriminator")

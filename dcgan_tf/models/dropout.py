@@ -14,8 +14,8 @@ class Dropout(keras.layers.Dropout):
 
     Args:
         rate: Share that is dropped.
-        batch_rows: Rows of a global batch, needed on several replicas. An input with twice as many on all replicas holds
-            two batches, one behind the other.
+        batch_rows: Rows of a global batch, needed on several replicas. An input with twice as many on all replicas
+            holds two batches, one behind the other.
     """
 
     def __init__(self, rate: float, batch_rows: int = 0, **options: Any) -> None:

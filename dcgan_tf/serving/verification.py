@@ -2,8 +2,8 @@
 
     python -m dcgan_tf.serving.verification DIRECTORY CASES WAY
 
-The process has no live model. By the way ``load``, TensorFlow loads the model; by the way ``server``, the C++ loader and
-session of TensorFlow Serving do, through TensorFlow's C API and without its Python.
+The process has no live model. With the way ``load``, TensorFlow loads the written one; with ``server``, the C++ loader
+and session of TensorFlow Serving do, through TensorFlow's C API and without its Python.
 """
 
 import io

@@ -312,7 +312,7 @@ def _describe_device(config: Config) -> str:
     details = tf.config.experimental.get_device_details(gpus[0])
     if config.mixed_precision and details.get("compute_capability", (8, 0)) < (8, 0):
         raise UserError(
-            f"`mixed_precision=True`: {details.get('device_name')} has no bfloat16 arithmetic (compute capability 8.0 or "
-            "later has). Leave it out"
+            f"`mixed_precision=True`: {details.get('device_name')} has no bfloat16 arithmetic (compute capability 8.0 "
+            "or later has). Leave it out"
         )
     return details.get("device_name", gpus[0].name)

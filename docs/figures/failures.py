@@ -44,9 +44,9 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "oscillation": {
         **SMALL,
         "discriminator_norm": "none",
-        "beta_1": 0.95,
-        "learning_rate_generator": 2e-3,
-        "learning_rate_discriminator": 2e-3,
+        "beta_1": 0.9,
+        "learning_rate_generator": 4e-3,
+        "learning_rate_discriminator": 4e-3,
     },
 }
 SHOWN = 16
@@ -103,7 +103,8 @@ def draw() -> None:
                 axes.set_ylabel(label)
                 if len(names) > 1:
                     axes.legend(fontsize=8)
-        changes = "\n".join(f"--{name}={value}" for name, value in TRAININGS[title].items()) or "as by default"
+        # The small networks are those of all but one, and the page names them.
+        changes = "\n".join(f"--{name}={value}" for name, value in TRAININGS[title].items() if SMALL.get(name) != value)
         panels[0, column].set_title(title, fontsize=11, weight="bold", pad=46)
         panels[0, column].text(0.5, 1.03, changes, transform=panels[0, column].transAxes, fontsize=7, ha="center")
         panels[2, column].set_xlabel("step")

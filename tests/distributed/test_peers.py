@@ -6,6 +6,7 @@ import hmac
 import json
 import os
 import socket
+import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dcgan_tf.distributed import peers
-from dcgan_tf.distributed.peers import LONGEST_MESSAGE, Peer
+from dcgan_tf.distributed.peers import LONGEST_MESSAGE, Peer, Reception
 from dcgan_tf.distributed.workers import Workers, split_address
 from dcgan_tf.errors import UserError
 from tests.distributed.test_workers import free_addresses
@@ -122,6 +123,19 @@ def test_silent_strangers_do_not_keep_the_chief_from_its_worker(pool, addresses,
     worker = pool.submit(take_part, addresses, 1)
     assert worker.result(30) == chief.result(30) == [0, 1]
     assert all(is_closed(stranger) for stranger in silent)
+
+
+def test_stranger_that_hangs_up_at_once_leaves_nothing_behind():
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        reception = Reception(door, b"", timeout=5)
+        stranger = socket.create_connection(door.getsockname())
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # Resets the connection.
+        stranger.close()
+        reception._let_in()
+        with socket.create_connection(door.getsockname()):  # It gets the number of the file that was closed.
+            reception._let_in()
+        assert len(reception._strangers) == 1
+        reception._send_away(*reception._strangers)
 
 
 @pytest.mark.parametrize("drips", [0, 1000])

@@ -158,7 +158,7 @@ def test_card_of_a_version_whose_export_was_killed_appears(gan, tmp_path, empty_
 def test_card_that_cannot_be_written_does_not_stop_the_export(gan, tmp_path, empty_model, capsys):
     (tmp_path / "MODEL_CARD.md").mkdir()
     assert export_gan(gan, 1, tmp_path, 1).name == "1"
-    assert f"'{tmp_path / 'MODEL_CARD.md'}' cannot be written" in capsys.readouterr().err
+    assert "MODEL_CARD.md could not be written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
