@@ -93,6 +93,16 @@ def cli(capsys):
     return run
 
 
+def networks_of(gan, step=1):
+    """The pair of a training as it is sampled from and exported: both in float32."""
+    from dcgan_tf.generation.networks import Networks
+    from dcgan_tf.models.configured import configured_discriminator
+
+    discriminator = configured_discriminator(gan.config, seed=0)
+    discriminator.set_weights(gan.discriminator.get_weights())
+    return Networks(gan.config, gan.ema_generator, discriminator, step)
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """Finds a file or folder of real data kept beside the project; skips where it is absent, but not in CI."""

@@ -78,7 +78,7 @@ def fixed_images(data: ImageData | PointData, config: Config, count: int) -> np.
 
 
 def places_of(replica: int, replicas: int, count: int, parts: int) -> np.ndarray:
-    """The places of one replica's share in a batch: int64 [count / replicas], as `distributed.replicas.share` cuts it."""
+    """The places of one replica's share in a batch: int64 [count / replicas], as `replicas.share` cuts it."""
     return np.arange(count).reshape(parts, replicas, -1)[:, replica].ravel()
 
 
