@@ -102,7 +102,7 @@ def _train(
         first = _restore(gan, checkpoints, run, workers)
         checkpoints.set_aside_damaged()
         if first > config.steps:
-            raise UserError(f"`steps={config.steps}`: the run is already at step {first:,}")
+            raise UserError(f"`steps={config.steps}`: the run is already at step {first:,}", field="steps")
         run.save_config()
         best, *_ = workers.gather(best_step(run.metrics_file, checkpoints.steps()))
         exported = exported_steps(run.saved_model)
