@@ -122,8 +122,8 @@ class FolderSource:
                     yield job.result()
             except BrokenProcessPool:
                 raise UserError(
-                    "a process that decoded pictures was ended from outside, perhaps because memory ran out. Repeat the "
-                    "command to continue"
+                    "a process that decoded pictures was ended from outside, perhaps because memory ran out. Repeat "
+                    "the command to continue"
                 ) from None
             finally:
                 pool.shutdown(cancel_futures=True)
