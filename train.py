@@ -1,33 +1,9 @@
 """Trains a DCGAN: python train.py --dataset=mnist"""
 
 if __name__ == "__main__":
-    import dcgan_tf.interrupt  # noqa: F401  Before the others, which take their time
+    import sys
 
-from absl import flags
+    import dcgan_tf.cli.interrupt  # noqa: F401  Before the others, which take their time
+    from dcgan_tf.cli.main import run_command
 
-from dcgan_tf import command_line, runs
-
-command_line.define_config_flags()
-RUN_DIR = command_line.define_path(
-    "run_dir", "", "Folder of the run: made if missing, resumed if there. Default: the next free runs/NNN-<dataset>."
-)
-DRY_RUN = flags.DEFINE_boolean(
-    "dry_run", False, "Print the configuration, both networks, their cost and the data's shape, and stop."
-)
-
-
-def main() -> None:
-    config = runs.configure(RUN_DIR.value, command_line.typed_config_values())
-    # TensorFlow takes seconds to import: a mistyped flag is answered before that.
-    if DRY_RUN.value:
-        from dcgan_tf import dry_run
-
-        dry_run.describe(config)
-    else:
-        from dcgan_tf import training
-
-        training.train(config, RUN_DIR.value)
-
-
-if __name__ == "__main__":
-    command_line.run(main)
+    run_command("train", sys.argv[1:], "python train.py")

@@ -1,12 +1,15 @@
 """DCGAN in TensorFlow and Keras: train, watch, evaluate, export, serve."""
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dcgan_tf.generator import load_generator
+    from dcgan_tf.api import train
+    from dcgan_tf.config.settings import Config
+    from dcgan_tf.generation.generator import load_generator
 
-__all__ = ["load_generator"]
+__all__ = ["Config", "load_generator", "train"]
 __version__ = "0.1.0"
 
 # All are read once, when TensorFlow is imported, so they are set before anything here imports it.
@@ -23,10 +26,15 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def __getattr__(name: str) -> Any:
-    # TensorFlow takes seconds to import, so it waits until somebody asks for what needs it.
-    if name == "load_generator":
-        from dcgan_tf.generator import load_generator
+# TensorFlow takes seconds to import, so everything waits until somebody asks for it.
+_HOMES = {
+    "Config": "dcgan_tf.config.settings",
+    "load_generator": "dcgan_tf.generation.generator",
+    "train": "dcgan_tf.api",
+}
 
-        return load_generator
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

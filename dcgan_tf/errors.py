@@ -1,4 +1,4 @@
-"""The one exception that stands for a mistake or a condition that the user can mend, and how names are printed."""
+"""The exception for a mistake or a condition that the user can fix, and how names are printed."""
 
 import re
 
@@ -15,14 +15,20 @@ def printable(text: object) -> str:
     return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], str(text))
 
 
-class UserError(Exception):
-    """Ends a command with its message as one line and a non-zero exit code, without a traceback.
+class UserError(ValueError):
+    """A mistake or a condition that the user can fix.
 
-    The message says what was received, what is expected and what to do.
+    The message is one line that says what was received, what is expected and what to do. It names settings and
+    arguments in backquotes, such as `batch_size`; the command line turns them into flags, and ends with that line and a
+    non-zero exit code, without a traceback.
+
+    Attributes:
+        field: The setting that the error is about, where it is one.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(printable(message))
+        self.field = field
 
 
 class UnknownSplitError(UserError):

@@ -12,6 +12,8 @@ import zipfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from dcgan_tf.progress import logger
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -26,11 +28,45 @@ ADVICE = {
 }
 
 
-def write_whole(path: pathlib.Path, text: str) -> pathlib.Path:
-    """Writes a text file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(temporary, path)
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a temporary path to write to. It takes the place of ``path`` at the end; an error leaves ``path`` alone.
+
+    Args:
+        path: A file, or a folder that does not exist yet.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> pathlib.Path:
+    """Writes a file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return path
+
+
+def write_text(path: pathlib.Path, text: str) -> pathlib.Path:
+    """Writes a UTF-8 file, whole or not at all. Bytes of file names that are no text are written as escapes."""
+    return write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: pathlib.Path, value: Any) -> pathlib.Path:
+    """Writes a value as indented JSON, whole or not at all."""
+    return write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_arrays(path: pathlib.Path, **arrays: "np.ndarray | float | str") -> pathlib.Path:
+    """Writes a ``.npz`` file, whole or not at all."""
+    import numpy as np
+
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
     return path
 
 
@@ -78,7 +114,7 @@ def locked(path: pathlib.Path, waiting: str = "") -> Iterator[None]:
 
     Args:
         path: of the lock file.
-        waiting: printed before waiting for another process. Without it, nothing is waited for.
+        waiting: said before waiting for another process. Without it, nothing is waited for.
 
     Raises:
         BlockingIOError: another process holds it.
@@ -90,7 +126,7 @@ def locked(path: pathlib.Path, waiting: str = "") -> Iterator[None]:
         except BlockingIOError:
             if not waiting:
                 raise
-            print(waiting)
+            logger.info(waiting)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -34,8 +34,8 @@ def in_home(name: str, flag: str) -> pathlib.Path:
         return pathlib.Path.home() / name
     except RuntimeError:
         raise UserError(
-            f"--{flag}: its default is ~/{name}, and the home folder of user {os.getuid()} is unknown. Set HOME, or "
-            f"give --{flag}"
+            f"`{flag}`: its default is ~/{name}, and the home folder of user {os.getuid()} is unknown. Set HOME, or "
+            f"give `{flag}`"
         ) from None
 
 
@@ -47,5 +47,5 @@ def refuse_undecodable(directory: pathlib.Path, flag: str) -> None:
     except UnicodeEncodeError:
         shown = path.encode("utf-8", "backslashreplace").decode()
         raise UserError(
-            f"--{flag}: expected a folder whose path is UTF-8, for TensorFlow. Received: '{shown}'"
+            f"`{flag}`: expected a folder whose path is UTF-8, for TensorFlow. Received: '{shown}'"
         ) from None

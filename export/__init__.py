@@ -1,3 +1,1 @@
-"""From a trained run to a served model."""
-
-import dcgan_tf  # noqa: F401  Its settings of TensorFlow and Keras, before a module here imports them.
+"""Doors for the user: python -m export.saved_model and python -m export.client. The code is in dcgan_tf.serving."""

@@ -11,7 +11,9 @@ from dcgan_tf.benchmarking.timing import measure_by_turns
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
-from dcgan_tf.gan import FRESH_LATENTS, GAN, LATENTS, apply_gradients, to_float
+from dcgan_tf.models.pixels import to_float
+from dcgan_tf.training.gan import FRESH_LATENTS, GAN, LATENTS
+from dcgan_tf.training.optimizers import apply_gradients
 
 PARTS = (
     "generator, forward",

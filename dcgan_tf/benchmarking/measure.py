@@ -1,4 +1,4 @@
-"""The figures of ``python -m dcgan_tf.benchmark``."""
+"""The figures of ``python -m dcgan_tf benchmark``."""
 
 import dataclasses
 import functools
@@ -10,17 +10,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf import progress
 from dcgan_tf.benchmarking import machine
 from dcgan_tf.benchmarking.breakdown import measure_breakdown
 from dcgan_tf.benchmarking.timing import measure_by_turns, summarize
 from dcgan_tf.benchmarking.workload import open_workload
-from dcgan_tf.config import Config
+from dcgan_tf.config.combinations import refuse_bad_combinations
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
-from dcgan_tf.gan import GAN
+from dcgan_tf.generation.sampling import generate
 from dcgan_tf.models import costs
-from dcgan_tf.sampling import generate
+from dcgan_tf.training.gan import GAN
 
 # More than a benchmark ever takes.
 ENDLESS_STEPS = 10**9
@@ -82,7 +84,7 @@ def run_benchmark(config: Config, options: Options) -> Benchmark:
     """
     tf.config.experimental.enable_op_determinism()  # As a training does
     with open_workload(config, synthetic=options.synthetic) as (config, data):
-        print("Compiling the train step ...")
+        progress.logger.info("Compiling the train step ...")
         gan = GAN(config)
         batches = endless_batches(data, config)
         train(gan, batches, 1)
@@ -194,8 +196,8 @@ def _measure_variant(
     """The train step with one setting switched over, by turns with the step as configured."""
     switched: dict[str, Any] = {name: not getattr(gan.config, name)}
     config = dataclasses.replace(gan.config, **switched)
-    config.validate()
-    print(f"Compiling the train step with --{name}={str(getattr(config, name)).lower()} ...")
+    refuse_bad_combinations(config)
+    progress.logger.info(f"Compiling the train step with `{name}={getattr(config, name)}` ...")
     other, other_batches = GAN(config), endless_batches(data, config)
     start = time.perf_counter()
     train(other, other_batches, 1)
@@ -225,7 +227,7 @@ def _measure_variant(
 
 
 def _write_trace(gan: GAN, batches: Any, folder: str) -> None:
-    print(f"Writing a trace of {PROFILED_CALLS} calls to {folder} ...")
+    progress.logger.info(f"Writing a trace of {PROFILED_CALLS} calls to {folder} ...")
     with tf.profiler.experimental.Profile(folder):
         for call in range(PROFILED_CALLS):
             with tf.profiler.experimental.Trace("train", step_num=call, _r=1):

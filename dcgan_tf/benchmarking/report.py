@@ -1,10 +1,9 @@
 """What a benchmark prints, and the JSON that it writes."""
 
 import dataclasses
-import json
-import os
 import pathlib
 
+from dcgan_tf import files
 from dcgan_tf.benchmarking.measure import Benchmark
 from dcgan_tf.benchmarking.timing import summarize
 
@@ -12,7 +11,7 @@ from dcgan_tf.benchmarking.timing import summarize
 DESCRIPTIONS = {
     "train_step_ms": ("train step, ms", "{:,.1f}"),
     "images_per_second": ("train step, images/s", "{:,.0f}"),
-    "one_step_per_call_ms": ("train step with --steps_per_call=1, ms", "{:,.1f}"),
+    "one_step_per_call_ms": ("train step with `steps_per_call=1`, ms", "{:,.1f}"),
     "bare_step_ms": ("bare train step, no input and no loop, ms", "{:,.1f}"),
     "around_the_bare_step_share": ("cost of all around the bare step", "{:+.1%}"),
     "input_images_per_second": ("input pipeline alone, images/s", "{:,.0f}"),
@@ -46,9 +45,9 @@ def format_report(benchmark: Benchmark) -> str:
         rows.append((DESCRIPTIONS[name][0], _write(name, benchmark.figures[name]), spread))
     lines += _table(("Figure", "Median", "Range"), rows)
     for field, figures in benchmark.variants.items():
-        value = str(not getattr(benchmark.config, field)).lower()
+        value = not getattr(benchmark.config, field)
         rows = [(DESCRIPTIONS[name][0], _write(name, figures[name]), "") for name in figures]
-        lines += ["", *_table((f"With --{field}={value}", "Median", ""), rows)]
+        lines += ["", *_table((f"With `{field}={value}`", "Median", ""), rows)]
     if benchmark.breakdown:
         total = sum(benchmark.breakdown.values())
         rows = [(part, f"{value:,.2f}", f"{value / total:.1%}") for part, value in benchmark.breakdown.items()]
@@ -67,9 +66,7 @@ def write_json(benchmark: Benchmark, path: pathlib.Path) -> None:
         "protocol": benchmark.protocol,
         "config": dataclasses.asdict(benchmark.config),
     }
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
+    files.write_json(path, content)
 
 
 def _write(name: str, value: float) -> str:

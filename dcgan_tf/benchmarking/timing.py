@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-from tqdm import tqdm
+from dcgan_tf import progress
 
 # Of the first repetition, whose time decides how often the others call.
 LONGEST_TRIAL_CALLS = 1000
@@ -26,17 +26,17 @@ def measure_by_turns(
         Name -> seconds a call, one number a round.
     """
     results: dict[str, list[float]] = {name: [] for name in calls}
-    with tqdm(total=(repeats + 1) * len(calls), desc=description, mininterval=0.5, leave=False) as progress:
+    with progress.bar(total=(repeats + 1) * len(calls), desc=description, leave=False) as shown:
         counts = {}
         for name, call in calls.items():
             call()  # The first one traces and allocates.
             single = _seconds_of(call, 1)
             counts[name] = min(LONGEST_TRIAL_CALLS, max(1, math.ceil(seconds / max(single, 1e-9))))
-            progress.update()
+            shown.update()
         for _ in range(repeats):
             for name, call in calls.items():
                 results[name].append(_seconds_of(call, counts[name]) / counts[name])
-                progress.update()
+                shown.update()
     return results
 
 

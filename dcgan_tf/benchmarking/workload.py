@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData, prepare, resolve, settle_length

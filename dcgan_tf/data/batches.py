@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
 
@@ -78,7 +78,7 @@ def fixed_images(data: ImageData | PointData, config: Config, count: int) -> np.
 
 
 def places_of(replica: int, replicas: int, count: int, parts: int) -> np.ndarray:
-    """Where the share of one replica stands in a batch: int64 [count / replicas], as `dcgan_tf.replicas.share` does."""
+    """The places of one replica's share in a batch: int64 [count / replicas], as `replicas.share` cuts it."""
     return np.arange(count).reshape(parts, replicas, -1)[:, replica].ravel()
 
 

@@ -1,6 +1,5 @@
-"""Prepared data on disk: opened only where they are what was written, and locked while they are made."""
+"""Prepared data on disk, opened only where they are what was written."""
 
-import contextlib
 import dataclasses
 import hashlib
 import io
@@ -8,11 +7,11 @@ import json
 import os
 import pathlib
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 
 from dcgan_tf import files
+from dcgan_tf.data.arrays import AnonymousSource
 from dcgan_tf.data.shards import HEADER_BYTES
 from dcgan_tf.data.sources import Source
 from dcgan_tf.errors import UserError
@@ -52,6 +51,12 @@ class ImageData:
     digest: str
     directory: pathlib.Path
     _file: io.FileIO
+    _window: tuple[slice, slice] = (slice(None), slice(None))
+
+    def centered(self, height: int, width: int) -> "ImageData":
+        """The same data, of whose images `read` returns the middle, of ``height`` and ``width`` pixels."""
+        top, left = (self.images.shape[1] - height) // 2, (self.images.shape[2] - width) // 2
+        return dataclasses.replace(self, _window=(slice(top, top + height), slice(left, left + width)))
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The images of the given rows, uint8 [rows, height, width, channels], read from the file.
@@ -63,10 +68,10 @@ class ImageData:
         for row, image in zip(rows.tolist(), images, strict=True):
             if os.preadv(self._file.fileno(), [image], HEADER_BYTES + row * image.nbytes) != image.nbytes:
                 raise OSError(f"the prepared images in '{self.directory}' were cut off while in use")
-        return images
+        return images[(slice(None), *self._window)]
 
 
-def open_data(directory: pathlib.Path, source: Source) -> ImageData | None:
+def open_data(directory: pathlib.Path, source: "Source | AnonymousSource") -> ImageData | None:
     """The data in a cache directory; None where there is none.
 
     Raises:
@@ -91,8 +96,8 @@ def open_data(directory: pathlib.Path, source: Source) -> ImageData | None:
         raise DamagedError(directory, error) from error
     except OSError as error:  # Too many open files, a permission, a network that fails
         raise UserError(
-            f"--cache_dir: cannot read the prepared data in '{directory}': {error.strerror or error}. Nothing was "
-            "removed. Fix that and repeat the command, or use another --cache_dir"
+            f"`cache_dir`: cannot read the prepared data in '{directory}': {error.strerror or error}. Nothing was "
+            "removed. Fix that and repeat the command, or use another `cache_dir`"
         ) from None
     return ImageData(images, labels, source.class_names, source.full_name, bad_files, digest, directory, file)
 
@@ -108,18 +113,3 @@ def checksums(path: pathlib.Path) -> dict[str, int]:
             file.seek(block * CHECKED_BLOCK_BYTES)
             sums[str(block * CHECKED_BLOCK_BYTES)] = zlib.crc32(file.read(CHECKED_BLOCK_BYTES))
     return sums
-
-
-@contextlib.contextmanager
-def locked(directory: pathlib.Path) -> Iterator[None]:
-    """Keeps other processes from preparing the same. The lock's file stays: all who come must find the same one."""
-    lock = directory.with_name(f".preparing-{directory.name}.lock")
-    with contextlib.ExitStack() as stack:
-        try:
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(files.locked(lock, "Another process is preparing the same data: waiting for it."))
-        except OSError as error:
-            raise UserError(
-                f"--cache_dir: cannot write to '{directory.parent}': {error.strerror}. Choose another folder"
-            ) from None
-        yield

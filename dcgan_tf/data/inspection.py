@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
-from dcgan_tf.config import Config
+from dcgan_tf import progress
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row, memory_for, to_gray_or_rgb
 from dcgan_tf.data.shards import Shard
 from dcgan_tf.data.sources import Source
@@ -64,10 +64,10 @@ def examine(source: Source, recipe: Recipe) -> tuple[list[Facts], float]:
     work = functools.partial(_examine_shard, recipe=recipe, sheet=sheet)
     parts = {}
     start = time.monotonic()
-    with tqdm(total=count, desc="examining images", unit=" images", mininterval=0.5) as progress:
+    with progress.bar(total=count, desc="examining images", unit=" images") as shown:
         for first, facts in source.map_shards(work, shards):
             parts[first] = facts
-            progress.update(len(facts))
+            shown.update(len(facts))
     return [facts for first in sorted(parts) for facts in parts[first]], time.monotonic() - start
 
 

@@ -9,7 +9,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Sequence
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.pictures import ANY_SIZE, ENDINGS, BadPictureError, open_picture
 from dcgan_tf.data.tree import (
     CONTACT_SHEET,
@@ -18,11 +18,11 @@ from dcgan_tf.data.tree import (
     Files,
     find_picture,
     is_picture,
+    is_sheet,
     list_files,
     visible,
 )
 from dcgan_tf.errors import UnknownSplitError, UserError, printable
-from dcgan_tf.grids import is_sheet
 
 # Which rules choose, label and key the pictures. A run keeps the rules that it began with, so that it resumes on the
 # same images: a change of what follows that changes the images of some folder is a new number.
@@ -74,10 +74,10 @@ def list_pictures(config: Config) -> Listing:
         UserError: there is no such folder or split, no picture in it, or its classes have changed since the run began.
     """
     if not config.data_dir:
-        raise UserError("--dataset=folder: name the folder of your pictures with --data_dir")
+        raise UserError("`dataset=folder`: name the folder of your pictures with `data_dir`")
     folder = pathlib.Path(config.data_dir).expanduser()
     if not folder.is_dir():
-        raise UserError(f"--data_dir: expected a folder of pictures. Received: '{config.data_dir}'")
+        raise UserError(f"`data_dir`: expected a folder of pictures. Received: '{config.data_dir}'")
     earlier = config.data_rules == EARLIER_RULES
     root, training_root, notes = (_find_split_as_before if earlier else _find_split)(folder, config.split)
     files = list_files(root, earlier)
@@ -88,12 +88,12 @@ def list_pictures(config: Config) -> Listing:
     if not names:
         endings = ", ".join(sorted(ENDINGS | MORE_ENDINGS))
         seen = "; ".join(notes) or f"there is no file at all in '{root}'"
-        raise UserError(f"--data_dir: no picture in '{root}'. Expected files that end in {endings}, but {seen}")
+        raise UserError(f"`data_dir`: no picture in '{root}'. Expected files that end in {endings}, but {seen}")
     own = _class_folders(names)
     training = own if training_root == root else _class_folders(_training_names(training_root))
     if config.data_digest and config.class_names and training != config.class_names:
         raise UserError(
-            f"--data_dir: the class folders of '{training_root}' have changed since this run began: "
+            f"`data_dir`: the class folders of '{training_root}' have changed since this run began: "
             f"{_differences(config.class_names, training)}. Name them as before to resume it, or start a new run"
         )
     class_names = config.class_names or training
@@ -130,13 +130,13 @@ def _find_split(folder: pathlib.Path, split: str) -> tuple[pathlib.Path, pathlib
     if not holding or others or (not training and not all(_is_sheet(folder / name) for name in loose)):
         if split != "train":
             beside = f". '{wanted}' is not a split there: beside it are {_some(others or loose)}" if wanted else ""
-            raise UnknownSplitError(f"--split: '{folder}' has no folder named {split!r}{beside}")
+            raise UnknownSplitError(f"`split`: '{folder}' has no folder named {split!r}{beside}")
         reason = f"'{wanted}' in '{folder}' counts as a class because the folders beside it are not splits: "
         return folder, folder, [reason + _some(others)] if wanted else []
     if not wanted:
         raise UnknownSplitError(
-            f"--split: '{folder}' has no folder named {split!r}. It has {_some(holding)}: name one of them with "
-            "--split, or as the folder itself with --data_dir"
+            f"`split`: '{folder}' has no folder named {split!r}. It has {_some(holding)}: name one of them with "
+            "`split`, or as the folder itself with `data_dir`"
         )
     notes = [f"left out because they lie beside the splits of '{folder}': {_some(loose)}"] if loose else []
     return folder / wanted, folder / (training or wanted), notes
@@ -153,7 +153,7 @@ def _find_split_as_before(folder: pathlib.Path, split: str) -> tuple[pathlib.Pat
     if (folder / split).is_dir():
         return folder / split, folder / split, []
     if split != "train":
-        raise UnknownSplitError(f"--split: '{folder}' has no folder named {split!r}")
+        raise UnknownSplitError(f"`split`: '{folder}' has no folder named {split!r}")
     return folder, folder, []
 
 

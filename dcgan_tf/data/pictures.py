@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, ImageOps, PngImagePlugin
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
@@ -173,10 +173,10 @@ def open_picture(path: pathlib.Path, limits: Limits) -> ImageFile.ImageFile:
     size = f"{picture.width}x{picture.height} pixels are more than"
     if picture.width * picture.height > limits.max_pixels:
         picture.close()
-        raise BadPictureError(f"{size} --max_pixels={limits.max_pixels}")
+        raise BadPictureError(f"{size} `max_pixels={limits.max_pixels}`")
     if max(picture.size) > limits.max_side:
         picture.close()
-        raise BadPictureError(f"{size} --max_side={limits.max_side} on one side")
+        raise BadPictureError(f"{size} `max_side={limits.max_side}` on one side")
     return picture
 
 
@@ -229,7 +229,7 @@ def memory_for(name: object) -> Iterator[None]:
     except MemoryError:
         raise UserError(
             f"'{name}': not enough memory to decode this picture. Free some, or leave out pictures of its size with a "
-            "smaller --max_pixels or --max_side"
+            "smaller `max_pixels` or `max_side`"
         ) from None
 
 

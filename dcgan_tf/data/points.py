@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.errors import UserError
 
@@ -103,6 +103,6 @@ class PointSource:
 def find_points(config: Config) -> PointSource:
     """The data set ``ring`` or ``grid``; raises UserError for a split that it does not have."""
     if config.split != "train":
-        raise UserError(f"--split: {config.dataset} has the split train alone. Received: {config.split!r}")
+        raise UserError(f"`split`: {config.dataset} has the split train alone. Received: {config.split!r}")
     mixture = MIXTURES[config.dataset]
     return PointSource(config.dataset, tuple(str(mode) for mode in range(len(mixture.centers))), mixture)

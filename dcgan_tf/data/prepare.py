@@ -15,12 +15,15 @@ import shutil
 
 import numpy as np
 import PIL
-from tqdm import tqdm
 
-from dcgan_tf.combinations import refuse_learning_rates_of_zero
-from dcgan_tf.config import Config
+from dcgan_tf import progress
+from dcgan_tf.config import plan
+from dcgan_tf.config.combinations import refuse_bad_combinations, refuse_learning_rates_of_zero
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data import listing
-from dcgan_tf.data.cache import DamagedError, ImageData, checksums, locked, open_data
+from dcgan_tf.data.arrays import ARRAY, AnonymousSource
+from dcgan_tf.data.cache import DamagedError, ImageData, checksums, open_data
+from dcgan_tf.data.locks import locked
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.points import PointData, PointSource
 from dcgan_tf.data.shards import (
@@ -34,14 +37,15 @@ from dcgan_tf.data.shards import (
 )
 from dcgan_tf.data.sources import Source, find_source
 from dcgan_tf.errors import UserError
-from dcgan_tf.models import plan
 from dcgan_tf.paths import in_home
+from dcgan_tf.progress import logger
 
 FORMAT_VERSION = 3
 FALLBACK_SIZE = "64"
 BAD_FILES_REPORT = "bad_files.txt"
-BAD_FILES_NAMED = 10
-MOST_DAMAGED = 5
+MAX_BAD_FILES_NAMED = 10
+MAX_REBUILDS = 5
+MIN_IMAGES = 2
 
 
 def resolve(config: Config, source: Source) -> Config:
@@ -66,40 +70,48 @@ def resolve(config: Config, source: Source) -> Config:
         channels = str(source.channels)
     if config.conditional and len(source.class_names) < 2:
         raise UserError(
-            f"--conditional: {config.dataset} has no classes to condition on. Leave it out, or sort the pictures into "
-            "one folder a class and use --dataset=folder"
+            f"`conditional=True`: {config.dataset} has no classes to condition on. Leave it out, or sort the pictures "
+            "into one folder per class and use `dataset=folder`"
         )
     config = dataclasses.replace(config, image_size=size, channels=channels)
-    config.validate()  # What was auto could not be checked before.
+    refuse_bad_combinations(config)  # What was auto could not be checked before.
     if config.architecture == "dcgan":  # So that a run keeps its networks where a later release chooses others.
         blocks = plan.plan_blocks(*config.height_and_width, config.blocks).blocks
         config = dataclasses.replace(config, blocks=blocks)
     return config
 
 
+def refuse_few_images(config: Config, count: int) -> None:
+    """Raises UserError where there are fewer images than networks can be trained on or measured by."""
+    if count < MIN_IMAGES:
+        raise UserError(
+            f"`dataset={config.dataset}` ({config.split}): expected at least {MIN_IMAGES} images. Received: {count}"
+        )
+
+
 def settle_length(config: Config, count: int) -> Config:
     """Turns epochs into steps, for ``count`` images; raises UserError where they are fewer than a batch."""
-    if count < 2:
-        raise UserError(f"--dataset={config.dataset} ({config.split}): expected at least 2 images. Received: {count}")
+    refuse_few_images(config, count)
     if count < config.batch_size:
         raise UserError(
-            f"--batch_size: expected at most the {count} images of {config.dataset} ({config.split}). "
-            f"Received: {config.batch_size}. Use --batch_size={max(2, count // 2)}, or more images"
+            f"`batch_size`: expected at most the {count} images of {config.dataset} ({config.split}). "
+            f"Received: {config.batch_size}. Use `batch_size={max(2, count // 2)}`, or more images"
         )
     if not config.epochs:
         return config
     images_a_step = config.batch_size * config.discriminator_steps
     config = dataclasses.replace(config, steps=max(1, math.ceil(config.epochs * count / images_a_step)))
-    config.validate()  # Settings that depend on the length
+    refuse_bad_combinations(config)  # Settings that depend on the length
     refuse_learning_rates_of_zero(config)
     return config
 
 
-def prepare(config: Config) -> tuple[Config, ImageData | PointData]:
-    """Opens the prepared data of a configuration, preparing it first where that was not done yet.
+def prepare(config: Config, source: Source | None = None) -> tuple[Config, ImageData | PointData]:
+    """Settles a configuration and opens its data, preparing them first where that was not done yet.
 
     Args:
         config: names the data set, the split, the image size and the folders.
+        source: Of images that a program passes in; by default it is found by the configuration.
 
     Returns:
         The configuration, complete, and the data.
@@ -107,30 +119,63 @@ def prepare(config: Config) -> tuple[Config, ImageData | PointData]:
     Raises:
         UserError: the data set cannot be had, is smaller than a batch, or has changed since the run began.
     """
-    source = find_source(config)
+    if source is None and config.dataset == ARRAY:
+        return config, find_passed_in(config)
+    source = source or find_source(config)
     config = resolve(config, source)
-    if isinstance(source, PointSource):
-        points = source.draw()
-        return dataclasses.replace(settle_length(config, len(points.images)), data_digest=points.digest), points
+    data = source.draw() if isinstance(source, PointSource) else open_images(config, source)
+    config = settle_length(config, len(data.images))
+    return dataclasses.replace(config, data_digest=data.digest), data
+
+
+def open_images(config: Config, source: Source) -> ImageData:
+    """Opens prepared images, preparing them first where that was not done yet.
+
+    Args:
+        config: As `resolve` settles it.
+        source: Of the images.
+
+    Raises:
+        UserError: The images cannot be had, too many of them are bad, or they have changed since the run began.
+    """
     for note in source.notes:
         _say_once(note)
     data = _open_or_build(config, source, cache_root(config) / _cache_key(config, source))
     if data.bad_files:
         first = _refuse_many_bad_files(config, data.directory, data.bad_files, len(data.images))
-        print(
+        logger.info(
             f"{data.bad_files} of {data.bad_files + len(data.images)} pictures cannot be used and were skipped{first}"
         )
-    config = settle_length(config, len(data.images))
+    refuse_few_images(config, len(data.images))
     if config.data_digest not in ("", data.digest):
         raise UserError(
-            f"--dataset={config.dataset}: the images of {data.source} have changed since this run began. Bring the "
+            f"`dataset={config.dataset}`: the images of {data.source} have changed since this run began. Bring the "
             "old ones back to resume it, or start a new run"
         )
     if config.conditional and data.labels.min() < 0:
         raise UserError(
-            f"--conditional: some images of {config.dataset} ({config.split}) have no label. Use another --split"
+            f"`conditional=True`: some images of {config.dataset} ({config.split}) have no label. Use another `split`"
         )
-    return dataclasses.replace(config, data_digest=data.digest), data
+    return data
+
+
+def find_passed_in(config: Config) -> ImageData:
+    """Opens the prepared images of a run whose images a program passed in.
+
+    Raises:
+        UserError: They are not in the cache any more.
+    """
+    height, width, channels = config.sample_shape
+    source = AnonymousSource(height, width, channels, config.class_names)
+    for directory in sorted(cache_root(config).glob(f"{ARRAY}-*")):
+        with contextlib.suppress(DamagedError):
+            data = open_data(directory, source)
+            if data is not None and data.digest == config.data_digest:
+                return data
+    raise UserError(
+        "the images of this run were passed in by a program, and they are not in the cache any more. Continue the run "
+        "with dcgan_tf.train(images, run_dir=...), or name the folder with `cache_dir`"
+    )
 
 
 def cache_root(config: Config) -> pathlib.Path:
@@ -155,7 +200,7 @@ def _cache_key(config: Config, source: Source) -> str:
 
 @functools.cache
 def _say_once(note: str) -> None:
-    print(note)
+    logger.info(note)
 
 
 def _open_or_build(config: Config, source: Source, directory: pathlib.Path) -> ImageData:
@@ -164,17 +209,17 @@ def _open_or_build(config: Config, source: Source, directory: pathlib.Path) -> I
         data = _find(config, source, directory)
         if data is not None:
             return data
-    with locked(directory):
-        for _ in range(MOST_DAMAGED):
+    with locked(directory, "cache_dir"):
+        for _ in range(MAX_REBUILDS):
             try:  # Again: another process may have made or mended them while this one waited.
                 data = _find(config, source, directory)
                 if data is not None:
                     return data
                 _build(config, source, directory)
             except DamagedError as damage:
-                print(f"The prepared data in '{damage.directory}' is damaged ({damage}): preparing it again.")
+                logger.info(f"The prepared data in '{damage.directory}' is damaged ({damage}): preparing it again.")
                 shutil.rmtree(damage.directory)
-    raise UserError(f"the prepared data in '{directory}' cannot be read back. Check the disk, or use --cache_dir")
+    raise UserError(f"the prepared data in '{directory}' cannot be read back. Check the disk, or use `cache_dir`")
 
 
 def _find(config: Config, source: Source, directory: pathlib.Path) -> ImageData | None:
@@ -197,20 +242,20 @@ def _build(config: Config, source: Source, directory: pathlib.Path) -> None:
     """Converts the source shard by shard, continuing where an interrupted preparation stopped."""
     unfinished = directory.with_name(f".preparing-{_as_read_by_this_pillow(directory).name}")
     unfinished.mkdir(exist_ok=True)
-    source.prepare()  # Within the lock: TensorFlow Datasets fails where two processes prepare the same.
+    source.prepare()
     count, recipe = source.count(), Recipe.of(config)
     row_shape = (recipe.height, recipe.width, recipe.channels)
     shards = plan_shards(count, math.prod(row_shape))
     rows_file = unfinished / "images.npy"
     results = load_results(unfinished, shards) if rows_file.exists() else {}
     write_header(rows_file, (count, *row_shape))
-    with tqdm(total=count, desc="preparing images", unit=" images", mininterval=0.5) as progress:
-        progress.update(sum(shard.stop - shard.first for shard in results))
+    with progress.bar(total=count, desc="preparing images", unit=" images") as shown:
+        shown.update(sum(shard.stop - shard.first for shard in results))
         work = functools.partial(convert_shard, recipe=recipe, rows_file=rows_file)
         for result in source.map_shards(work, [shard for shard in shards if shard not in results]):
             result.save(unfinished)
             results[result.shard] = result
-            progress.update(result.shard.stop - result.shard.first)
+            shown.update(result.shard.stop - result.shard.first)
     bad = _finish(config, source, [results[shard] for shard in shards], unfinished, row_shape)
     os.rename(unfinished, _as_read_by_this_pillow(directory) if bad else directory)
 
@@ -250,10 +295,11 @@ def _refuse_many_bad_files(config: Config, directory: pathlib.Path, bad: int, go
     """Names the first bad file; raises UserError where there are more than ``max_bad_share`` of all."""
     first: list[str] = []
     with contextlib.suppress(FileNotFoundError), open(directory / BAD_FILES_REPORT, errors="replace") as report:
-        first = [line.rstrip("\n") for line in itertools.islice(report, BAD_FILES_NAMED)]
+        first = [line.rstrip("\n") for line in itertools.islice(report, MAX_BAD_FILES_NAMED)]
     if bad / (bad + good) > config.max_bad_share or not good:
         raise UserError(
-            f"--data_dir: {bad} of {bad + good} pictures cannot be used, more than --max_bad_share="
-            f"{config.max_bad_share:g}. The first: {'; '.join(first)}. Mend or remove them, or allow a larger share"
+            f"`data_dir`: {bad} of {bad + good} pictures cannot be used, more than "
+            f"`max_bad_share={config.max_bad_share:g}`. The first: {'; '.join(first)}. Fix or "
+            "remove them, or allow a larger share"
         )
     return f", such as {first[0]}" if first else ""

@@ -1,9 +1,7 @@
 """The prepared array while it is being made: written shard by shard, so that an interruption costs one shard."""
 
 import dataclasses
-import json
 import math
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -47,10 +45,7 @@ class ShardResult:
 
     def save(self, directory: pathlib.Path) -> None:
         """Marks the shard as finished, which it is only with all of its rows on disk."""
-        path = _result_file(directory, self.shard)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"labels": self.labels, "bad": self.bad}))
-        os.replace(temporary, path)
+        files.write_json(_result_file(directory, self.shard), {"labels": self.labels, "bad": self.bad})
 
 
 def convert_shard(

@@ -15,8 +15,10 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
+from dcgan_tf.data.arrays import ARRAY
 from dcgan_tf.data.folder import find_folder
+from dcgan_tf.data.locks import locked
 from dcgan_tf.data.pictures import NamedPicture
 from dcgan_tf.data.points import find_points
 from dcgan_tf.data.shards import Result, Shard, ShardWork
@@ -97,7 +99,7 @@ class TfdsSource:
             return self._builder.info.splits[self._config.split].num_examples
         except (KeyError, ValueError) as error:
             raise UnknownSplitError(
-                f"--split: {self._config.dataset} has no split {self._config.split!r}. "
+                f"`split`: {self._config.dataset} has no split {self._config.split!r}. "
                 f"Expected one of: {', '.join(self._builder.info.splits)}, or a part such as train[:5000] "
                 f"({_first_line(error)})"
             ) from None
@@ -112,17 +114,13 @@ class TfdsSource:
         Raises:
             UserError: no network, a damaged file, no room.
         """
-        import tensorflow as tf
-        import tensorflow_datasets as tfds
-        from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
-
         if self._builder.is_prepared():
             return
         manual_dir = _manual_dir(self._config)
         for name, package in PACKAGES_OF_DATA_SETS.items():
             if self._builder.name == name and not importlib.util.find_spec(package):
                 raise UserError(
-                    f"--dataset={self._config.dataset}: TensorFlow Datasets needs the package {package} to read its "
+                    f"`dataset={self._config.dataset}`: TensorFlow Datasets needs the package {package} to read its "
                     f"files. Install it with: pip install {package.replace('_', '-')}"
                 )
         missing = [
@@ -132,27 +130,40 @@ class TfdsSource:
         ]
         if missing:
             _check_network(missing[0], self._config.dataset)
-        # TFDS caches extracted files by name alone, and MNIST and Fashion-MNIST use the same names: with a common
-        # folder the second would silently hold the images of the first.
-        download_dir = pathlib.Path(self._builder.data_dir).parents[self.full_name.count("/")] / "downloads"
+        root = pathlib.Path(self._builder.data_dir).parents[self.full_name.count("/")]
+        # TFDS fails where two processes prepare the same data set, for two of its splits, too.
+        with locked(root / self._builder.name, "data_dir"):
+            if self._builder.is_prepared():
+                self._builder.info.read_from_directory(self._builder.data_dir)
+            else:
+                self._download_and_prepare(root / "downloads", manual_dir if not missing else None)
+
+    def _download_and_prepare(self, download_dir: pathlib.Path, complete_dir: pathlib.Path | None) -> None:
+        """``complete_dir``: The folder that holds all original files, if there is one."""
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+        from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
         try:
+            # TFDS caches extracted files by name alone, and MNIST and Fashion-MNIST use the same names: with a common
+            # folder the second would silently hold the images of the first.
             self._builder.download_and_prepare(
                 download_dir=download_dir / self._builder.name,
-                download_config=tfds.download.DownloadConfig(manual_dir=manual_dir),
+                download_config=tfds.download.DownloadConfig(manual_dir=_manual_dir(self._config)),
             )
         except NonMatchingChecksumError as error:
-            where = manual_dir if manual_dir and not missing else download_dir
+            where = complete_dir or download_dir
             raise UserError(
-                f"--dataset={self._config.dataset}: a file in '{where}' is damaged or not the original: "
+                f"`dataset={self._config.dataset}`: a file in '{where}' is damaged or not the original: "
                 f"{_first_line(error)} Replace it with the original and repeat"
             ) from None
         except tf.errors.OpError as error:
             raise UserError(
-                f"--data_dir: cannot prepare {self._config.dataset} in '{self._builder.data_dir}': {_first_line(error)}"
+                f"`data_dir`: cannot prepare {self._config.dataset} in '{self._builder.data_dir}': {_first_line(error)}"
             ) from None
         except AssertionError as error:
             raise UserError(
-                f"--dataset={self._config.dataset}: its files must be fetched by hand and named with --manual_dir: "
+                f"`dataset={self._config.dataset}`: its files must be fetched by hand and named with `manual_dir`: "
                 f"{_first_line(error)}"
             ) from None
 
@@ -194,13 +205,17 @@ def find_source(config: Config) -> Source:
     """
     if config.dataset == "folder":
         return find_folder(config)
+    if config.dataset == ARRAY:
+        raise UserError(
+            "the images of this run were passed in by a program. Continue it with dcgan_tf.train(images, run_dir=...)"
+        )
     if config.draws_points:
         return find_points(config)
     if config.dataset == "stacked_mnist":
         return find_stacked_mnist(config, find_source)
     name = config.dataset
     if name[:1] in ("/", ".", "~"):
-        raise UserError(f"--dataset: expected a name. Received: {name!r}. {_folder_hint(name)}")
+        raise UserError(f"`dataset`: expected a name. Received: {name!r}. {_folder_hint(name)}")
     if config.data_dir and not config.data_rules:  # A run that goes on has settled what its data are.
         _refuse_pictures(config)
     if not config.data_dir and not os.environ.get("TFDS_DATA_DIR"):
@@ -212,19 +227,19 @@ def find_source(config: Config) -> Source:
     except (tfds.core.registered.DatasetNotFoundError, ValueError, ImportError, AssertionError) as error:
         known = tfds.list_builders(with_community_datasets=False)
         if name.split("/")[0].split(":")[0] in known:
-            raise UserError(f"--dataset: cannot use {name!r}: {_first_line(error)}") from None
+            raise UserError(f"`dataset`: cannot use {name!r}: {_first_line(error)}") from None
         if pathlib.Path(name).is_dir():
-            raise UserError(f"--dataset: unknown data set {name!r}. {_folder_hint(name)}") from None
+            raise UserError(f"`dataset`: unknown data set {name!r}. {_folder_hint(name)}") from None
         near = difflib.get_close_matches(name, known, n=3) or ["mnist", "fashion_mnist", "cifar10"]
         raise UserError(
-            f"--dataset: unknown data set {name!r}. Near it are: {', '.join(near)}. "
+            f"`dataset`: unknown data set {name!r}. Near it are: {', '.join(near)}. "
             "Expected a name from https://www.tensorflow.org/datasets/catalog, or folder for your own pictures"
         ) from None
     features = builder.info.features
     image = dict(features.items()).get("image")
     if not isinstance(image, tfds.features.Image) or image.shape[-1] not in (1, 3):
         raise UserError(
-            f"--dataset: expected a data set with an 'image' of 1 or 3 channels. {name!r} has: {', '.join(features)}"
+            f"`dataset`: expected a data set with an 'image' of 1 or 3 channels. {name!r} has: {', '.join(features)}"
         )
     has_classes = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
     return TfdsSource(
@@ -239,16 +254,16 @@ def find_source(config: Config) -> Source:
 
 
 def _folder_hint(folder: str) -> str:
-    return f"To train on the pictures in a folder, use --dataset=folder --data_dir={shlex.quote(folder)}"
+    return f"To train on the pictures in a folder, use `dataset=folder` `data_dir={shlex.quote(folder)}`"
 
 
 def _refuse_pictures(config: Config) -> None:
-    """Refuses to keep a data set in a folder of pictures, where --dataset=folder was forgotten."""
+    """Refuses to keep a data set in a folder of pictures, where ``dataset="folder"`` was forgotten."""
     picture = find_picture(pathlib.Path(config.data_dir).expanduser(), TFDS_FOLDERS, FOLDERS_SEARCHED)
     if picture:
         raise UserError(
-            f"--data_dir: '{config.data_dir}' holds pictures, such as {picture!r}, but --dataset={config.dataset} is "
-            "another data set. To train on the pictures, add --dataset=folder; else name another folder, or set "
+            f"`data_dir`: '{config.data_dir}' holds pictures, such as {picture!r}, but `dataset={config.dataset}` is "
+            "another data set. To train on the pictures, add `dataset=folder`; else name another folder, or set "
             "TFDS_DATA_DIR"
         )
 
@@ -258,7 +273,7 @@ def _manual_dir(config: Config) -> pathlib.Path | None:
         return BUNDLED_MNIST if config.dataset.split(":")[0] == "mnist" else None
     manual_dir = pathlib.Path(config.manual_dir).expanduser()
     if not manual_dir.is_dir():
-        raise UserError(f"--manual_dir: expected a folder with the data set's files. Received: '{config.manual_dir}'")
+        raise UserError(f"`manual_dir`: expected a folder with the data set's files. Received: '{config.manual_dir}'")
     return manual_dir
 
 
@@ -271,9 +286,9 @@ def _check_network(url: str, dataset: str) -> None:
         pass  # The server answered: what it thinks of HEAD does not matter.
     except OSError as error:
         raise UserError(
-            f"--dataset={dataset}: it is not on disk, and {url} cannot be reached ({getattr(error, 'reason', error)}). "
-            "Connect to the network, name a folder with its original files with --manual_dir, "
-            "or a --data_dir where TFDS has prepared it"
+            f"`dataset={dataset}`: it is not on disk, and {url} cannot be reached ({getattr(error, 'reason', error)}). "
+            "Connect to the network, name a folder with its original files with `manual_dir`, "
+            "or a `data_dir` where TFDS has prepared it"
         ) from None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.pictures import NamedPicture
 from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.errors import UserError
@@ -87,7 +87,7 @@ def find_stacked_mnist(config: Config, find_source: "Callable[[Config], Source]"
     count = int(match[2] or STACKS) if match else 0
     if not match or not 2 <= count <= MOST_STACKS:
         raise UserError(
-            f"--split: expected train, test, or a number of stacks from 2 to {MOST_STACKS} such as train[:50000]. "
+            f"`split`: expected train, test, or a number of stacks from 2 to {MOST_STACKS} such as train[:50000]. "
             f"Received: {config.split!r}"
         )
     digits = find_source(dataclasses.replace(config, dataset="mnist", split=match[1]))

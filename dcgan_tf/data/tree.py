@@ -10,6 +10,8 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from PIL import Image
+
 from dcgan_tf.data.pictures import ENDINGS
 from dcgan_tf.errors import UserError
 
@@ -24,6 +26,8 @@ SYSTEM_FOLDERS = frozenset(
         "system volume information",
     }
 )  # fmt: skip
+# Marks the pictures that this program makes, so that a sheet of samples among a user's pictures is no data.
+SOFTWARE = "dcgan_tf"
 CONTACT_SHEET = "contact_sheet.png"  # Known by its name: earlier releases left no mark in it.
 
 
@@ -144,4 +148,9 @@ def is_picture(folder: str | os.PathLike[str], name: str, earlier: bool = False)
 
 
 def _refuse_unreadable(error: OSError) -> None:
-    raise UserError(f"--data_dir: cannot read the folder '{error.filename}': {error.strerror}")
+    raise UserError(f"`data_dir`: cannot read the folder '{error.filename}': {error.strerror}")
+
+
+def is_sheet(picture: Image.Image) -> bool:
+    """Whether a picture is a grid, a plot or an animation that this program wrote."""
+    return picture.info.get("Software") == SOFTWARE or picture.info.get("comment") == SOFTWARE.encode()

@@ -3,21 +3,20 @@
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
-from dcgan_tf import files
-from dcgan_tf.config import Config
+from dcgan_tf import files, progress
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.prepare import ImageData, cache_root
 from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.evaluation.splits import dataset_name, open_split, open_test_split, spread_rows
-from dcgan_tf.gan import to_float
+from dcgan_tf.models.pixels import to_float
+from dcgan_tf.models.weights import digest_of_weights
 
 # Any change of what follows is a change of RECIPE: figures of one recipe are comparable, and it is part of the key.
 RECIPE = 2
@@ -68,7 +67,7 @@ def load_or_train_classifier(config: Config) -> Classifier:
     except UnknownSplitError:
         data = open_split(config, config.split)
     if len(data.class_names) < 2:
-        raise UserError(f"--dataset={config.dataset} has no classes, so no classifier can be trained on it")
+        raise UserError(f"`dataset={config.dataset}` has no classes, so no classifier can be trained on it")
     name = f"{dataset_name(config)}-classifier"
     key = hashlib.sha256(json.dumps([RECIPE, data.digest]).encode()).hexdigest()[:12]
     path = cache_root(config) / "classifiers" / f"{name}-{key}.npz"
@@ -80,14 +79,14 @@ def load_or_train_classifier(config: Config) -> Classifier:
         tested, images = data, f"its training split, as {test.name} has no labels"
     loaded = _load(network, path)
     if loaded is None:
-        print(f"Training the {name}, once for this data set ...")
+        progress.logger.info(f"Training the {name}, once for this data set ...")
         fit_classifier(network, data.read, data.labels, steps=STEPS, description=f"training {name}")
     if loaded is None or loaded[2] != tested.digest:
         right = right_answers(network, tested)
         loaded = float(right.mean()), f"{len(right)} images of {images}", tested.digest
         _save(network, loaded, path)
     accuracy, accuracy_split, _ = loaded
-    print(f"{name}: {accuracy:.2%} right on {accuracy_split}")
+    progress.logger.info(f"{name}: {accuracy:.2%} accuracy on {accuracy_split}")
     return Classifier(name, network, digest_of_weights(network), accuracy, accuracy_split)
 
 
@@ -149,7 +148,7 @@ def fit_classifier(
         return loss
 
     batch_size = min(BATCH_SIZE, len(labels))
-    for step in tqdm(range(steps), desc=description, unit="step", mininterval=0.5):
+    for step in progress.bar(range(steps), desc=description, unit="step"):
         epoch, batch = divmod(step, len(labels) // batch_size)
         if batch == 0:
             order = np.random.Generator(np.random.Philox(key=[SEED, epoch])).permutation(len(labels))
@@ -165,14 +164,6 @@ def right_answers(network: keras.Model, data: ImageData) -> np.ndarray:
     return np.concatenate(right)
 
 
-def digest_of_weights(network: keras.Model) -> str:
-    """The same for the same weights, whatever file they came from."""
-    digest = hashlib.sha256()
-    for array in network.get_weights():
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:12]
-
-
 def _shift(images: np.ndarray, step: int) -> np.ndarray:
     """Moves each image by up to a pixel in both directions: what a class is does not depend on its exact place."""
     offsets = np.random.Generator(np.random.Philox(key=[SEED + 1, step])).integers(0, 2 * SHIFT + 1, (len(images), 2))
@@ -185,18 +176,16 @@ def _shift(images: np.ndarray, step: int) -> np.ndarray:
 
 def _save(network: keras.Model, facts: tuple[float, str, str], path: pathlib.Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
     arrays = {f"weight_{number:03d}": array for number, array in enumerate(network.get_weights())}
     accuracy, accuracy_split, tested_digest = facts
-    np.savez(
-        temporary,
+    files.write_arrays(
+        path,
         accuracy=accuracy,
         accuracy_split=accuracy_split,
         tested_digest=tested_digest,
         digest=digest_of_weights(network),
         **arrays,
     )
-    os.replace(temporary, path)
 
 
 def _load(network: keras.Model, path: pathlib.Path) -> tuple[float, str, str] | None:
@@ -212,5 +201,5 @@ def _load(network: keras.Model, path: pathlib.Path) -> tuple[float, str, str] | 
         reason = "its digest differs"
     except (ValueError, TypeError, KeyError) as error:
         reason = files.reason(error)
-    print(f"The cached classifier '{path}' is damaged ({reason}): training it again.")
+    progress.logger.info(f"The cached classifier '{path}' is damaged ({reason}): training it again.")
     return None

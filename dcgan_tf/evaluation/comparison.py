@@ -2,20 +2,20 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 from typing import Any
 
 import numpy as np
 
-from dcgan_tf import files, runs
-from dcgan_tf.config import Config
+from dcgan_tf import files
+from dcgan_tf.config.settings import Config
+from dcgan_tf.data.tree import SOFTWARE
+from dcgan_tf.drawing import page
 from dcgan_tf.errors import UserError
-from dcgan_tf.evaluation import page
 from dcgan_tf.evaluation.figures import format_value
 from dcgan_tf.evaluation.report import JSON_FILE
-from dcgan_tf.grids import SOFTWARE
-from dcgan_tf.summaries import read_metrics
+from dcgan_tf.runs import run_directory
+from dcgan_tf.runs.records import read_metrics
 
 PANELS_A_ROW = 3
 
@@ -60,17 +60,19 @@ def read_run(run_dir: str) -> EvaluatedRun:
     Raises:
         UserError: no run, or one that was not evaluated.
     """
-    run = runs.load_run(run_dir)
+    run = run_directory.load_run(run_dir)
     path = run.directory / JSON_FILE
     if not path.is_file():
-        raise UserError(f"'{run_dir}' has no {JSON_FILE}. Make it: python -m dcgan_tf.evaluate --run_dir={run_dir}")
+        raise UserError(f"'{run_dir}' has no {JSON_FILE}. Make it: python -m dcgan_tf evaluate --run_dir={run_dir}")
     try:
         evaluation = files.read_json(path)
         _require(evaluation, {"checkpoint_step": int, "images_seen": int, "figures": list})
         for figure in evaluation["figures"]:
             _require(figure, {"name": str, "value": float, "n_real": int, "n_fake": int, "split": str, "network": str})
     except ValueError as error:
-        raise UserError(f"'{path}' is damaged ({error}). Make it again with dcgan_tf.evaluate") from None
+        raise UserError(
+            f"'{path}' is damaged ({error}). Make it again: python -m dcgan_tf evaluate --run_dir={run_dir}"
+        ) from None
     return EvaluatedRun(run.directory.resolve().name, run.config, evaluation, _train_seconds(run.metrics_file))
 
 
@@ -138,9 +140,8 @@ def write_figure(groups: list[Group], path: pathlib.Path) -> pathlib.Path:
         axes.axis("off")
     handles = [Line2D([], [], marker="o", color=f"C{n % 10}", label=group.label) for n, group in enumerate(groups)]
     drawing.legend(handles=handles, loc="outside lower center", fontsize=8)
-    temporary = path.with_name(f".{path.name}.tmp")
-    drawing.savefig(temporary, format="png", dpi=110, metadata={"Software": SOFTWARE})
-    os.replace(temporary, path)
+    with files.replacing(path) as temporary:
+        drawing.savefig(temporary, format="png", dpi=110, metadata={"Software": SOFTWARE})
     return path
 
 
@@ -156,7 +157,7 @@ def write_page(groups: list[Group], figure: pathlib.Path, path: pathlib.Path) ->
         f"<h2>Each run a dot, each mean a line</h2>{page.picture(figure.read_bytes(), 'Figures by group')}",
         page.table("Runs", ("Group", "Runs"), members),
     ]
-    return files.write_whole(path, page.page("Comparison of runs", sections))
+    return files.write_text(path, page.page("Comparison of runs", sections))
 
 
 def _cells(group: Group) -> dict[str, str]:

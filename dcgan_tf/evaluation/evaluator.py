@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf import __version__
-from dcgan_tf.checkpoints import load_gan
-from dcgan_tf.config import Config
+from dcgan_tf import __version__, progress
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.prepare import ImageData, cache_root, prepare
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import load_or_train_classifier
@@ -40,11 +39,11 @@ from dcgan_tf.evaluation.probe import (
 )
 from dcgan_tf.evaluation.splits import Split, open_split, open_test_split, random_rows, spread_rows
 from dcgan_tf.evaluation.synthetic import FEW_LABELS, GENERATED_IMAGES, SyntheticResult, train_on_synthetic
-from dcgan_tf.gan import GAN
-from dcgan_tf.latent.attention import require_single_images
-from dcgan_tf.models.discriminator import build_discriminator
-from dcgan_tf.runs import Run
-from dcgan_tf.sampling import ROWS_PER_CALL, generate
+from dcgan_tf.generation.attention import require_single_images
+from dcgan_tf.generation.networks import Networks, load_networks
+from dcgan_tf.generation.sampling import ROWS_PER_CALL, generate
+from dcgan_tf.models.configured import configured_discriminator
+from dcgan_tf.runs.run_directory import Run
 
 # Any change of how figures are computed is a change of PROTOCOL: figures of one protocol are comparable.
 PROTOCOL = 2
@@ -113,28 +112,32 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
     tf.config.experimental.enable_op_determinism()
     prepare(run.config)  # Refuses data that have changed since training.
     config = run.config
-    gan, step = load_gan(run, options.checkpoint)
+    trained = load_networks(run, options.checkpoint)
     training, test = open_split(config, config.split), open_test_split(config)
     # What cannot be done shall be said before anything that takes minutes.
     classes = _need_classes(training, test, options) if options.probe or options.synthetic else 0
-    probed = _probed_features(gan, config) if options.probe else {}
+    probed = _probed_features(trained, config) if options.probe else {}
     if options.synthetic and not config.label_count:
-        raise UserError("--train_on_synthetic: expected a run trained with --conditional, which knows what it draws")
+        raise UserError(
+            "`train_on_synthetic=True`: expected a run trained with `conditional=True`, which knows what it draws"
+        )
     networks = _networks(config, training, options)
     left_out = {}
     try:
-        networks.append(discriminator_network(require_single_images(gan.discriminator, config.pack)))
+        networks.append(discriminator_network(require_single_images(trained.discriminator, config.pack)))
     except UserError as error:
         left_out[f"frechet_distance, kernel_distance[{DISCRIMINATOR}]"] = str(error)
     real_rows, yardstick_rows = rows = _choose_rows(training, test, options.num)
     count = len(yardstick_rows)
     if count < options.num:
-        print(f"--num={options.num}: {count:,} images are generated, as many as the training images beside them.")
+        progress.logger.info(
+            f"`num={options.num}`: {count:,} images are generated, as many as the training images beside them."
+        )
 
     kept: list[np.ndarray] = []
     # As often of each class as in the yardstick, and in random order.
     labels = training.labels[yardstick_rows] if config.label_count else None
-    batches = _generated(gan, options.seed, count, labels, kept)
+    batches = _generated(trained, options.seed, count, labels, kept)
     fakes = compute_features(networks, batches, count, "generated images")
     figures, missing = _measure(networks, fakes, training, test, rows, cache_root(config) / "features")
     left_out |= missing
@@ -142,13 +145,13 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
     figures += memorization
     left_out |= missing
     probes = _probes(probed, training, test.data, classes, options)
-    synthetic = _synthetic(gan, training, test.data, classes, options) if options.synthetic else []
+    synthetic = _synthetic(trained, training, test.data, classes, options) if options.synthetic else []
     facts: dict[str, str | int | float] = {
         "run": run.directory.resolve().name,
         "protocol": PROTOCOL,
-        "checkpoint_step": step,
+        "checkpoint_step": trained.step,
         "checkpoint": options.checkpoint,
-        "images_seen": step * config.batch_size,
+        "images_seen": trained.step * config.batch_size,
         "data": f"{training.source} [{config.split}], {len(training.images):,} training images of "
         f"{'x'.join(map(str, training.images.shape[1:]))}, digest {training.digest}",
         "real_split": test.describe(),
@@ -175,7 +178,7 @@ def _measure(
     figures: list[Figure] = []
     left_out: dict[str, str] = {}
     for network in networks:
-        print(f"Measuring with {network.name} ...")
+        progress.logger.info(f"Measuring with {network.name} ...")
         is_discriminator = network.name == DISCRIMINATOR
         description = f"{network.name}, real images"
         real, yardstick = (
@@ -218,13 +221,13 @@ def _choose_rows(training: ImageData, test: Split, wanted: int) -> tuple[np.ndar
 
 
 def _generated(
-    gan: GAN, seed: int, count: int, labels: np.ndarray | None, kept: list[np.ndarray]
+    trained: Networks, seed: int, count: int, labels: np.ndarray | None, kept: list[np.ndarray]
 ) -> Iterator[np.ndarray]:
     """Yields images of the seeds from ``seed`` on, and keeps the first of them."""
     for first in range(0, count, GENERATED_AT_ONCE):
         part = slice(first, min(first + GENERATED_AT_ONCE, count))
         seeds = np.arange(seed + part.start, seed + part.stop)
-        images = generate(gan.ema_generator, seeds, None if labels is None else labels[part])
+        images = generate(trained.generator, seeds, None if labels is None else labels[part])
         if first < MEMORIZATION_IMAGES:
             kept.append(images[: MEMORIZATION_IMAGES - first])
         yield images
@@ -280,9 +283,9 @@ def _memorization(
     return [figure], {}, pictures
 
 
-def _probed_features(gan: GAN, config: Config) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    discriminator = require_single_images(gan.discriminator, config.pack)
-    untrained = build_discriminator(config, seed=config.seed + 1)
+def _probed_features(trained: Networks, config: Config) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    discriminator = require_single_images(trained.discriminator, config.pack)
+    untrained = configured_discriminator(config, seed=config.seed + 1)
     return {
         DISCRIMINATOR: pooled_features(discriminator),
         "untrained discriminator": pooled_features(untrained),
@@ -305,10 +308,12 @@ def _probes(
     ]
 
 
-def _synthetic(gan: GAN, training: ImageData, test: ImageData, classes: int, options: Options) -> list[SyntheticResult]:
+def _synthetic(
+    trained: Networks, training: ImageData, test: ImageData, classes: int, options: Options
+) -> list[SyntheticResult]:
     labels = np.arange(GENERATED_IMAGES) % classes
     seeds = np.arange(options.seed, options.seed + GENERATED_IMAGES)
-    images = generate(gan.ema_generator, seeds, labels)
+    images = generate(trained.generator, seeds, labels)
     return train_on_synthetic(images, labels, training, test, classes, options.seed)
 
 
@@ -321,9 +326,11 @@ def _need_classes(training: ImageData, test: Split, options: Options) -> int:
         ("labels in its split test", bool(test.data.class_names) and test.data.labels.min() >= 0),
     ):
         if not is_there:
-            raise UserError(f"--probe and --train_on_synthetic need a data set with {need}, and this one has none")
+            raise UserError(
+                f"`probe=True` and `train_on_synthetic=True` need a data set with {need}, and this one has none"
+            )
     if options.probe:
-        check_labels("--labels_per_class", training.labels, max(options.labels_per_class), classes)
+        check_labels("`labels_per_class`", training.labels, max(options.labels_per_class), classes)
     if options.synthetic:
-        check_labels("--train_on_synthetic", training.labels, FEW_LABELS, classes)
+        check_labels("`train_on_synthetic=True`", training.labels, FEW_LABELS, classes)
     return classes

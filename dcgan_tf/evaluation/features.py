@@ -4,20 +4,18 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import os
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
-from dcgan_tf import files
+from dcgan_tf import files, progress
 from dcgan_tf.errors import UserError
-from dcgan_tf.evaluation.classifier import Classifier, digest_of_weights
-from dcgan_tf.gan import to_float
+from dcgan_tf.evaluation.classifier import Classifier
+from dcgan_tf.models.pixels import to_float
+from dcgan_tf.models.weights import digest_of_weights
 
 IMAGES_PER_CALL = 250
 DISCRIMINATOR = "discriminator"
@@ -164,19 +162,19 @@ def compute_features(
         UserError: features that are not finite.
     """
     parts: dict[str, list[tuple[np.ndarray, np.ndarray | None]]] = {network.name: [] for network in networks}
-    with tqdm(total=count, desc=description, unit=" images", mininterval=0.5) as progress:
+    with progress.bar(total=count, desc=description, unit=" images") as shown:
         for images in batches:
             for network in networks:
                 values, probabilities = network.function(tf.constant(images))
                 parts[network.name].append((values.numpy(), None if probabilities is None else probabilities.numpy()))
-            progress.update(len(images))
+            shown.update(len(images))
     features = {}
     for network in networks:
         values = np.concatenate([part[0] for part in parts[network.name]])
         if not np.isfinite(values).all():
             raise UserError(
                 f"the features of {network.name} for {description} are not finite. The weights of the run or of the "
-                "feature network are broken; try an earlier --checkpoint"
+                "feature network are broken; try an earlier `checkpoint`"
             )
         has_probabilities = parts[network.name][0][1] is not None
         probabilities = np.concatenate([part[1] for part in parts[network.name]]) if has_probabilities else None
@@ -217,15 +215,13 @@ def cached_features(
             values = cached["values"]
             if values.ndim == 2 and len(values) == len(rows) and np.isfinite(values).all():
                 return Features(values, cached.get("probabilities"))
-        print(f"The cached features '{path}' are damaged: computing them again.")
+        progress.logger.info(f"The cached features '{path}' are damaged: computing them again.")
     features = compute_features([network], read_batches(read, rows), len(rows), description)[network.name]
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    arrays: dict[str, Any] = {"values": features.values}
+    arrays = {"values": features.values}
     if features.probabilities is not None:
         arrays["probabilities"] = features.probabilities
-    np.savez(temporary, **arrays)
-    os.replace(temporary, path)
+    files.write_arrays(path, **arrays)
     return features
 
 

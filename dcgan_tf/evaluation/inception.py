@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from dcgan_tf import progress
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.features import FeatureNetwork
 
@@ -33,10 +34,10 @@ def load_inception(path: str) -> FeatureNetwork:
     """
     file = pathlib.Path(path).expanduser()
     if not file.is_file():
-        raise UserError(f"--inception_weights: expected a file. Received: '{path}'")
+        raise UserError(f"`inception_weights`: expected a file. Received: '{path}'")
     content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    print(f"Inception weights '{file}', sha256 {digest}")
+    progress.logger.info(f"Inception weights '{file}', sha256 {digest}")
     if file.suffix == ".pb":
         function, features = _frozen_graph(content, file)
         name = "inception-2015" if features == FEATURES else f"graph-{digest[:8]}"
@@ -51,7 +52,7 @@ def load_inception(path: str) -> FeatureNetwork:
             _keras_network(file),
         )
     raise UserError(
-        f"--inception_weights: expected the frozen graph of 2015 (.pb) or Keras's weights without top (.h5). Received: "
+        f"`inception_weights`: expected the frozen graph of 2015 (.pb) or Keras's weights without top (.h5). Received: "
         f"'{path}'. PyTorch's files (.pt, .pth) are programs, which are not loaded here"
     )
 
@@ -60,7 +61,7 @@ def _frozen_graph(content: bytes, file: pathlib.Path) -> tuple[Callable, int]:
     try:
         graph = tf.compat.v1.GraphDef.FromString(content)
     except DecodeError as error:
-        raise UserError(f"--inception_weights: '{file}' is not a frozen graph ({error})") from None
+        raise UserError(f"`inception_weights`: '{file}' is not a frozen graph ({error})") from None
 
     def run(images: tf.Tensor) -> tf.Tensor:
         floats = _three_channels(tf.cast(images, tf.float32))
@@ -73,7 +74,7 @@ def _frozen_graph(content: bytes, file: pathlib.Path) -> tuple[Callable, int]:
         wrapped = tf.compat.v1.wrap_function(run, [tf.TensorSpec([None, None, None, None], tf.uint8)])
     except (ValueError, KeyError, tf.errors.OpError) as error:
         raise UserError(
-            f"--inception_weights: '{file}' is not the graph of 2015, which has {GRAPH_IMAGES} and {GRAPH_FEATURES}: "
+            f"`inception_weights`: '{file}' is not the graph of 2015, which has {GRAPH_IMAGES} and {GRAPH_FEATURES}: "
             f"{str(error).splitlines()[0][:200]}"
         ) from None
     return lambda images: (wrapped(images), None), wrapped.outputs[0].shape[-1]
@@ -85,7 +86,7 @@ def _keras_network(file: pathlib.Path) -> Callable:
         network.load_weights(file)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"--inception_weights: '{file}' does not hold the weights of Keras's InceptionV3 without its top layer: "
+            f"`inception_weights`: '{file}' does not hold the weights of Keras's InceptionV3 without its top layer: "
             f"{str(error).splitlines()[0][:200]}"
         ) from None
 

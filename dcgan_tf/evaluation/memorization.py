@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
+from dcgan_tf import progress
 from dcgan_tf.errors import UserError
 from dcgan_tf.metrics.arrays import JACKKNIFE_BLOCKS, Estimate, jackknife_error, random_order
 from dcgan_tf.metrics.neighbors import nearest
@@ -41,7 +41,7 @@ def nearest_training_images(
     """
     queries = _flatten(images)
     best = Neighbors(np.empty((len(images), 0)), np.empty((len(images), 0), np.int64))
-    for start in tqdm(range(0, len(rows), BLOCK), desc=description, unit="block", mininterval=0.5):
+    for start in progress.bar(range(0, len(rows), BLOCK), desc=description, unit="block"):
         block = rows[start : start + BLOCK]
         distances, found = nearest(queries, _flatten(read(block)), min(count, len(block)))
         distances, numbers = np.hstack([best.distances, distances]), np.hstack([best.rows, block[found]])

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from scipy.optimize import minimize
-from tqdm import tqdm
 
+from dcgan_tf import progress
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.features import IMAGES_PER_CALL
-from dcgan_tf.gan import to_float
 from dcgan_tf.metrics.arrays import Estimate, confidence_interval, standard_error
 from dcgan_tf.metrics.neighbors import nearest
+from dcgan_tf.models.pixels import to_float
 
 GRID = 4
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -68,7 +68,7 @@ def pooled_features(discriminator: keras.Model) -> Callable[[np.ndarray], np.nda
     """
     maps = [layer.output for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)]
     if any(len(tensor.shape) != 4 for tensor in maps):
-        raise UserError("--probe: the run's discriminator has no convolutional layers (--architecture=mlp)")
+        raise UserError("`probe=True`: the run's discriminator has no convolutional layers (`architecture=mlp`)")
     network = keras.Model(discriminator.inputs[0], maps)
 
     @tf.function(reduce_retracing=True)
@@ -182,7 +182,7 @@ def probe(
     random = np.random.default_rng(seed)
     if labels_per_class:
         picks = [
-            random.permutation(draw_labels("--labels_per_class", train.labels, labels_per_class, classes, random))
+            random.permutation(draw_labels("`labels_per_class`", train.labels, labels_per_class, classes, random))
             for _ in range(draws)
         ]
     else:
@@ -243,7 +243,7 @@ def _choose_penalty(features: np.ndarray, labels: np.ndarray, classes: int) -> f
     # The draws are shuffled, so the first of them are a fair part.
     validation = min(max(1, int(len(labels) * VALIDATION_SHARE)), MOST_VALIDATION_IMAGES)
     scores = {}
-    for penalty in tqdm(PENALTIES, desc="choosing C", mininterval=0.5):
+    for penalty in progress.bar(PENALTIES, desc="choosing C"):
         machine = LinearSVM(penalty).fit(features[validation:], labels[validation:], classes)
         scores[penalty] = machine.accuracy(features[:validation], labels[:validation])
     return max(scores, key=lambda penalty: (scores[penalty], -penalty))
@@ -253,13 +253,13 @@ def _features(function: Callable, read: Read, rows: np.ndarray, description: str
     parts = [rows[start : start + IMAGES_PER_CALL] for start in range(0, len(rows), IMAGES_PER_CALL)]
     features: np.ndarray | None = None
     done = 0
-    with tqdm(total=len(rows), desc=description, unit=" images", mininterval=0.5) as progress:
+    with progress.bar(total=len(rows), desc=description, unit=" images") as shown:
         for part in parts:
             values = function(read(part))
             if features is None:  # Filled in place: joining parts at the end would need the memory twice.
                 features = np.empty((len(rows), values.shape[1]), np.float32)
             features[done : done + len(part)] = values
             done += len(part)
-            progress.update(len(part))
+            shown.update(len(part))
     assert features is not None
     return features

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.evaluation.figures import Figure
 from dcgan_tf.evaluation.splits import dataset_name
 

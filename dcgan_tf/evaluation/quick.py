@@ -1,24 +1,22 @@
 """The measure that is taken during training, and by which the best checkpoint is found."""
 
-import math
-import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.config import Config
+from dcgan_tf import progress
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import augment
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
 from dcgan_tf.evaluation.features import IMAGES_PER_CALL, random_network
 from dcgan_tf.evaluation.splits import spread_rows
-from dcgan_tf.gan import GAN, to_uint8
 from dcgan_tf.metrics.frechet import frechet_distance_of_moments, moments
 from dcgan_tf.models.conditioning import with_labels
-from dcgan_tf.summaries import read_metrics
+from dcgan_tf.models.pixels import to_uint8
 
-METRIC = "metric/frechet_distance[random-convolutions]"
 GENERATED_IMAGES = 2000
 REAL_IMAGES = 5000
 # A covariance of fewer images than features is undetermined; below this many images there is no measure.
@@ -32,18 +30,18 @@ class QuickEvaluation:
     same for every run, so a resumed run compares like with like.
 
     Args:
-        gan: whose averaged generator is measured.
-        data: the training images.
+        generator: The averaged one, which is measured.
+        config: Complete, of the run.
+        data: The training images.
     """
 
-    def __init__(self, gan: GAN, data: ImageData) -> None:
-        self._generator = gan.ema_generator
-        config = gan.config
+    def __init__(self, generator: keras.Model, config: Config, data: ImageData) -> None:
+        self._generator = generator
         self._network = random_network(config.sample_shape)
         images = spread_images(data, config, REAL_IMAGES)
         real = [self._network.function(tf.constant(part))[0].numpy() for part in images]
         self._real = moments(np.concatenate(real))
-        key = [config.seed, gan.step.dtype.max]  # No step of a training draws with it.
+        key = [config.seed, tf.int64.max]  # No step of a training draws with it.
         self._latents = tf.random.stateless_normal((GENERATED_IMAGES, config.latent_dim), seed=key, alg="philox")
         # As many of each class as the data have.
         rows = np.arange(GENERATED_IMAGES) * len(data.labels) // GENERATED_IMAGES
@@ -70,21 +68,15 @@ def spread_images(data: ImageData | PointData, config: Config, count: int) -> It
         yield augment(data.read(part), config, 0)
 
 
-def make_quick_evaluation(gan: GAN, data: ImageData | PointData) -> QuickEvaluation | None:
+def make_quick_evaluation(
+    generator: keras.Model, config: Config, data: ImageData | PointData
+) -> QuickEvaluation | None:
     """The evaluation of a run; None for points, where it is turned off, or where images are too few, which is said."""
-    if not gan.config.evaluate_every or isinstance(data, PointData):
+    if not config.evaluate_every or isinstance(data, PointData):
         return None
     if len(data.images) < FEWEST_IMAGES:
-        print(
+        progress.logger.info(
             f"No evaluation during training: it takes at least {FEWEST_IMAGES} images, and here are {len(data.images)}."
         )
         return None
-    return QuickEvaluation(gan, data)
-
-
-def best_step(metrics_file: pathlib.Path, steps: Iterable[int]) -> int | None:
-    """Which of the given steps has the smallest recorded distance; None where none has a finite one."""
-    records = (record for record in read_metrics(metrics_file) if math.isfinite(record.get(METRIC, math.nan)))
-    measured = {record["step"]: record[METRIC] for record in records}
-    candidates = [step for step in steps if step in measured]
-    return min(candidates, key=lambda step: (measured[step], step), default=None)
+    return QuickEvaluation(generator, config, data)

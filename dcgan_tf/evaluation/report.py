@@ -2,20 +2,19 @@
 
 import dataclasses
 import io
-import json
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from dcgan_tf import files
-from dcgan_tf.evaluation import page
+from dcgan_tf.drawing import page
+from dcgan_tf.drawing.grids import make_grid, to_picture
 from dcgan_tf.evaluation.evaluator import Evaluation
 from dcgan_tf.evaluation.figures import format_value
 from dcgan_tf.evaluation.published import compare_with_published
-from dcgan_tf.grids import make_grid, to_picture
-from dcgan_tf.runs import Run
-from dcgan_tf.summaries import sample_grids, save_curves, step_of
+from dcgan_tf.runs.pictures import sample_grids, save_curves, step_of
+from dcgan_tf.runs.run_directory import Run
 
 JSON_FILE = "evaluation.json"
 REPORT_FILE = "report.html"
@@ -36,7 +35,7 @@ def write_json(evaluation: Evaluation, run: Run) -> pathlib.Path:
         "probes": [dataclasses.asdict(result) for result in evaluation.probes],
         "train_on_synthetic": [dataclasses.asdict(result) for result in evaluation.synthetic],
     }
-    return files.write_whole(run.directory / JSON_FILE, json.dumps(content, indent=1) + "\n")
+    return files.write_json(run.directory / JSON_FILE, content)
 
 
 def write_report(evaluation: Evaluation, run: Run) -> pathlib.Path:
@@ -56,7 +55,7 @@ def write_report(evaluation: Evaluation, run: Run) -> pathlib.Path:
         )),
         page.table("Configuration", ("Setting", "Value"), dataclasses.asdict(run.config).items()),
     ]  # fmt: skip
-    return files.write_whole(run.directory / REPORT_FILE, page.page(title, sections))
+    return files.write_text(run.directory / REPORT_FILE, page.page(title, sections))
 
 
 def _figures(evaluation: Evaluation) -> str:

@@ -42,7 +42,7 @@ def train_on_synthetic(
     Raises:
         UserError: a class has fewer than 10 real images.
     """
-    few = draw_labels("--train_on_synthetic", train.labels, FEW_LABELS, classes, np.random.default_rng(seed))
+    few = draw_labels("`train_on_synthetic=True`", train.labels, FEW_LABELS, classes, np.random.default_rng(seed))
     few_images, few_labels = train.read(few), train.labels[few]
     # As many real as generated images in each batch, on average.
     times = max(1, len(generated) // len(few))

@@ -46,7 +46,7 @@ def check_features(metric: str, *sets: np.ndarray, minimum: int) -> None:
             bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
             raise UserError(
                 f"{metric}: {len(bad)} of {len(features)} samples have features that are not finite, the first at "
-                f"{bad[0]}. The generator or the feature network is broken; try an earlier --checkpoint"
+                f"{bad[0]}. The generator or the feature network is broken; try an earlier `checkpoint`"
             )
 
 

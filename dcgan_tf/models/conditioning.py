@@ -10,7 +10,7 @@ EMBEDDING_LENGTH = 50
 # Small beside z, whose numbers have the deviation 1. On MNIST, with 1 here, too, the generator learned to look
 # at the class alone and made one image for each: after 600 steps the images of a class differed from each other 0.23
 # times as much as real ones do; with 0.1, it was 0.90 times.
-EMBEDDING_DEVIATION = 0.1
+EMBEDDING_STDDEV = 0.1
 
 
 def label_input() -> keras.KerasTensor:
@@ -25,12 +25,22 @@ def append_embedding(
     # A matrix product with one-hot rows in place of a look-up: its gradient is dense, so every optimizer, norm and
     # reduction over devices treats it as any other weight's.
     embedding = layers.dense(
-        EMBEDDING_LENGTH, use_bias=False, deviation=EMBEDDING_DEVIATION, dtype="float32", name="label_embedding"
+        EMBEDDING_LENGTH, use_bias=False, stddev=EMBEDDING_STDDEV, dtype="float32", name="label_embedding"
     )
     return keras.layers.Concatenate(name="z_and_label")([z, embedding(keras.ops.one_hot(label, label_count))])
 
 
-def add_projection(
+def judge(image: keras.KerasTensor, features: keras.KerasTensor, class_count: int, layers: LayerFactory) -> keras.Model:
+    """Makes the discriminator: a linear layer from features to a logit, and the projection of a class, if any."""
+    logits = layers.dense(1, dtype="float32", name="logits")(features)
+    if not class_count:
+        return keras.Model(image, logits, name="discriminator")
+    label = label_input()
+    logits = _add_projection(logits, features, label, class_count, layers)
+    return keras.Model([image, label], logits, name="discriminator")
+
+
+def _add_projection(
     logits: keras.KerasTensor,
     features: keras.KerasTensor,
     label: keras.KerasTensor,

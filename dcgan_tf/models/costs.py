@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 
 BYTES_PER_FLOAT = 4
 # TensorFlow with its libraries, before any model: measured on Linux with TensorFlow 2.21.

@@ -1,86 +1,113 @@
 """Image in [-1, 1] -> one logit: above zero for real, below for fake."""
 
+from collections.abc import Sequence
+
 import keras
 
-from dcgan_tf.config import Config, parse_filters
-from dcgan_tf.models import plan
-from dcgan_tf.models.conditioning import add_projection, label_input
+from dcgan_tf.config import plan
+from dcgan_tf.models.conditioning import judge
 from dcgan_tf.models.layers import LayerFactory, block_filters
 from dcgan_tf.models.minibatch import MinibatchStddev
 
 
-def build_discriminator(config: Config, *, seed: int, dtype: str = "float32") -> keras.Model:
-    """Builds the discriminator of Radford et al. 2015 (arXiv 1511.06434), or the fully connected one it replaced.
+def build_discriminator(
+    height: int,
+    width: int,
+    channels: int,
+    *,
+    filters: int | Sequence[int] = 32,
+    blocks: int = 0,
+    kernel_size: int = 4,
+    norm: str = "batch",
+    batchnorm_momentum: float = 0.9,
+    spectral_norm: bool = False,
+    leaky_slope: float = 0.2,
+    dropout: float = 0.0,
+    dropout_rows: int = 0,
+    minibatch_stddev: bool = False,
+    head: str = "flatten",
+    pack: int = 1,
+    is_unrolled: bool = False,
+    class_count: int = 0,
+    seed: int = 0,
+    dtype: str = "float32",
+) -> keras.Model:
+    """Builds the discriminator of Radford et al. 2015 (arXiv 1511.06434).
 
-    Convolutions of stride 2 with LeakyReLU, BatchNorm after all but the first, and no hidden fully connected layer.
-    With ``pack``, it judges several images at once, one behind the other in the channels (PacGAN, arXiv 1712.04086).
+    Convolutions of stride 2 with LeakyReLU, normalization after all except the first, and no hidden fully connected
+    layer. With ``pack``, it judges several images at once, stacked in the channels (PacGAN, arXiv 1712.04086).
 
     Args:
-        config: image size, channels, widths and choices.
-        seed: of the initial weights.
+        height, width: Size of the images in pixels, from 16 to 256.
+        channels: Channels of one image.
+        filters: Filters of the first layer, doubled per layer; or one number per layer, starting at the image.
+        blocks: Number of halvings; 0: as many as leave a last feature map of at least 4 pixels.
+        kernel_size: Side of the kernels in pixels.
+        norm: ``batch``, ``layer`` or ``none``.
+        batchnorm_momentum: Momentum of moving statistics.
+        spectral_norm: Divide each kernel by its largest singular value (arXiv 1802.05957).
+        leaky_slope: Slope of LeakyReLU below zero.
+        dropout: Share of the activations dropped in training.
+        dropout_rows: Rows of a global batch; needed for dropout on several replicas.
+        minibatch_stddev: Append the standard deviation over the batch as a feature (arXiv 1710.10196).
+        head: From the last feature map to the logit: ``flatten`` or ``average_pool``, then a linear layer.
+        pack: Images judged together.
+        is_unrolled: Let spectral normalization have a right second derivative, which unrolling needs.
+        class_count: Classes of a conditional discriminator; 0: unconditional.
+        seed: Seed of the initial weights, drawn from N(0, 0.02).
         dtype: Keras dtype policy of the hidden layers.
 
     Returns:
-        A functional model: float32 [N, height, width, channels] in [-1, 1] -> logits float32 [N, 1]; of a
-        conditional run, [images, labels int64 [N]] -> logits.
+        A functional model: float32 [N, height, width, pack * channels] in [-1, 1] -> logits float32 [N, 1]; a
+        conditional one takes [images, labels int64 [N]].
 
     Raises:
-        UserError: the list of filters does not fit the image size.
+        ValueError: The size cannot be built, or the filters do not fit it.
     """
-    layers = LayerFactory(config, seed, dtype, spectral=config.spectral_norm)
-    *sides, channels = config.sample_shape
-    image = keras.Input((*sides, config.pack * channels), name="image")
-    build = _build_convolutional if config.architecture == "dcgan" else _build_fully_connected
-    features = build(config, layers, image)
-    logits = layers.dense(1, dtype="float32", name="logits")(features)
-    if not config.label_count:
-        return keras.Model(image, logits, name="discriminator")
-    label = label_input()
-    logits = add_projection(logits, features, label, config.label_count, layers)
-    return keras.Model([image, label], logits, name="discriminator")
+    layers = LayerFactory(
+        seed,
+        dtype,
+        kernel_size=kernel_size,
+        leaky_slope=leaky_slope,
+        batchnorm_momentum=batchnorm_momentum,
+        spectral_norm=spectral_norm,
+        dropout=dropout,
+        dropout_rows=dropout_rows,
+        is_unrolled=is_unrolled,
+    )
+    sizes = plan.plan_blocks(height, width, blocks)
+    image = keras.Input((height, width, pack * channels), name="image")
+    x = image
+    widths = block_filters("discriminator_filters", filters, sizes.blocks, from_image=True)
+    for number, width_of_layer in enumerate(widths, start=1):
+        # The first must see the images' own mean and contrast: fakes may differ only in those.
+        is_normalized = number > 1 and norm != "none"
+        x = layers.downsample(width_of_layer, use_bias=not is_normalized, name=f"block_{number}")(x)
+        if is_normalized:
+            x = layers.normalize(x, norm, f"block_{number}_norm")
+        x = layers.leaky_relu(f"block_{number}_leaky_relu")(x)
+        x = layers.drop(x, f"block_{number}_dropout")
+    if minibatch_stddev:
+        x = MinibatchStddev(batchnorm_momentum, dtype="float32", name="minibatch_stddev")(x)
+    if head == "average_pool":
+        features = keras.layers.GlobalAveragePooling2D(name="average_pool")(x)
+    else:
+        features = keras.layers.Flatten(name="flatten")(x)
+    return judge(image, features, class_count, layers)
 
 
 def build_outputs(discriminator: keras.Model) -> keras.Model:
-    """What users of a trained discriminator ask for, of which training needs the logits alone.
+    """Builds what users of a trained discriminator ask for, of which training needs only the logits.
 
     Args:
-        discriminator: as `build_discriminator` makes it. Its weights are shared, not copied.
+        discriminator: As `build_discriminator` makes it. Its weights are shared, not copied.
 
     Returns:
-        A functional model: image -> {"logits": [N], "probability": [N], sigmoid(logits), of being
-        real where the loss is cross-entropy,
-        "features": [N, F], the input of the last layer}, all float32.
+        A functional model: image -> {"logits": [N], "probability": [N], "features": [N, F]}, all float32. The
+        probability of being real is the sigmoid of the logits, which holds where the loss is cross-entropy; the
+        features are the input of the last layer.
     """
     logits = keras.layers.Reshape((), name="logit")(discriminator.output)
     features = keras.layers.Activation("linear", dtype="float32")(discriminator.get_layer("logits").input)
     outputs = {"logits": logits, "probability": keras.ops.sigmoid(logits), "features": features}
     return keras.Model(discriminator.input, outputs, name="discriminator_outputs")
-
-
-def _build_convolutional(config: Config, layers: LayerFactory, image: keras.KerasTensor) -> keras.KerasTensor:
-    blocks = plan.plan_blocks(*config.height_and_width, config.blocks)
-    x = image
-    for number, filters in enumerate(
-        block_filters("discriminator_filters", config.discriminator_filters, blocks.blocks), start=1
-    ):
-        is_first = number == 1
-        is_normalized = not is_first and config.discriminator_norm != "none"
-        x = layers.downsample(filters, use_bias=not is_normalized, name=f"block_{number}")(x)
-        if is_normalized:  # The first must see the images' own mean and contrast: fakes may differ in just that.
-            x = layers.normalize(x, f"block_{number}_norm")
-        x = layers.leaky_relu(f"block_{number}_leaky_relu")(x)
-        x = layers.dropout(x, f"block_{number}_dropout")
-    if config.minibatch_stddev:
-        x = MinibatchStddev(config.batchnorm_momentum, dtype="float32", name="minibatch_stddev")(x)
-    if config.discriminator_head == "average_pool":
-        return keras.layers.GlobalAveragePooling2D(name="average_pool")(x)
-    return keras.layers.Flatten(name="flatten")(x)
-
-
-def _build_fully_connected(config: Config, layers: LayerFactory, image: keras.KerasTensor) -> keras.KerasTensor:
-    x = keras.layers.Flatten(name="flatten")(image)
-    for number, units in enumerate(parse_filters("discriminator_filters", config.discriminator_filters), start=1):
-        x = layers.dense(units, name=f"hidden_{number}")(x)
-        x = layers.leaky_relu(f"hidden_{number}_leaky_relu")(x)
-        x = layers.dropout(x, f"hidden_{number}_dropout")
-    return x

@@ -1,72 +1,92 @@
 """z -> image in [-1, 1]."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 
-from dcgan_tf.config import Config, parse_filters
-from dcgan_tf.models import plan
+from dcgan_tf.config import plan
 from dcgan_tf.models.conditioning import append_embedding, label_input
 from dcgan_tf.models.layers import LayerFactory, block_filters
 
 
-def build_generator(config: Config, *, seed: int, dtype: str = "float32") -> keras.Model:
-    """Builds the generator of Radford et al. 2015 (arXiv 1511.06434), or the fully connected one it replaced.
+def build_generator(
+    height: int,
+    width: int,
+    channels: int,
+    *,
+    latent_dim: int = 100,
+    filters: int | Sequence[int] = 64,
+    blocks: int = 0,
+    kernel_size: int = 4,
+    upsampling: str = "transposed",
+    extra_layer: str = "none",
+    activation: str = "relu",
+    leaky_slope: float = 0.2,
+    batchnorm_momentum: float = 0.9,
+    class_count: int = 0,
+    seed: int = 0,
+    dtype: str = "float32",
+) -> keras.Model:
+    """Builds the generator of Radford et al. 2015 (arXiv 1511.06434).
 
-    A linear layer turns z into a small feature map, and each block doubles it. BatchNorm and ReLU follow every
-    layer but the last, whose tanh makes the image.
+    A linear layer turns z into a small feature map, and each block doubles it. BatchNorm and an activation follow every
+    layer except the last, whose tanh makes the image.
 
     Args:
-        config: image size, channels, widths and choices.
-        seed: of the initial weights.
+        height, width: Size of the images in pixels, from 16 to 256.
+        channels: Channels of the images.
+        latent_dim: Length of z.
+        filters: Filters of the last hidden layer, doubled for each layer toward z; or one number per hidden layer, from
+            z to the image.
+        blocks: Number of doublings; 0: as many as leave a first feature map of at least 4 pixels.
+        kernel_size: Side of the kernels in pixels.
+        upsampling: ``transposed`` (a transposed convolution); or ``nearest``, ``bilinear`` or ``bicubic`` (resizing,
+            then a convolution).
+        extra_layer: One more hidden layer of stride 1: ``base`` after the first feature map, ``image`` before the last
+            layer, or ``none``.
+        activation: ``relu`` or ``leaky_relu``.
+        leaky_slope: Slope of LeakyReLU below zero.
+        batchnorm_momentum: Momentum of BatchNorm's moving statistics.
+        class_count: Classes of a conditional generator; 0: unconditional.
+        seed: Seed of the initial weights, drawn from N(0, 0.02).
         dtype: Keras dtype policy of the hidden layers.
 
     Returns:
-        A functional model: float32 [N, latent_dim] -> float32 [N, height, width, channels] in [-1, 1]; of a
-        conditional run, [z, labels int64 [N]] -> images.
+        A functional model: float32 [N, latent_dim] -> float32 [N, height, width, channels] in [-1, 1]; a conditional
+        one takes [z, labels int64 [N]].
 
     Raises:
-        UserError: the list of filters does not fit the image size.
+        ValueError: The size cannot be built, or the filters do not fit it.
     """
-    layers = LayerFactory(config, seed, dtype)
-    z = keras.Input((config.latent_dim,), name="z")
-    build = _build_convolutional if config.architecture == "dcgan" else _build_fully_connected
-    if not config.label_count:
-        return keras.Model(z, build(config, layers, z), name="generator")
-    label = label_input()
-    code = append_embedding(z, label, config.label_count, layers)
-    return keras.Model([z, label], build(config, layers, code), name="generator")
-
-
-def _build_convolutional(config: Config, layers: LayerFactory, z: keras.KerasTensor) -> keras.KerasTensor:
-    blocks = plan.plan_blocks(*config.height_and_width, config.blocks)
-    extra = config.generator_extra_layer
-    filters = block_filters("generator_filters", config.generator_filters, blocks.blocks + (extra != "none"))
+    layers = LayerFactory(
+        seed,
+        dtype,
+        kernel_size=kernel_size,
+        upsampling=upsampling,
+        activation=activation,
+        leaky_slope=leaky_slope,
+        batchnorm_momentum=batchnorm_momentum,
+    )
+    sizes = plan.plan_blocks(height, width, blocks)
+    widths = block_filters("generator_filters", filters, sizes.blocks + (extra_layer != "none"), from_image=False)
+    z = keras.Input((latent_dim,), name="z")
+    label = label_input() if class_count else None
+    code = z if label is None else append_embedding(z, label, class_count, layers)
     # BatchNorm has a bias of its own, so the layer before it needs none.
-    x = layers.dense(math.prod(blocks.base) * filters[0], use_bias=False, name="project")(z)
-    x = keras.layers.Reshape((*blocks.base, filters[0]), name="reshape")(x)
-    x = layers.activate_generator(layers.batch_norm("project_norm")(x), "project")
-    doublings = [True] * blocks.blocks
-    if extra != "none":
-        doublings.insert(0 if extra == "base" else blocks.blocks, False)
-    sizes = iter(blocks.sizes[1:])
-    for number, (width, doubles) in enumerate(zip(filters[1:], doublings, strict=False), start=1):
+    x = layers.dense(math.prod(sizes.base) * widths[0], use_bias=False, name="project")(code)
+    x = keras.layers.Reshape((*sizes.base, widths[0]), name="reshape")(x)
+    x = layers.activate(layers.batch_norm("project_norm")(x), "project")
+    doublings = [True] * sizes.blocks
+    if extra_layer != "none":
+        doublings.insert(0 if extra_layer == "base" else sizes.blocks, False)
+    targets = iter(sizes.sizes[1:])
+    for number, (width_of_layer, doubles) in enumerate(zip(widths[1:], doublings, strict=False), start=1):
         name = f"block_{number}"
-        x = layers.upsample(x, width, next(sizes) if doubles else None, use_bias=False, name=name)
-        x = layers.activate_generator(layers.batch_norm(f"{name}_norm")(x), name)
-    # No BatchNorm here: it would force the same mean and deviation on every batch of images.
-    size = next(sizes) if doublings[-1] else None
-    x = layers.upsample(x, int(config.channels), size, use_bias=True, dtype="float32", name="to_image")
-    return keras.layers.Activation("tanh", dtype="float32", name="image")(x)
-
-
-def _build_fully_connected(config: Config, layers: LayerFactory, z: keras.KerasTensor) -> keras.KerasTensor:
-    x = z
-    for number, units in enumerate(parse_filters("generator_filters", config.generator_filters), start=1):
-        x = layers.dense(units, name=f"hidden_{number}")(x)
-        x = layers.activate_generator(x, f"hidden_{number}")
-    x = layers.dense(math.prod(config.sample_shape), dtype="float32", name="to_image")(x)
-    if config.draws_points:  # Points may lie anywhere.
-        return x
-    x = keras.layers.Activation("tanh", dtype="float32", name="tanh")(x)
-    return keras.layers.Reshape(config.sample_shape, dtype="float32", name="image")(x)
+        x = layers.upsample(x, width_of_layer, next(targets) if doubles else None, use_bias=False, name=name)
+        x = layers.activate(layers.batch_norm(f"{name}_norm")(x), name)
+    # No BatchNorm here: it would force the same mean and standard deviation on every batch of images.
+    target = next(targets) if doublings[-1] else None
+    x = layers.upsample(x, channels, target, use_bias=True, dtype="float32", name="to_image")
+    image = keras.layers.Activation("tanh", dtype="float32", name="image")(x)
+    return keras.Model(z if label is None else [z, label], image, name="generator")

@@ -4,9 +4,11 @@ from typing import Any
 
 import keras
 
-from dcgan_tf import replicas
+from dcgan_tf.distributed import replicas
+from dcgan_tf.models.registration import register
 
 
+@register
 class MinibatchStddev(keras.layers.Layer):
     """Appends one feature map of a single number: the standard deviation over the batch, averaged over all features.
 
@@ -20,6 +22,10 @@ class MinibatchStddev(keras.layers.Layer):
     def __init__(self, momentum: float, **options: Any) -> None:
         super().__init__(**options)
         self.momentum = momentum
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
+        return super().get_config() | {"momentum": self.momentum}
 
     def build(self, input_shape: Any) -> None:
         self.moving_stddev = self.add_weight(shape=(), initializer="zeros", trainable=False, name="moving_stddev")

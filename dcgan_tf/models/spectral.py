@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from dcgan_tf.models.registration import register, require_options
+
 EPSILON = 1e-12
 
 
@@ -21,7 +23,12 @@ class _SpectralKernel:
 
     def __init__(self, *arguments: Any, is_unrolled: bool = False, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        require_options(self, activation=keras.activations.linear)  # type: ignore[arg-type]
         self.is_unrolled = is_unrolled
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's arguments, for saving."""
+        return super().get_config() | {"is_unrolled": self.is_unrolled}  # type: ignore[misc]
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)  # type: ignore[misc]
@@ -32,6 +39,17 @@ class _SpectralKernel:
             autocast=False,
             name="singular_vector",
         )
+
+    # Keras's layers save the kernel and the bias alone.
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the layer's variables."""
+        super().save_own_variables(store)  # type: ignore[misc]
+        store["singular_vector"] = self.singular_vector
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads what `save_own_variables` wrote."""
+        super().load_own_variables(store)  # type: ignore[misc]
+        self.singular_vector.assign(store["singular_vector"])
 
     def normalized_kernel(self, training: bool) -> Any:
         """The kernel by its spectral norm, in the layer's compute dtype."""
@@ -47,6 +65,7 @@ class _SpectralKernel:
         return ops.cast(kernel / norm, self.compute_dtype)  # type: ignore[attr-defined]
 
 
+@register
 class SpectralConv2D(_SpectralKernel, keras.layers.Conv2D):
     """A convolution whose kernel, seen as a matrix [height * width * inputs, outputs], has the spectral norm 1."""
 
@@ -55,6 +74,7 @@ class SpectralConv2D(_SpectralKernel, keras.layers.Conv2D):
         return outputs + self.bias if self.use_bias else outputs
 
 
+@register
 class SpectralDense(_SpectralKernel, keras.layers.Dense):
     """A linear layer whose kernel has the spectral norm 1."""
 

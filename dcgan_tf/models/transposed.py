@@ -6,7 +6,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from dcgan_tf.models.registration import register, require_options
 
+
+@register
 class ImageConv2DTranspose(keras.layers.Conv2DTranspose):
     """A transposed convolution of stride 2 to few channels; the options are Keras's.
 
@@ -14,6 +17,18 @@ class ImageConv2DTranspose(keras.layers.Conv2DTranspose):
     on two CPU cores as what is done here in training: a convolution that makes the four pixels of each block of the
     output as channels, which are then moved to their places. Backward, TensorFlow's own way is the faster one.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        require_options(
+            self,
+            strides=(2, 2),
+            padding="same",
+            output_padding=None,
+            dilation_rate=(1, 1),
+            data_format="channels_last",
+            activation=keras.activations.linear,
+        )
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training:

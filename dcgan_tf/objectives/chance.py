@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from dcgan_tf import replicas
+from dcgan_tf.distributed import replicas
 
 
 def subkey(key: tf.Tensor, number: int) -> tf.Tensor:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from dcgan_tf import replicas
+from dcgan_tf.distributed import replicas
 from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.chance import subkey
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.chance import subkey
 from dcgan_tf.objectives.losses import Term

@@ -5,9 +5,16 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from dcgan_tf import replicas
+from dcgan_tf.distributed import replicas
 
 Weights = list[tf.Tensor]
+
+
+def adam_moments(optimizer: keras.optimizers.Adam) -> tuple[list[keras.Variable], list[keras.Variable]]:
+    """The first and the second moments of an optimizer's weights, in the order of the weights."""
+    # After the iteration and the learning rate come the first and the second moment of each weight in turn.
+    moments = optimizer.variables[2:]
+    return moments[0::2], moments[1::2]
 
 
 def unroll(
@@ -30,10 +37,7 @@ def unroll(
     Returns:
         The weights after them.
     """
-    # After the iteration and the learning rate come the first and the second moment of each weight in turn.
-    moments = optimizer.variables[2:]
-    firsts = [tf.convert_to_tensor(moment) for moment in moments[0::2]]
-    seconds = [tf.convert_to_tensor(moment) for moment in moments[1::2]]
+    firsts, seconds = ([tf.convert_to_tensor(moment) for moment in moments] for moments in adam_moments(optimizer))
     done = tf.cast(optimizer.iterations, tf.float32)
     current = list(weights)
     for step in range(1, steps + 1):

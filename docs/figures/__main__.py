@@ -4,20 +4,28 @@ It names the pictures where an unknown one is asked for. All take about five min
 """
 
 import importlib
+import sys
 import time
 
-import tensorflow as tf
-
-from dcgan_tf import command_line
+from dcgan_tf.cli import command_line
 from dcgan_tf.errors import UserError
 from docs.figures import FIGURES
 
+ARGUMENTS = "[NAME ...]"
 
-def main(names: list[str]) -> None:
+
+def define_flags() -> None:
+    """There are no flags but --help."""
+
+
+def run(names: list[str]) -> None:
     for name in names:
         if name not in FIGURES:
             known = "; ".join(f"{known} ({text})" for known, text in FIGURES.items())
             raise UserError(f"unknown figure '{name}'. Expected any of: {known}")
+    command_line.import_tensorflow()
+    import tensorflow as tf
+
     tf.config.experimental.enable_op_determinism()
     for name in names or FIGURES:
         start = time.perf_counter()
@@ -26,4 +34,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main, takes_arguments=True)
+    command_line.run(sys.modules[__name__], sys.argv[1:], "python -m docs.figures")

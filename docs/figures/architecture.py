@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from dcgan_tf.config import make_config
-from dcgan_tf.models.discriminator import build_discriminator
-from dcgan_tf.models.generator import build_generator
+from dcgan_tf.config.making import make_config
+from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from docs.figures.drawing import save
 
 # Name of the picture -> the settings of the networks.
@@ -112,7 +111,7 @@ def _draw_box(axes: Axes, left: float, shape: tuple[int, ...]) -> None:
 def draw() -> None:
     for name, typed in MODELS.items():
         config = make_config(typed)
-        networks = [build_generator(config, seed=0), build_discriminator(config, seed=0)]
+        networks = [configured_generator(config, seed=0), configured_discriminator(config, seed=0)]
         rows = [stages(network) for network in networks]
         width = max(map(len, rows))
         figure = Figure(figsize=(1.55 * width + 0.4, 6.6), layout="constrained")

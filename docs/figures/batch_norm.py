@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.gan import to_samples
-from dcgan_tf.grids import save_png
-from dcgan_tf.panels import label_rows
-from dcgan_tf.sampling import seed_latents
+from dcgan_tf.drawing.grids import save_png
+from dcgan_tf.drawing.panels import label_rows
+from dcgan_tf.generation.sampling import seed_latents
+from dcgan_tf.models.pixels import to_samples
 from docs.figures.drawing import IMAGES
 from docs.figures.training import train
 

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from dcgan_tf.grids import make_grid
-from dcgan_tf.sampling import training_samples
+from dcgan_tf.drawing.grids import make_grid
+from dcgan_tf.generation.sampling import training_samples
 from docs.figures.drawing import draw_numbers, save
 from docs.figures.training import train
 

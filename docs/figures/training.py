@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf.config import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.batches import fixed_images, make_batches
 from dcgan_tf.data.prepare import prepare
-from dcgan_tf.gan import GAN
-from dcgan_tf.sampling import GRID_SEEDS
+from dcgan_tf.generation.sampling import GRID_SEEDS
+from dcgan_tf.training.gan import GAN
 
 
 def train(typed: dict[str, Any]) -> Iterator[tuple[GAN, dict[str, float], np.ndarray]]:

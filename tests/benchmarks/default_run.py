@@ -6,6 +6,7 @@ the loop does beside train steps. The intervals of a run with fewer steps are th
 
 import contextlib
 import functools
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -13,10 +14,8 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-from dcgan_tf import command_line
-from dcgan_tf.config import make_config
-
-command_line.define_config_flags()
+from dcgan_tf.cli import command_line
+from dcgan_tf.config.making import make_config
 
 
 def timed(function: Callable[..., Any], name: str, seconds: Counter, calls: Counter) -> Callable[..., Any]:
@@ -35,24 +34,28 @@ def timed(function: Callable[..., Any], name: str, seconds: Counter, calls: Coun
     return call
 
 
-def main() -> None:
+def define_flags() -> None:
+    command_line.define_config_flags()
+
+
+def run() -> None:
     config = make_config(command_line.typed_config_values())
 
-    from dcgan_tf import training
-    from dcgan_tf.checkpoints import Checkpoints
-    from dcgan_tf.diagnosis import Monitor
     from dcgan_tf.evaluation.quick import QuickEvaluation
-    from dcgan_tf.summaries import Summaries
+    from dcgan_tf.runs.checkpoints import Checkpoints
+    from dcgan_tf.runs.summaries import Summaries
+    from dcgan_tf.training import loop
+    from dcgan_tf.training.monitor import Monitor
 
     parts = {
         "evaluation": [(QuickEvaluation, "measure")],
-        "sampling and grids": [(training, "training_samples"), (Summaries, "samples"), (Summaries, "start")],
+        "sampling and grids": [(loop, "training_samples"), (Summaries, "samples"), (Summaries, "start")],
         "checkpoints": [(Checkpoints, "save")],
         "scalars and monitor": [
-            (training, "monitored_samples"),
+            (loop, "monitored_samples"),
             (Monitor, "observe"),
             (Summaries, "scalars"),
-            (training, "_weight_norms"),
+            (loop, "_weight_norms"),
         ],
     }
     seconds: Counter = Counter()
@@ -72,18 +75,18 @@ def main() -> None:
 
             return call
 
-        stack.enter_context(mock.patch.object(training, "fixed_images", mark("first", training.fixed_images)))
-        stack.enter_context(mock.patch.object(training, "save_curves", mark("last", training.save_curves)))
-        training.train(config, f"{folder}/run")
+        stack.enter_context(mock.patch.object(loop, "fixed_images", mark("first", loop.fixed_images)))
+        stack.enter_context(mock.patch.object(loop, "save_curves", mark("last", loop.save_curves)))
+        loop.train(config, f"{folder}/run")
     # What comes after the loop is timed, too, but is no part of it.
-    loop = marks["last"] - marks["first"]
-    print(f"\nThe loop of {config.steps:,} steps: {loop:.1f} s, with the first step's compilation\n")
+    whole = marks["last"] - marks["first"]
+    print(f"\nThe loop of {config.steps:,} steps: {whole:.1f} s, with the first step's compilation\n")
     print("| Part | Calls | s | Share of the loop |\n|---|---|---|---|")
     for name in parts:
-        print(f"| {name} | {calls[name]} | {seconds[name]:.2f} | {seconds[name] / loop:.2%} |")
+        print(f"| {name} | {calls[name]} | {seconds[name]:.2f} | {seconds[name] / whole:.2%} |")
     together = marks["last, parts"]
-    print(f"| together | | {together:.2f} | {together / loop:.2%} |")
+    print(f"| together | | {together:.2f} | {together / whole:.2%} |")
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(sys.modules[__name__], sys.argv[1:], "python -m tests.benchmarks.default_run")

@@ -16,11 +16,11 @@ import sys
 import tempfile
 import time
 
-from dcgan_tf.config import make_config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.data.prepare import prepare
-from dcgan_tf.gan import GAN
-from dcgan_tf.summaries import read_metrics
-from tests.test_workers import free_addresses
+from dcgan_tf.runs.records import read_metrics
+from dcgan_tf.training.gan import GAN
+from tests.distributed.test_workers import free_addresses
 
 ROOT = pathlib.Path(__file__).parents[2]
 BATCH_SIZE = 64

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:

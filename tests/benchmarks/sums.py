@@ -11,7 +11,7 @@ import time
 
 import tensorflow as tf
 
-from tests.test_workers import free_addresses
+from tests.distributed.test_workers import free_addresses
 
 LENGTHS = {64: 20, 1_000_000: 5, 5_000_000: 2}  # Numbers in a vector -> sums in a call
 CALLS = 5

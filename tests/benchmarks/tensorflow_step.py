@@ -113,9 +113,9 @@ def our_step() -> Callable[[], float]:
     import tempfile
 
     from dcgan_tf.benchmarking.workload import make_synthetic_data
-    from dcgan_tf.config import make_config
+    from dcgan_tf.config.making import make_config
     from dcgan_tf.data.batches import make_batches
-    from dcgan_tf.gan import GAN
+    from dcgan_tf.training.gan import GAN
 
     tf.config.experimental.enable_op_determinism()  # As a training does
     config = make_config({"preset": "tutorial", "channels": "1"})

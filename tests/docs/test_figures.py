@@ -5,9 +5,8 @@ import importlib
 import numpy as np
 import pytest
 
-from dcgan_tf.config import make_config
-from dcgan_tf.models.discriminator import build_discriminator
-from dcgan_tf.models.generator import build_generator
+from dcgan_tf.config.making import make_config
+from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from docs.figures import FIGURES, architecture, checkerboards, convolution, failures, gradients
 from tests.conftest import ROOT, SMALL
 
@@ -57,7 +56,7 @@ def test_share_of_the_finest_patterns():
 
 def test_diagrams_follow_the_networks():
     config = make_config({"image_size": "28", "channels": "1"})
-    generator = architecture.stages(build_generator(config, seed=0))
+    generator = architecture.stages(configured_generator(config, seed=0))
     assert [stage.shape for stage in generator] == [
         (100,),
         (4096,),
@@ -68,7 +67,7 @@ def test_diagrams_follow_the_networks():
     ]
     assert generator[2].followers == ["BatchNorm", "ReLU"]
     assert generator[-1].followers == ["tanh"]
-    discriminator = architecture.stages(build_discriminator(config, seed=0))
+    discriminator = architecture.stages(configured_discriminator(config, seed=0))
     assert discriminator[1].followers == ["LeakyReLU 0.2"]
     assert discriminator[2].followers == ["BatchNorm", "LeakyReLU 0.2"]
     assert [stage.operation for stage in discriminator[-2:]] == ["flatten", "linear"]

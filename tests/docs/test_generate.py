@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from dcgan_tf.config import Config
-from dcgan_tf.presets import PRESETS
+from dcgan_tf.config.presets import PRESETS
+from dcgan_tf.config.settings import Config
 from docs import generate
 from tests.conftest import ROOT
 
@@ -26,5 +26,6 @@ def test_every_flag_and_preset_is_on_the_page_of_settings():
 def test_docstrings_become_lists():
     page = generate.api_page()
     assert "#### `frechet_distance(" in page
+    assert page.index("### dcgan_tf.api\n") < page.index("### dcgan_tf.generation.generator\n")
     assert "\n- `restarts`: optimised side by side; the best is returned." in page
     assert "`UserError`:" in page

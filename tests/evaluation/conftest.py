@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.config import Config
+from dcgan_tf.config.settings import Config
 from dcgan_tf.evaluation import classifier
 
 
@@ -46,3 +46,4 @@ def bars_config(bars):
 @pytest.fixture
 def short_classifier_training(monkeypatch):
     monkeypatch.setattr(classifier, "STEPS", 40)
+    monkeypatch.setattr(classifier, "BATCH_SIZE", 32)

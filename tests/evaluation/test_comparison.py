@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from dcgan_tf.config import Config, save_config
+from dcgan_tf.config.settings import Config
+from dcgan_tf.config.storage import save_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.comparison import format_groups, group_runs, read_run
 
@@ -59,5 +60,5 @@ def test_damaged_evaluation_is_named(evaluated, content):
     with pytest.raises(UserError) as error:
         read_run(run_dir)
     assert str(error.value).startswith(f"'{run_dir}/evaluation.json' is damaged (")
-    assert str(error.value).endswith("Make it again with dcgan_tf.evaluate")
+    assert str(error.value).endswith(f"Make it again: python -m dcgan_tf evaluate --run_dir={run_dir}")
     assert "\n" not in str(error.value)

@@ -5,23 +5,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.gan import GAN
 from dcgan_tf.models.layers import BatchNorm, LayerFactory
 from dcgan_tf.models.minibatch import MinibatchStddev
+from dcgan_tf.training.gan import GAN
 
-# Name -> settings, and the layer over its input.
+# A slope of LeakyReLU without a kink, over which a difference would jump.
+NO_KINK = 1 - 1e-6
+# Name -> options of the factory, and the layer over its input.
 LAYERS = {
     "convolution": ({}, lambda layers, x: layers.downsample(4, use_bias=True, name="layer")(x)),
     "spectral convolution": (
-        {"spectral_norm": True, "unroll_steps": 1},
+        {"spectral_norm": True, "is_unrolled": True},
         lambda layers, x: layers.downsample(4, use_bias=True, name="layer")(x),
     ),
     "dense": ({}, lambda layers, x: layers.dense(4, name="layer")(x)),
     "spectral dense": (
-        {"spectral_norm": True, "unroll_steps": 1},
+        {"spectral_norm": True, "is_unrolled": True},
         lambda layers, x: layers.dense(4, name="layer")(x),
     ),
-    "layer normalization": ({"discriminator_norm": "layer"}, lambda layers, x: layers.normalize(x, "layer")),
+    "layer normalization": ({}, lambda layers, x: layers.normalize(x, "layer", "layer")),
     "batch normalization": ({}, lambda layers, x: BatchNorm(synchronized=True, dtype="float64")(x)),
     "leaky relu": ({}, lambda layers, x: layers.leaky_relu("layer")(x)),
     "minibatch deviation": ({}, lambda layers, x: MinibatchStddev(0.9, dtype="float64")(x)),
@@ -31,12 +33,11 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_layer(small_config, name):
+def test_layer(name):
     """By its input and by its weights, mixed ones too: one product with the Hessian along a random direction."""
-    changes, build = LAYERS[name]
-    config = small_config(**changes)
+    options, build = LAYERS[name]
     x = keras.Input((6, 6, 3), dtype="float64")
-    network = keras.Model(x, build(LayerFactory(config, 0, "float64", spectral=config.spectral_norm), x))
+    network = keras.Model(x, build(LayerFactory(0, "float64", **options), x))
     start, direction, factors = random_point(network)
     step = 1e-5
     before, after = (
@@ -113,7 +114,7 @@ def difference_along(values, variables, direction, step):
     ids=["wgan_gp", "r1", "dragan", "mlp"],
 )
 def test_gradient_of_a_penalty_through_the_whole_discriminator(small_config, changes):
-    gan = GAN(small_config(**changes, leaky_slope=1.0))  # Without kinks, over which a difference jumps
+    gan = GAN(small_config(**changes, leaky_slope=NO_KINK))
     weights = discriminator_weights(gan)
     random = np.random.default_rng(0)
     real, fake = (tf.constant(random.uniform(-1, 1, (16, 16, 16, 1)), tf.float32) for _ in range(2))
@@ -144,7 +145,9 @@ def test_gradient_of_a_penalty_through_the_whole_discriminator(small_config, cha
     ids=["batch", "spectral", "layer"],
 )  # fmt: skip
 def test_gradient_through_virtual_updates_of_the_whole_discriminator(small_config, changes):
-    gan = GAN(small_config(**changes, unroll_steps=2, leaky_slope=1.0, learning_rate_discriminator=1e-2, batch_size=4))
+    gan = GAN(
+        small_config(**changes, unroll_steps=2, leaky_slope=NO_KINK, learning_rate_discriminator=1e-2, batch_size=4)
+    )
     random = np.random.default_rng(0)
     for variable in gan.discriminator_optimizer.variables[2:]:  # As after some updates, so that no root is of 0
         variable.assign(random.uniform(1e-3, 1e-2, variable.shape))

@@ -1,1 +1,0 @@
-"""The actions of python -m dcgan_tf.sample: a file each, with its flags and what it does. TensorFlow comes late."""

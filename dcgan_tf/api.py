@@ -1,0 +1,91 @@
+"""Training from Python: `dcgan_tf.train`."""
+
+import dataclasses
+import difflib
+import os
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dcgan_tf import progress
+from dcgan_tf.config.settings import Config
+from dcgan_tf.data.arrays import ARRAY, open_array, open_dataset
+from dcgan_tf.errors import UserError
+from dcgan_tf.runs.run_directory import configure
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from dcgan_tf.training.result import TrainResult
+
+
+def train(
+    data: "npt.ArrayLike | tf.data.Dataset | str | os.PathLike[str]",
+    *,
+    run_dir: str | os.PathLike[str],
+    labels: npt.ArrayLike | None = None,
+    verbose: bool = True,
+    on_log: Callable[[int, dict[str, float]], None] | None = None,
+    **settings: Any,
+) -> "TrainResult":
+    """Trains a DCGAN, or resumes a run, until its last step, and exports the generator.
+
+    It may be called in a notebook and off the main thread. A KeyboardInterrupt saves a checkpoint and is raised again;
+    the same call resumes.
+
+    >>> import numpy as np, dcgan_tf
+    >>> images = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 1), np.uint8)
+    >>> result = dcgan_tf.train(images, run_dir=FOLDER, verbose=False, **SMALL)
+    >>> result.step, result.generator.sample([0, 1, 2]).shape
+    (4, (3, 16, 16, 1))
+
+    Args:
+        data: Images uint8 [N, height, width, channels]; a `tf.data.Dataset` of such images or of pairs (image, label);
+            a folder of pictures; or the name of a data set.
+        run_dir: The run's folder; created if it does not exist, resumed if it does.
+        labels: Integers [N] from 0, for an array.
+        verbose: Whether to show progress. False prints nothing.
+        on_log: Is called as ``on_log(step, metrics)`` for each record.
+        settings: Fields of `Config`, such as ``steps=2_000``.
+
+    Returns:
+        The run's folder, step, metrics, export, and its generator.
+
+    Raises:
+        ValueError: A setting or the data cannot be used. The message says what was received, what is expected and what
+            to do; ``field`` names the setting, where it is one.
+    """
+    source, named = _open_data(data, labels)
+    known = {field.name for field in dataclasses.fields(Config) if field.metadata["flag"]}
+    for name in settings:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean `{close[0]}`?" if close else "See the fields of dcgan_tf.Config"
+            raise UserError(f"unknown setting `{name}`. {hint}", field=name)
+        if name in named:
+            raise UserError(f"`{name}` follows from the data that were passed in: leave it out", field=name)
+    with progress.shown(verbose):
+        config = configure(os.fspath(run_dir), {**settings, **named})
+        from dcgan_tf.training import loop
+
+        return loop.train(config, os.fspath(run_dir), source=source, on_log=on_log)
+
+
+def _open_data(
+    data: "npt.ArrayLike | tf.data.Dataset | str | os.PathLike[str]", labels: npt.ArrayLike | None
+) -> tuple[Any, dict[str, str]]:
+    """The source of data that are passed in, None for data that are named; and the settings that name them."""
+    if isinstance(data, (str, os.PathLike)):
+        if labels is not None:
+            raise UserError("labels belong to an array. A folder has one subfolder per class, a data set its own")
+        if pathlib.Path(data).expanduser().is_dir():
+            return None, {"dataset": "folder", "data_dir": os.fspath(data)}
+        return None, {"dataset": os.fspath(data)}
+    if hasattr(data, "element_spec"):
+        if labels is not None:
+            raise UserError("labels belong to an array. A dataset yields pairs (image, label)")
+        return open_dataset(data), {"dataset": ARRAY}
+    return open_array(np.asarray(data), labels), {"dataset": ARRAY}

@@ -1,0 +1,67 @@
+"""arithmetic: sums and differences of named vectors, beside the same sums of pixels."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from absl import flags
+
+from dcgan_tf.cli.actions import common
+from dcgan_tf.cli.actions.common import FLAGS
+from dcgan_tf.drawing.grids import make_grid, save_png
+from dcgan_tf.drawing.panels import join_panels
+from dcgan_tf.errors import UserError
+from dcgan_tf.generation.arithmetic import evaluate, parse_expression, result_and_neighbors
+
+if TYPE_CHECKING:
+    from dcgan_tf.generation.generator import Generator
+    from dcgan_tf.generation.vectors import Vector
+
+
+def define_flags() -> None:
+    common.define_source_flags()
+    common.define_vectors_flag()
+    flags.DEFINE_string("expression", "", "Such as 'thick - thin + 2 * slanted', of named vectors.")
+    flags.DEFINE_integer("seed", 0, "Of the noise that makes the result's eight neighbours.")
+    common.define_label_flag()
+    common.define_out_flag("arithmetic.png", "The PNG file.")
+
+
+def run() -> None:
+    source = common.find_source()
+    terms = parse_expression(FLAGS.expression)
+    [seed] = common.parse_seeds(str(FLAGS.seed), flag="seed")
+    out = common.png_path(FLAGS.out)
+    label = common.required_label(source)
+
+    generator = common.load(source)
+    vectors = common.open_vectors(source, generator).vectors
+    z = evaluate(terms, {name: vector.values for name, vector in vectors.items()})
+    around = result_and_neighbors(z, seed)
+    results = generator.decode(around, generator.repeat_label(label, len(around)))
+    panels, pixels = [], np.zeros(results.shape[1:])
+    for factor, name in terms:
+        exemplars = _exemplars(generator, vectors[name])
+        caption = f"{'-' if factor < 0 else '+'} {f'{abs(factor):g} * ' if abs(factor) != 1 else ''}{name}\n"
+        if exemplars is None:
+            panels.append((f"{caption}a direction", np.full((1, 1, 1), 255, np.uint8)))
+            continue
+        mean = generator.decode(vectors[name].values[None], generator.repeat_label(vectors[name].label, 1))
+        panels.append((f"{caption}exemplars, mean", make_grid(np.concatenate([exemplars, mean]), columns=1)))
+        pixels += factor * exemplars.mean(0)
+    panels.append(("= in latent space,\nnoise of +-0.25 around it", make_grid(results, columns=3)))
+    if all(vectors[name].seeds for _, name in terms):
+        picture = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+        panels.append(("= in pixels", make_grid(picture[None])))
+    else:
+        print("A fitted direction has no exemplars, so the same in pixels is left out.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_png(join_panels(panels), out)
+    print(f"Wrote {FLAGS.expression} to {out}")
+
+
+def _exemplars(generator: "Generator", vector: "Vector") -> np.ndarray | None:
+    if not vector.seeds:
+        return None
+    if max(vector.seeds) >= common.LARGEST_SEED:
+        raise UserError("a vector's seeds are too large")
+    return generator.sample(vector.seeds, labels=generator.repeat_label(vector.label, len(vector.seeds)))

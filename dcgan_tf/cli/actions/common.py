@@ -1,0 +1,219 @@
+"""What the actions share: which generator, which seeds and class, which files."""
+
+import pathlib
+import re
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from dcgan_tf.cli import command_line
+from dcgan_tf.config.making import make_config
+from dcgan_tf.config.settings import Config
+from dcgan_tf.errors import UserError
+from dcgan_tf.generation.source import Source, open_run, open_saved_model
+from dcgan_tf.runs import run_directory
+
+if TYPE_CHECKING:
+    from dcgan_tf.generation.generator import Generator
+    from dcgan_tf.generation.vectors import VectorFile
+
+FLAGS = flags.FLAGS
+LARGEST_SEED = 2**63
+MOST_SEEDS = 100_000
+
+
+def define_source_flags() -> None:
+    """--run_dir with --checkpoint, and --saved_model."""
+    command_line.define_path("run_dir", "", "Folder of the run to use.")
+    flags.DEFINE_string("checkpoint", "best", "Of the run: best, latest, or a step that has a checkpoint.")
+    command_line.define_path(
+        "saved_model", "", "In place of --run_dir: an exported SavedModel, or the folder of its versions."
+    )
+
+
+def define_out_flag(default: str, description: str) -> None:
+    """--out."""
+    command_line.define_path("out", default, description)
+
+
+def define_label_flag() -> None:
+    """--label, for actions that make images of one class."""
+    flags.DEFINE_string("label", "", "Class of the images of a conditional run: its name or number.")
+
+
+def define_vectors_flag() -> None:
+    """--vectors."""
+    command_line.define_path(
+        "vectors", "", "File of named vectors. Default: vectors.json in the run's folder; with --saved_model, here."
+    )
+
+
+def define_data_flags() -> None:
+    """--data_dir, --manual_dir and --cache_dir, for commands that read the data set, which may have moved."""
+    default = "as in train.py. Default: as the run has it; an export does not say."
+    command_line.define_path("data_dir", "", f"Where the data set is now, {default}")
+    command_line.define_path("manual_dir", "", f"Where its original files are now, {default}")
+    command_line.define_path("cache_dir", "", f"Where its prepared images are kept now, {default}")
+
+
+def typed_folders() -> dict[str, str]:
+    """The folders of the data set that were typed."""
+    return {
+        name: str(FLAGS[name].value) for name in run_directory.DATA_FOLDERS if name in FLAGS and FLAGS[name].present
+    }
+
+
+def data_config(source: Source) -> Config:
+    """The source's settings, with the folders of its data set that were typed. A run keeps them.
+
+    Raises:
+        UserError: the data in these folders are others than those of the run, or an export's are not named.
+    """
+    folders = typed_folders()
+    if source.run is None:
+        config = make_config(dict(folders), resumed=source.config) if folders else source.config
+        if config.dataset == "folder" and not config.data_dir:
+            raise UserError("--data_dir: an export does not say where the pictures are. Name their folder")
+        return config
+    run = run_directory.load_run(source.directory, folders)
+    keep_typed_folders(run)
+    return run.config
+
+
+def keep_typed_folders(run: run_directory.Run) -> None:
+    """Saves the folders that were typed with the run, after a look whether its data are there."""
+    if typed_folders():
+        command_line.import_tensorflow()  # Which reads the data sets of TensorFlow Datasets
+        from dcgan_tf.data.prepare import prepare
+
+        prepare(run.config)  # Refuses other data.
+        run_directory.keep_folders(run)
+
+
+def find_run() -> run_directory.Run:
+    """The run that --run_dir names, with the folders of its data that were typed.
+
+    Raises:
+        UserError: The flag is missing, or it names no run.
+    """
+    _require_run_dir()
+    return run_directory.load_run(FLAGS.run_dir, typed_folders())
+
+
+def find_source(*, needs_images: bool = True) -> Source:
+    """The run or export that the flags name.
+
+    Raises:
+        UserError: none or both are named, there is none, or it makes points where images are needed.
+    """
+    if bool(FLAGS.run_dir) and bool(FLAGS.saved_model):
+        raise UserError("--run_dir and --saved_model name two models. Give one of them")
+    if FLAGS.saved_model and FLAGS["checkpoint"].present:
+        raise UserError("--checkpoint: an export is of one step. Leave it out, or give --run_dir")
+    if not FLAGS.saved_model:
+        _require_run_dir()
+    source = open_saved_model(FLAGS.saved_model) if FLAGS.saved_model else open_run(FLAGS.run_dir, FLAGS.checkpoint)
+    if needs_images and source.config.draws_points:
+        raise UserError(
+            f"the samples of --dataset={source.config.dataset} are points, and this action is for images. "
+            "The action images draws them"
+        )
+    return source
+
+
+def _require_run_dir() -> None:
+    if FLAGS.run_dir:
+        return
+    root = run_directory.RUNS_ROOT
+    runs = sorted(root.glob(f"*/{run_directory.CONFIG_FILE}"), key=lambda path: path.stat().st_mtime)
+    example = runs[-1].parent if runs else root / "000-mnist"
+    raise UserError(f"--run_dir is required, such as --run_dir={example}")
+
+
+def load(source: Source) -> "Generator":
+    """The generator of a source, with results that are the same every time on a GPU, too."""
+    command_line.import_tensorflow()
+    import tensorflow as tf
+
+    from dcgan_tf.generation.generator import read_source
+
+    tf.config.experimental.enable_op_determinism()
+    return read_source(source)
+
+
+def parse_seeds(text: str, flag: str = "seeds", at_least: int = 1) -> list[int]:
+    """Reads ``3,17,40-49``.
+
+    Raises:
+        UserError: anything else, or too few.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part, re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if not first <= last < LARGEST_SEED or last - first >= MOST_SEEDS:
+            raise UserError(f"--{flag}: expected seeds from 0 on, such as 3,17,40-49. Received: {text!r}")
+        seeds.extend(range(first, last + 1))
+    if len(seeds) < at_least:
+        raise UserError(f"--{flag}: expected at least {at_least} seeds, such as 3,17,40-49. Received: {text!r}")
+    return seeds
+
+
+def parse_label(source: Source, text: str) -> int | None:
+    """The number of a class by name or number; None where nothing was typed.
+
+    Raises:
+        UserError: there is no such class.
+    """
+    names = source.config.class_names[: source.config.label_count]
+    if not text:
+        return None
+    if not names:
+        raise UserError(f"--label: '{source.directory}' is not conditional. Leave it out")
+    if text in names:
+        return names.index(text)
+    if text.isascii() and text.isdigit() and int(text) < len(names):
+        return int(text)
+    raise UserError(
+        f"--label: expected a class ({', '.join(names[:10])}{', ...' if len(names) > 10 else ''}) or a number from 0 "
+        f"to {len(names) - 1}. Received: {text!r}"
+    )
+
+
+def required_label(source: Source) -> int | None:
+    """The class of --label, which a conditional run needs here; None for any other run."""
+    label = parse_label(source, FLAGS.label)
+    if source.config.label_count and label is None:
+        raise UserError(
+            f"--label: '{source.directory}' is conditional. Name a class, such as "
+            f"--label={source.config.class_names[0]}"
+        )
+    return label
+
+
+def png_path(text: str, flag: str = "out") -> pathlib.Path:
+    """A file that ends in .png, in a folder that is made when it is written."""
+    path = pathlib.Path(text)
+    if path.suffix.lower() != ".png" or path.is_dir():
+        raise UserError(f"--{flag}: expected a file that ends in .png. Received: '{path}'")
+    return path
+
+
+def at_least(flag: str, least: float) -> None:
+    """Raises UserError unless a flag has at least a value. NaN has not."""
+    if not getattr(FLAGS, flag) >= least:
+        raise UserError(f"--{flag}: expected at least {least}. Received: {getattr(FLAGS, flag)}")
+
+
+def vectors_path(source: Source) -> pathlib.Path:
+    """The file of named vectors."""
+    if FLAGS.vectors:
+        return pathlib.Path(FLAGS.vectors)
+    return source.directory / "vectors.json" if source.run else pathlib.Path("vectors.json")
+
+
+def open_vectors(source: Source, generator: "Generator") -> "VectorFile":
+    """Reads the file of named vectors of this very generator."""
+    from dcgan_tf.generation.vectors import load_vectors
+
+    return load_vectors(vectors_path(source), generator.digest, generator.latent_dim)

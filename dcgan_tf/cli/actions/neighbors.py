@@ -1,0 +1,48 @@
+"""neighbors: the training images nearest to each sample, to see whether the generator repeats them."""
+
+import numpy as np
+from absl import flags
+
+from dcgan_tf.cli.actions import common
+from dcgan_tf.cli.actions.common import FLAGS
+from dcgan_tf.drawing.grids import save_png
+from dcgan_tf.drawing.panels import caption_tiles
+
+
+def define_flags() -> None:
+    common.define_source_flags()
+    common.define_data_flags()
+    flags.DEFINE_integer("num", 6, "How many samples, of the seeds --seed, --seed + 1, and so on.")
+    flags.DEFINE_integer("seed", 0, "Seed of the first sample.")
+    flags.DEFINE_integer("count", 5, "Training images beside each.")
+    common.define_label_flag()
+    common.define_out_flag("neighbors.png", "The PNG file.")
+
+
+def run() -> None:
+    source = common.find_source()
+    for name in ("num", "count"):
+        common.at_least(name, 1)
+    seeds = common.parse_seeds(f"{FLAGS.seed}-{FLAGS.seed + FLAGS.num - 1}", flag="seed")
+    out = common.png_path(FLAGS.out)
+    label = common.required_label(source)
+    config = common.data_config(source)
+
+    generator = common.load(source)
+    from dcgan_tf.evaluation.memorization import nearest_training_images
+    from dcgan_tf.evaluation.splits import open_split
+
+    data = open_split(config, config.split)
+    images = generator.sample(seeds, labels=generator.repeat_label(label, len(seeds)))
+    rows = np.arange(len(data.images))
+    found = nearest_training_images(images, data.read, rows, FLAGS.count, "searching the training images")
+    tiles, captions = [], []
+    for seed, image, distances, neighbors in zip(seeds, images, found.distances, found.rows, strict=True):
+        tiles += [image, *data.read(neighbors)]
+        captions += [f"seed {seed}", *(f"{distance:.2f}" for distance in distances)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_png(caption_tiles(np.stack(tiles), captions, 1 + found.rows.shape[1]), out)
+    print(
+        f"Wrote {len(seeds)} samples and their nearest of {len(rows)} training images to {out}; the distances are "
+        f"Euclidean over pixels from 0 to 1, {found.distances[:, 0].min():.2f} at least"
+    )

@@ -1,0 +1,110 @@
+"""project: the latent whose image comes nearest to a picture."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+from absl import flags
+
+from dcgan_tf.cli import command_line
+from dcgan_tf.cli.actions import common
+from dcgan_tf.cli.actions.common import FLAGS
+from dcgan_tf.config.settings import Config
+from dcgan_tf.data.pictures import BadPictureError, Recipe, is_gray, load_picture, make_row, memory_for
+from dcgan_tf.drawing.grids import make_grid, save_png
+from dcgan_tf.drawing.panels import join_panels
+from dcgan_tf.errors import UserError
+
+
+def define_flags() -> None:
+    common.define_source_flags()
+    common.define_vectors_flag()
+    command_line.define_path("image", "", "The picture.")
+    flags.DEFINE_boolean("resize", False, "Crop, resize and convert a picture of another size, or of other channels.")
+    flags.DEFINE_integer("steps", 300, "Of the optimisation.")
+    flags.DEFINE_integer("restarts", 8, "Latents that are optimised side by side; the best one is shown.")
+    flags.DEFINE_integer("seed", 0, "Of the latents to begin with.")
+    flags.DEFINE_float(
+        "feature_weight", 0.1, "Of the distance in the discriminator's features beside that in pixels; 0: pixels alone."
+    )
+    flags.DEFINE_string("name", "", "Keep the latent as a named vector.")
+    common.define_label_flag()
+    common.define_out_flag("projection.png", "The PNG file.")
+
+
+def run() -> None:
+    source = common.find_source()
+    for name, least in (("steps", 1), ("restarts", 1), ("feature_weight", 0)):
+        common.at_least(name, least)
+    if not 0 <= FLAGS.seed < 2**31:
+        raise UserError(f"--seed: expected from 0 to {2**31 - 1}. Received: {FLAGS.seed}")
+    out = common.png_path(FLAGS.out)
+    label = common.required_label(source)
+    image = load_image(pathlib.Path(FLAGS.image), source.config, FLAGS.resize)
+
+    generator = common.load(source)
+    if FLAGS.name:  # Before the work, not after it
+        vectors = common.open_vectors(source, generator)
+    found = generator.project(
+        image,
+        steps=FLAGS.steps,
+        restarts=FLAGS.restarts,
+        seed=FLAGS.seed,
+        feature_weight=FLAGS.feature_weight,
+        label=label,
+    )
+    print(
+        f"pixels differ by {found.median_pixel_error:g} of 255 (median) and {found.pixel_distance:.4f} of 1 (root mean "
+        f"square); features by {found.feature_distance:.4f} of their mean square. The latent's length is "
+        f"{np.linalg.norm(found.z):.1f}, where {generator.latent_dim**0.5:.1f} is usual"
+    )
+    difference = np.abs(found.image.astype(int) - image).astype(np.uint8)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    captions = ("picture", "projection", "difference")
+    tiles = (image, found.image, difference)
+    save_png(join_panels([(text, make_grid(tile[None])) for text, tile in zip(captions, tiles, strict=True)]), out)
+    print(f"Wrote picture, projection and difference to {out}")
+    if FLAGS.name:
+        from dcgan_tf.generation.vectors import Vector
+
+        vectors.add(FLAGS.name, Vector(found.z, f"projection of {pathlib.Path(FLAGS.image).name}", label=label))
+        vectors.save(common.vectors_path(source))
+        print(f"Kept as '{FLAGS.name}' in {common.vectors_path(source)}")
+
+
+def load_image(path: pathlib.Path, config: Config, resize: bool) -> np.ndarray:
+    """A picture as the generator makes them.
+
+    Args:
+        path: of the file.
+        config: complete; its image size and channels.
+        resize: crop, resize and convert it as training data are; else anything that does not fit is refused.
+
+    Returns:
+        uint8 [height, width, channels].
+
+    Raises:
+        UserError: the file cannot be read, or does not fit.
+    """
+    if not path.is_file():
+        raise UserError(f"--image: expected a picture. Received: '{path}'")
+    crop = "center" if config.crop == "random" else config.crop
+    recipe = Recipe.of(dataclasses.replace(config, crop=crop))
+    try:
+        with memory_for(path):
+            picture = load_picture(path, recipe.limits)
+            row = make_row(picture, recipe)
+    except BadPictureError as error:
+        raise UserError(f"--image: '{path}' cannot be used: {error}") from None
+    height, width, channels = config.sample_shape
+    if not resize and (picture.height, picture.width) != (height, width):
+        raise UserError(
+            f"--image: expected {height}x{width} pixels (height x width). Received: {picture.height}x{picture.width}. "
+            "--resize crops and resizes it"
+        )
+    if not resize and is_gray(picture) != (channels == 1):
+        raise UserError(
+            f"--image: expected {'gray' if channels == 1 else 'color'}. Received: the mode {picture.mode}. --resize "
+            "converts it, too"
+        )
+    return row

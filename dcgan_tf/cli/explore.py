@@ -1,0 +1,197 @@
+"""A local page on which to explore a generator: python -m dcgan_tf explore --run_dir=runs/000-mnist"""
+
+import os
+import pathlib
+import shlex
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from absl import flags
+
+from dcgan_tf.cli.actions import common
+from dcgan_tf.cli.actions.common import FLAGS
+from dcgan_tf.distributed import proxy
+from dcgan_tf.drawing.grids import make_grid, save_png
+from dcgan_tf.errors import UserError
+
+if TYPE_CHECKING:
+    from dcgan_tf.generation.generator import Generator
+
+HOST = "127.0.0.1"
+NUM = 25
+COLUMNS = 5
+SLIDERS = 6
+EXTENT = 4
+SOURCE_FLAGS = ("run_dir", "checkpoint", "saved_model")
+WALK_STEPS = 9
+
+
+class Page:
+    """What the page shows, without the page: each answer with the command that makes the same picture.
+
+    Args:
+        generator: of images.
+        source_flags: such as ``--run_dir=runs/000-mnist``, for the commands.
+        folder: where the pictures to download are written.
+    """
+
+    def __init__(self, generator: "Generator", source_flags: list[str], folder: pathlib.Path) -> None:
+        self._generator = generator
+        self._source_flags = source_flags
+        self._folder = folder
+        self.sliders = min(SLIDERS, len(generator.principal_directions.vectors))
+
+    def grid(
+        self, seed: float, psi: float, class_name: str | None, *amounts: float
+    ) -> tuple[list[np.ndarray], str, str]:
+        """The images of 25 seeds, moved along the leading directions.
+
+        Args:
+            seed: of the first.
+            psi: scales the latents.
+            class_name: of a conditional run.
+            amounts: one a slider, in deviations of a latent.
+
+        Returns:
+            uint8 images enlarged for the page, the PNG file of the grid, and the command.
+        """
+        seed = _whole(seed)
+        generator = self._generator
+        label = self._label(class_name)
+        z = generator.latents(range(seed, seed + NUM), psi) + self._shift(amounts)
+        images = generator.decode(z, generator.repeat_label(label, NUM))
+        path = self._folder / f"grid-{seed}.png"
+        save_png(make_grid(images, COLUMNS), path)
+        words = [f"--num={NUM}", f"--seed={seed}"]
+        command = self._command("images", words, psi, class_name, amounts)
+        return [_enlarge(image) for image in images], str(path), command
+
+    def walk(
+        self, first: int, last: int, psi: float, class_name: str | None, *amounts: float
+    ) -> tuple[np.ndarray, str, str]:
+        """The way from one seed's image to another's, as one picture, its PNG file, and the command."""
+        from dcgan_tf.generation.paths import path_rows
+
+        images = self._generator.interpolate(
+            [first, last], WALK_STEPS, psi=psi, shift=self._shift(amounts), label=self._label(class_name)
+        )
+        picture = make_grid(path_rows(images, WALK_STEPS), WALK_STEPS + 1)
+        path = self._folder / f"walk-{first}-{last}.png"
+        save_png(picture, path)
+        words = [f"--seeds={first},{last}", f"--steps={WALK_STEPS}"]
+        command = self._command("interpolate", words, psi, class_name, amounts)
+        return np.broadcast_to(picture, (*picture.shape[:2], 3)), str(path), command
+
+    def _shift(self, amounts: tuple[float, ...]) -> np.ndarray:
+        return np.array(amounts, np.float32) @ self._generator.principal_directions.vectors[: len(amounts)]
+
+    def _label(self, class_name: str | None) -> int | None:
+        return self._generator.class_names.index(class_name) if class_name else None
+
+    def _command(
+        self, action: str, words: list[str], psi: float, class_name: str | None, amounts: tuple[float, ...]
+    ) -> str:
+        words = ["python", "-m", "dcgan_tf", "sample", action, *self._source_flags, *words]
+        moved = [f"{number}:{amount:g}" for number, amount in enumerate(amounts, start=1) if amount]
+        words += [f"--psi={psi:g}"] * (psi != 1) + [f"--shift={','.join(moved)}"] * bool(moved)
+        return shlex.join(words + [f"--label={class_name}"] * bool(class_name))
+
+
+def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
+    """The Gradio page over a `Page`; class buttons where there are classes."""
+    import gradio as gr
+
+    with gr.Blocks(title="dcgan_tf", analytics_enabled=False) as blocks:
+        clicked = gr.State([])
+        with gr.Row():
+            with gr.Column(scale=1):
+                seed = gr.Number(0, label="First seed", precision=0, minimum=0, elem_id="seed")
+                psi = gr.Slider(0, 1.5, 1, step=0.05, label="psi: less is more typical, and less varied")
+                class_name = gr.Radio(
+                    list(class_names), value=class_names[0] if class_names else None, label="Class", elem_id="class",
+                    visible=bool(class_names),
+                )  # fmt: skip
+                amounts = [
+                    gr.Slider(-EXTENT, EXTENT, 0, step=0.25, label=f"Direction {number}", elem_id=f"direction-{number}")
+                    for number in range(1, page.sliders + 1)
+                ]
+            with gr.Column(scale=2):
+                gallery = gr.Gallery(
+                    show_label=False, columns=COLUMNS, format="png", allow_preview=False, object_fit="contain",
+                    height=850, elem_id="grid", buttons=[],
+                )  # fmt: skip
+                grid_command = gr.Code(label="The same on the command line", language="shell", elem_id="grid-command")
+                grid_file = gr.DownloadButton("Download the grid as PNG", elem_id="grid-file")
+        walk_status = gr.Markdown("Click two images to walk between them.", elem_id="walk-status")
+        walk = gr.Image(label="Walk", format="png", show_label=False, elem_id="walk", buttons=[])
+        walk_command = gr.Code(label="The same on the command line", language="shell", elem_id="walk-command")
+        walk_file = gr.DownloadButton("Download the walk as PNG", elem_id="walk-file", interactive=False)
+
+        def select(
+            event: gr.SelectData, clicked: list[int], seed: float, psi: float, class_name: str | None, *amounts: float
+        ) -> tuple[Any, ...]:
+            clicked = [*clicked, _whole(seed) + event.index][-2:] if len(clicked) < 2 else [_whole(seed) + event.index]
+            if len(clicked) < 2:
+                return clicked, f"From seed {clicked[0]}: click another image.", None, "", gr.update(interactive=False)
+            first, last = clicked
+            picture, file, command = page.walk(first, last, psi, class_name, *amounts)
+            status = f"From seed {clicked[0]} to seed {clicked[1]}."
+            return clicked, status, picture, command, gr.update(value=file, interactive=True)
+
+        # Gradio adds the events of its components while it runs, where no type checker sees them.
+        settings: list[Any] = [seed, psi, class_name, *amounts]
+        shown = [gallery, grid_file, grid_command]
+        gr.on([blocks.load, *(each.change for each in settings)], page.grid, settings, shown, show_progress="hidden")
+        gallery.select(
+            select, [clicked, *settings], [clicked, walk_status, walk, walk_command, walk_file],
+            show_progress="hidden",
+        )  # fmt: skip
+    return blocks
+
+
+def define_flags() -> None:
+    common.define_source_flags()
+    flags.DEFINE_integer("port", 7860, "Port of the page, on this machine alone (127.0.0.1).")
+
+
+def run() -> None:
+    if not 1024 <= FLAGS.port <= 65535:
+        raise UserError(f"--port: expected from 1024 to 65535. Received: {FLAGS.port}")
+    source = common.find_source()
+    # Before Gradio is imported: it shall tell nobody that it was started.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    proxy.reach_directly([HOST])  # It asks for its own page first.
+    try:
+        import gradio as gr
+    except ImportError:
+        raise UserError("the page needs Gradio: pip install -r requirements/explore.txt") from None
+
+    generator = common.load(source)
+    source_flags = [f"--{name}={FLAGS[name].value}" for name in SOURCE_FLAGS if FLAGS[name].present]
+    with tempfile.TemporaryDirectory(prefix="dcgan_tf-") as folder:
+        print("Looking for the leading directions of the latent space ...")
+        page = Page(generator, source_flags, pathlib.Path(folder))
+        blocks = build_page(page, generator.class_names)
+        # Fonts of the machine: the themes' own are fetched from the network.
+        theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+        try:
+            blocks.launch(
+                server_name=HOST, server_port=FLAGS.port, share=False, quiet=True, ssr_mode=False, theme=theme,
+                footer_links=[], prevent_thread_lock=True,
+            )  # fmt: skip
+        except OSError:
+            raise UserError(f"--port: {FLAGS.port} is in use. Name another one") from None
+        print(f"Open http://{HOST}:{FLAGS.port} in a browser; Ctrl-C ends.")
+        blocks.block_thread()
+
+
+def _whole(seed: float | None) -> int:
+    """A seed as the page's number field gives it, which is empty while somebody types."""
+    return min(max(0, int(seed or 0)), common.LARGEST_SEED - NUM)
+
+
+def _enlarge(image: np.ndarray) -> np.ndarray:
+    grid = make_grid(image[None])
+    return np.broadcast_to(grid, (*grid.shape[:2], 3))

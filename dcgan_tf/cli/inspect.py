@@ -1,0 +1,47 @@
+"""Inspects a data set and changes nothing: python -m dcgan_tf inspect --dataset=folder --data_dir=photos"""
+
+import pathlib
+
+import numpy as np
+from absl import flags
+
+from dcgan_tf.cli import command_line
+from dcgan_tf.config.making import make_config
+from dcgan_tf.data.inspection import describe, examine
+from dcgan_tf.data.pictures import Recipe
+from dcgan_tf.data.prepare import resolve
+from dcgan_tf.data.sources import find_source
+from dcgan_tf.errors import UserError
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    command_line.define_config_flags()
+    command_line.define_path("out", "contact_sheet.png", "PNG file for some of the images, as training would see them.")
+
+
+def run() -> None:
+    out = pathlib.Path(FLAGS.out)
+    if out.suffix.lower() != ".png":
+        raise UserError(f"--out: expected a file that ends in .png. Received: '{out}'")
+    config = make_config(command_line.typed_config_values())
+    if config.draws_points:
+        raise UserError(f"--dataset={config.dataset}: it holds points, and there are no pictures to inspect")
+    source = find_source(config)
+    config = resolve(config, source)
+    if source.count_if_known() is None:
+        print(f"{source.full_name} is not prepared yet. Training does that: python train.py --dataset={config.dataset}")
+        return
+    if config.dataset != "folder":
+        command_line.import_tensorflow()  # It reads the files of TensorFlow Datasets.
+    facts, seconds = examine(source, Recipe.of(config))
+    print(describe(source, config, facts, seconds))
+
+    from dcgan_tf.drawing.grids import make_grid, save_png
+
+    rows = [fact.row for fact in facts if fact.row is not None]
+    if rows:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_png(make_grid(np.stack(rows)), out)
+        print(f"Some of them, as training would see them: {out}")

@@ -1,0 +1,36 @@
+"""Draws images from a trained generator, and explores its latent space.
+
+The first word names the action; without one, it is images. Each action has its own flags: sample ACTION --help.
+"""
+
+import importlib
+from types import ModuleType
+
+from dcgan_tf.cli import command_line
+
+# Action -> what it does. Each is a module of dcgan_tf.cli.actions.
+ACTIONS = {
+    "images": "A grid of images, or one file per image.",
+    "interpolate": "The way from one seed's image to the next, as a strip or a GIF.",
+    "walk": "Smooth transitions through nine random points.",
+    "sweep": "One image moved along one direction at a time.",
+    "directions": "Find the direction along which a measured value grows.",
+    "vectors": "Average exemplars into a named vector.",
+    "arithmetic": "Sums and differences of named vectors.",
+    "project": "Find the latent whose image is closest to a picture.",
+    "neighbors": "The training images nearest to each sample.",
+    "filters": "What the discriminator responds to.",
+    "projector": "Real and generated images for TensorBoard's projector.",
+}
+ARGUMENTS_OVERVIEW = "\n".join(f"  {name:<12} {summary}" for name, summary in ACTIONS.items())
+__doc__ = f"{__doc__}\n{ARGUMENTS_OVERVIEW}\n"
+
+
+def choose(arguments: list[str]) -> tuple[ModuleType, str, list[str]]:
+    """The module of the action, its name ("" where none was typed), and the other arguments."""
+    typed = bool(arguments) and not arguments[0].startswith("-")
+    name = arguments[0] if typed else "images"
+    if name not in ACTIONS:
+        command_line.fail(f"unknown action '{name}'. {command_line.suggest(name, ACTIONS)}")
+    module = importlib.import_module(f"dcgan_tf.cli.actions.{name}")
+    return module, name if typed else "", arguments[typed:]

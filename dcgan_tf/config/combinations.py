@@ -1,0 +1,225 @@
+"""Settings that make no sense together: each pair is refused by name, before anything is trained."""
+
+import dataclasses
+from typing import Any
+
+from dcgan_tf.config.settings import Config
+from dcgan_tf.errors import UserError
+
+LOSSES_WITH_TARGETS = ("non_saturating", "minimax", "least_squares", "relativistic_average")
+TARGET_FLAGS = ("label_smoothing", "label_noise", "label_flip")
+
+# A flag, and those that mean nothing while it has its default.
+DEPENDENT_FLAGS = {
+    "penalty": ("penalty_weight", "penalty_every"),
+    "instance_noise": ("instance_noise_decay", "instance_noise_steps"),
+    "learning_rate_decay": ("learning_rate_decay_steps",),
+}
+CONVOLUTIONAL_FLAGS = (
+    "upsampling",
+    "kernel_size",
+    "discriminator_head",
+    "batchnorm_momentum",
+    "blocks",
+    "generator_extra_layer",
+    "discriminator_norm",
+    "minibatch_stddev",
+)
+WORKER_FLAGS = ("workers", "worker_index", "worker_timeout", "worker_secret")
+FOLDER_FLAGS = ("max_pixels", "max_side", "max_bad_share", "background")
+IMAGE_FLAGS = (
+    "image_size",
+    "channels",
+    "crop",
+    "crop_size",
+    "flip",
+    "diff_augment",
+    "manual_dir",
+    "data_dir",
+    "cache_dir",
+)
+
+
+def refuse_bad_combinations(config: Config) -> None:
+    """Raises UserError for the first combination that makes no sense, naming both flags and the way out."""
+    for name, reason in flags_without_effect(config).items():
+        raise UserError(
+            f"`{name}` means nothing to {reason}. Received: {getattr(config, name)!r}; leave it out", field=name
+        )
+    _refuse_contradictions(config)
+
+
+def flags_without_effect(config: Config) -> dict[str, str]:
+    """The settings that differ from their defaults and yet change nothing, each with what makes them so."""
+    groups: list[tuple[bool, tuple[str, ...], str]] = [
+        (
+            config.architecture == "mlp",
+            CONVOLUTIONAL_FLAGS,
+            "`architecture=mlp`, which has no convolutions or BatchNorm",
+        ),
+        (config.dataset == "folder", ("manual_dir",), "`dataset=folder`"),
+        (config.dataset != "folder", FOLDER_FLAGS, f"`dataset={config.dataset}`"),
+        (config.draws_points, IMAGE_FLAGS, f"`dataset={config.dataset}`, which is of points in place of images"),
+        (
+            config.strategy != "multi_worker",
+            WORKER_FLAGS,
+            f"`strategy={config.strategy}`, which is of one process",
+        ),
+        (config.optimizer == "rmsprop", ("beta_1",), "`optimizer=rmsprop`, which has no first moment"),
+        (
+            config.instance_noise_decay == "constant",
+            ("instance_noise_steps",),
+            "`instance_noise_decay=constant`, which does not fade",
+        ),
+    ]
+    for parent, children in DEPENDENT_FLAGS.items():
+        value = getattr(config, parent)
+        groups.append((value == _default(config, parent), children, f"`{parent}={value}`"))
+    return {
+        name: reason
+        for applies, names, reason in groups
+        if applies
+        for name in names
+        if getattr(config, name) != _default(config, name)
+    }
+
+
+def _refuse_contradictions(config: Config) -> None:
+    for refuse in (
+        _check_data,
+        _check_bounds,
+        _check_batches,
+        _check_targets,
+        _check_unrolling,
+        _check_decay,
+        _check_xla,
+    ):
+        refuse(config)
+
+
+def _check_data(config: Config) -> None:
+    if config.draws_points and config.architecture != "mlp":
+        raise UserError(f"`dataset={config.dataset}` has no images to convolve: use `architecture=mlp`")
+    if config.dataset == "stacked_mnist" and config.channels == "1":
+        raise UserError(
+            "`dataset=stacked_mnist` has a digit in each colour, which `channels=1` would mix: leave it out"
+        )
+
+
+def _check_bounds(config: Config) -> None:
+    """What keeps the discriminator's slope bounded."""
+    penalized = config.penalty != "none"
+    if penalized and config.weight_clip:
+        raise UserError(
+            f"`weight_clip` and `penalty={config.penalty}` are two ways to bound the discriminator: leave one out"
+        )
+    if penalized and config.architecture == "dcgan" and config.discriminator_norm == "batch":
+        raise UserError(
+            f"`penalty={config.penalty}` needs the gradient of each image alone, and `discriminator_norm=batch` mixes "
+            "the images of a batch: use `discriminator_norm=layer` or none"
+        )
+    if penalized and config.minibatch_stddev:
+        raise UserError(
+            f"`penalty={config.penalty}` needs the gradient of each image alone, and `minibatch_stddev=True` mixes the "
+            "images of a batch: leave one out"
+        )
+    # BatchNorm and layer normalisation have factors of their own, which undo the bound.
+    is_normalized = config.architecture == "dcgan" and config.discriminator_norm != "none"
+    if config.loss == "wasserstein" and not (
+        penalized or config.weight_clip or (config.spectral_norm and not is_normalized)
+    ):
+        raise UserError(
+            "`loss=wasserstein` grows without bound unless the discriminator is bounded: add `weight_clip=0.01`, "
+            "`penalty=wgan_gp`, or `spectral_norm=True` with `discriminator_norm=none`"
+        )
+    if config.spectral_norm and config.weight_clip:
+        raise UserError(
+            "`spectral_norm=True` divides each kernel by its norm, so `weight_clip` bounds nothing: leave one out"
+        )
+
+
+def _check_batches(config: Config) -> None:
+    """What looks at several images at once."""
+    if config.minibatch_stddev and config.joint_batch:
+        raise UserError(
+            "`minibatch_stddev=True` tells a varied batch from a collapsed one, and `joint_batch=True` mixes real and "
+            "fake in one: leave one out"
+        )
+    if config.batch_size % config.pack:
+        raise UserError(
+            f"`pack` must divide `batch_size`. Received: {config.pack} and {config.batch_size}; use "
+            f"`batch_size={max(config.pack, config.batch_size // config.pack * config.pack)}`"
+        )
+    if config.pack > 1 and config.conditional:
+        raise UserError(
+            "`pack` joins images of different classes, and `conditional=True` judges one class: leave one out"
+        )
+
+
+def _check_targets(config: Config) -> None:
+    for name in TARGET_FLAGS:
+        if getattr(config, name) and config.loss not in LOSSES_WITH_TARGETS:
+            raise UserError(
+                f"`{name}` moves the targets of D's answer, and `loss={config.loss}` has none: leave it out, or use "
+                f"`loss={', '.join(LOSSES_WITH_TARGETS)}`"
+            )
+    if config.label_smoothing + config.label_noise >= 0.5:
+        raise UserError(
+            "`label_smoothing` and `label_noise`: expected a sum below 0.5, so that real stays nearer to 1. Received: "
+            f"{config.label_smoothing} and {config.label_noise}"
+        )
+
+
+def _check_unrolling(config: Config) -> None:
+    if config.unroll_steps:
+        for name, clashes in (
+            (f"penalty={config.penalty}", config.penalty != "none"),
+            (f"weight_clip={config.weight_clip}", config.weight_clip),
+            (f"optimizer={config.optimizer}", config.optimizer != "adam"),
+        ):
+            if clashes:
+                raise UserError(
+                    f"`unroll_steps` follows plain updates of the discriminator by Adam, and cannot be used with "
+                    f"`{name}`: leave one out"
+                )
+
+
+def _check_decay(config: Config) -> None:
+    decay = config.learning_rate_decay
+    if decay != "constant" and not config.learning_rate_decay_steps:
+        length = "the run's length" if config.epochs else f"`learning_rate_decay_steps={config.steps}`"
+        raise UserError(f"`learning_rate_decay={decay}` needs `learning_rate_decay_steps`, such as {length}")
+    if not config.epochs:
+        refuse_learning_rates_of_zero(config)
+
+
+def refuse_learning_rates_of_zero(config: Config) -> None:
+    """Raises UserError where the learning rates reach 0 before the run ends.
+
+    Args:
+        config: ``steps`` is its length: with ``epochs``, that is known once the data are.
+    """
+    decay, decay_steps = config.learning_rate_decay, config.learning_rate_decay_steps
+    if decay in ("linear", "cosine") and config.steps > decay_steps:
+        length = f"`steps={config.steps}`"
+        if config.epochs:
+            length = f"`epochs={config.epochs:g}`, of {config.steps} steps,"
+        raise UserError(
+            f"`learning_rate_decay={decay}` is at 0 after `learning_rate_decay_steps={decay_steps}`, and {length} goes "
+            "on: use as many steps for both, or exponential"
+        )
+
+
+def _check_xla(config: Config) -> None:
+    if (config.jit_compile or config.strategy == "tpu") and config.upsampling == "bicubic":
+        flag = "`jit_compile=True`" if config.jit_compile else "`strategy=tpu`"
+        raise UserError(f"{flag}: XLA has no bicubic resizing. Use `upsampling=bilinear`, or leave XLA out")
+    if config.jit_compile and config.strategy != "none":
+        raise UserError(
+            f"`jit_compile=True` compiles the step of one device, and `strategy={config.strategy}` has devices that "
+            "exchange sums within a step: leave one out"
+        )
+
+
+def _default(config: Config, name: str) -> Any:
+    return next(field.default for field in dataclasses.fields(config) if field.name == name)

@@ -1,0 +1,1 @@
+"""Pictures and pages: grids, panels, scatter plots, curves, HTML."""

@@ -1,0 +1,99 @@
+"""From images to grids, PNG files and GIFs. Without TensorFlow, so that a client which needs no more starts quickly."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, PngImagePlugin
+
+from dcgan_tf import files
+from dcgan_tf.data.tree import SOFTWARE
+
+GRID_MARGIN = 2
+# Tiles smaller than this are enlarged by a whole factor, so that a person can see them.
+SMALLEST_TILE = 48
+
+
+def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Lays images out row by row on white, nearly square unless ``columns`` is given.
+
+    Args:
+        images: uint8 [N, height, width, 1 or 3].
+
+    Returns:
+        uint8 [grid height, grid width, 1 or 3].
+    """
+    count, height, width, channels = images.shape
+    columns = columns or int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    factor = -(-SMALLEST_TILE // min(height, width))
+    tiles = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    pitch_y, pitch_x = factor * height + GRID_MARGIN, factor * width + GRID_MARGIN
+    grid = np.full((rows * pitch_y + GRID_MARGIN, columns * pitch_x + GRID_MARGIN, channels), 255, np.uint8)
+    for index, tile in enumerate(tiles):
+        top = GRID_MARGIN + index // columns * pitch_y
+        left = GRID_MARGIN + index % columns * pitch_x
+        grid[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return grid
+
+
+def save_png(image: np.ndarray, path: pathlib.Path, *, sheet: bool = True) -> None:
+    """Writes uint8 [height, width, 1 or 3] as PNG, whole or not at all.
+
+    Args:
+        image: the pixels.
+        path: of the file.
+        sheet: False for a single image, which may be used as data; see `is_sheet`.
+    """
+    mark = PngImagePlugin.PngInfo()
+    if sheet:
+        mark.add_text("Software", SOFTWARE)
+    with files.replacing(path) as temporary:
+        to_picture(image).save(temporary, format="PNG", pnginfo=mark)
+
+
+def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathlib.Path, milliseconds: int) -> None:
+    """Joins grids into a GIF that repeats, a caption below each, the last one shown longer.
+
+    Args:
+        grids: PNG files of one size.
+        captions: a line for each.
+        path: of the GIF.
+        milliseconds: each frame is shown.
+    """
+    frames = []
+    for grid, caption in zip(grids, captions, strict=True):
+        with Image.open(grid, formats=["PNG"]) as picture:
+            frame = Image.new(picture.mode, (picture.width, picture.height + 16), "white")
+            frame.paste(picture)
+        ImageDraw.Draw(frame).text((GRID_MARGIN, picture.height + 2), caption, fill="black")
+        frames.append(frame)
+    _write_gif(frames, [milliseconds] * (len(frames) - 1) + [2000], path)
+
+
+def save_animation(images: np.ndarray, frames_per_second: float, path: pathlib.Path) -> None:
+    """Writes images uint8 [N, height, width, 1 or 3], small ones enlarged, as a GIF that repeats.
+
+    A GIF counts time in hundredths of a second, so the rate is the nearest that a whole number of them makes.
+    """
+    milliseconds = 10 * max(1, round(100 / frames_per_second))
+    frames = [to_picture(make_grid(image[None])) for image in images]
+    _write_gif(frames, [milliseconds] * len(frames), path)
+
+
+def _write_gif(frames: list[Image.Image], milliseconds: list[int], path: pathlib.Path) -> None:
+    with files.replacing(path) as temporary:
+        frames[0].save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=frames[1:],
+            duration=milliseconds,
+            loop=0,
+            comment=SOFTWARE.encode(),
+        )
+
+
+def to_picture(image: np.ndarray) -> Image.Image:
+    """A picture of uint8 [height, width, 1 or 3]."""
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)

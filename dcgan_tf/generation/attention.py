@@ -1,0 +1,115 @@
+"""What a discriminator looks at: its first filters, and guided backpropagation of its last features."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf.errors import UserError
+from dcgan_tf.models.pixels import to_float
+
+ROWS = 128
+
+
+class Strongest(NamedTuple):
+    """The features that answer most strongly.
+
+    Attributes:
+        features: int [features], their numbers.
+        images: int [features, images], what each answers to most.
+    """
+
+    features: np.ndarray
+    images: np.ndarray
+
+
+def first_filters(discriminator: keras.Model) -> np.ndarray:
+    """The filters of the first layer, each stretched to the whole range with 0 at middle gray.
+
+    Returns:
+        uint8 [filters, height, width, 1 or 3]; of a fully connected discriminator, at the size of the image.
+    """
+    shape = discriminator.inputs[0].shape[1:]
+    layer = next(layer for layer in discriminator.layers if hasattr(layer, "kernel"))
+    kernel = layer.kernel.numpy()
+    filters = kernel.T.reshape(-1, *shape) if kernel.ndim == 2 else np.moveaxis(kernel, 3, 0)
+    return stretch(filters)
+
+
+def stretch(signed: np.ndarray) -> np.ndarray:
+    """Signed float [N, height, width, channels] -> uint8, 0 at 128 and each image's largest magnitude at its edge."""
+    largest = np.abs(signed).max((1, 2, 3), keepdims=True)
+    return np.rint(127.5 + 127.5 * signed / np.maximum(largest, 1e-12)).astype(np.uint8)
+
+
+def last_features(discriminator: keras.Model) -> keras.Model:
+    """Images in [-1, 1] -> the activations of the last hidden layer; shares the weights."""
+    activations = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)]
+    return keras.Model(discriminator.inputs[0], activations[-1].output)
+
+
+def strongest_images(features: keras.Model, images: np.ndarray, count: int, per_feature: int) -> Strongest:
+    """The features that answer most strongly, and the images that each answers to most.
+
+    Args:
+        features: as `last_features` makes it.
+        images: uint8 [N, height, width, channels].
+        count: how many features, by their largest answer to any image.
+        per_feature: how many images of each, the strongest first.
+    """
+    parts = [images[start : start + ROWS] for start in range(0, len(images), ROWS)]
+    peaks = np.concatenate([_peak(features(to_float(tf.constant(part)), training=False)).numpy() for part in parts])
+    chosen = np.argsort(-peaks.max(0), kind="stable")[:count]
+    return Strongest(chosen, np.argsort(-peaks[:, chosen], axis=0, kind="stable")[:per_feature].T)
+
+
+def guided_backpropagation(features: keras.Model, images: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """What in each image a feature answers to (Springenberg et al. 2014, arXiv 1412.6806).
+
+    The gradient of the feature's strongest answer, where every activation lets back only what is positive, and only
+    where it was positive itself: what speaks for the feature, without what speaks against it.
+
+    Args:
+        features: as `last_features` makes it.
+        images: uint8 [N, height, width, channels].
+        numbers: int [N], a feature for each image.
+
+    Returns:
+        float32 [N, height, width, channels].
+    """
+    x = to_float(tf.constant(images))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        answers = x
+        for layer in features.layers[1:]:  # A chain: the first layer is the input.
+            if isinstance(layer, keras.layers.LeakyReLU):
+                answers = _guided_leaky_relu(answers, tf.constant(layer.negative_slope, answers.dtype))
+            else:
+                answers = layer(answers, training=False)
+        chosen = tf.gather(_peak(answers), tf.constant(numbers), axis=1, batch_dims=1)
+    return tape.gradient(chosen, x).numpy()
+
+
+def require_single_images(discriminator: keras.Model | None, pack: int) -> keras.Model:
+    """The discriminator; raises UserError where it judges several images at once."""
+    if discriminator is None or pack > 1:
+        raise UserError(
+            f"this run was trained with `pack={pack}`: its discriminator judges {pack} images at once, so it has no "
+            "features of one"
+        )
+    return discriminator
+
+
+def _peak(answers: tf.Tensor) -> tf.Tensor:
+    """The strongest answer of each feature over the places of its map: float32 [N, features]."""
+    answers = tf.cast(answers, tf.float32)
+    return tf.reduce_max(answers, axis=(1, 2)) if answers.shape.rank == 4 else answers
+
+
+@tf.custom_gradient
+def _guided_leaky_relu(x: tf.Tensor, slope: tf.Tensor) -> tuple[tf.Tensor, object]:
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
+        return tf.where(x > 0, tf.nn.relu(upstream), 0.0), None
+
+    return tf.where(x > 0, x, slope * x), gradient

@@ -1,0 +1,66 @@
+"""The trained networks of a run, without what only training needs."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from dcgan_tf.config.settings import Config
+from dcgan_tf.models.configured import configured_discriminator, configured_generator
+from dcgan_tf.runs.checkpoints import Checkpoints, chosen_steps
+from dcgan_tf.runs.run_directory import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """A trained pair, both in float32.
+
+    Attributes:
+        config: The settings it was trained with.
+        generator: Its weights are the moving average of the trained one's.
+        discriminator: The discriminator that it was trained against.
+        step: Train steps done.
+    """
+
+    config: Config
+    generator: keras.Model
+    discriminator: keras.Model
+    step: int
+
+
+def load_networks(run: Run, checkpoint: str = "best", *, set_aside_damaged: bool = False) -> Networks:
+    """Reads the pair of a run at one of its checkpoints.
+
+    Args:
+        run: Whose checkpoints to read.
+        checkpoint: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
+        set_aside_damaged: Rename the checkpoints that are found damaged on the way; for the owner of the run only.
+
+    Raises:
+        UserError: The run has no such checkpoint.
+    """
+    generator, discriminator = configured_generator(run.config, seed=0), configured_discriminator(run.config, seed=0)
+    step = _restore(run, checkpoint, set_aside_damaged, ema_generator=generator, discriminator=discriminator)
+    return Networks(run.config, generator, discriminator, step)
+
+
+def load_generator_network(run: Run, checkpoint: str = "best") -> tuple[keras.Model, int]:
+    """Reads the generator alone, as `load_networks` does; returns it and its step."""
+    generator = configured_generator(run.config, seed=0)
+    return generator, _restore(run, checkpoint, False, ema_generator=generator)
+
+
+def load_discriminator_network(run: Run, step: int) -> keras.Model:
+    """Reads the discriminator of a step that has a checkpoint."""
+    discriminator = configured_discriminator(run.config, seed=0)
+    _restore(run, str(step), False, discriminator=discriminator)
+    return discriminator
+
+
+def _restore(run: Run, checkpoint: str, set_aside_damaged: bool, **networks: keras.Model) -> int:
+    checkpoints = Checkpoints(run.checkpoints, tf.train.Checkpoint(**networks), is_partial=True)
+    step = checkpoints.restore(chosen_steps(run, checkpoints.steps(), checkpoint))
+    if set_aside_damaged:
+        checkpoints.set_aside_damaged()
+    assert step is not None  # There was one to try.
+    return step

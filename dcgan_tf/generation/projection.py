@@ -1,0 +1,151 @@
+"""From an image back to a latent, by gradient descent on the latent."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf import progress
+from dcgan_tf.generation.attention import last_features
+from dcgan_tf.models.conditioning import with_labels
+from dcgan_tf.models.pixels import to_float, to_uint8
+
+# The restarts begin at the best of this many random latents each.
+CANDIDATES = 32
+LEARNING_RATE = 0.1
+
+
+class Projection(NamedTuple):
+    """Where an image was found.
+
+    Attributes:
+        z: float32 [latent_dim].
+        image: uint8 [height, width, channels], made of it.
+        pixel_distance: root of the mean squared difference of pixels from 0 to 1.
+        median_pixel_error: median difference of a pixel, in gray levels from 0 to 255.
+        feature_distance: mean squared difference of the discriminator's last features over their mean square; NaN
+            where they were not asked for.
+    """
+
+    z: np.ndarray
+    image: np.ndarray
+    pixel_distance: float
+    median_pixel_error: float
+    feature_distance: float
+
+
+def project(
+    generator: keras.Model,
+    discriminator: keras.Model | None,
+    image: np.ndarray,
+    label: np.ndarray | None,
+    *,
+    steps: int,
+    restarts: int,
+    seed: int,
+    feature_weight: float,
+) -> Projection:
+    """The latent whose image is nearest to a given one, in pixels and in what the discriminator sees.
+
+    Args:
+        generator: as `build_generator` makes it.
+        discriminator: None for the distance in pixels alone.
+        image: uint8 [1, height, width, channels].
+        label: int64 [1], of a conditional generator.
+        steps: of Adam, with a learning rate that falls along a cosine.
+        restarts: latents that are optimised in one batch. The best one is returned.
+        seed: of the latents to begin with.
+        feature_weight: of the features' distance beside the mean squared difference of pixels from -1 to 1.
+    """
+    z, losses = optimize(
+        generator,
+        discriminator,
+        np.repeat(image, restarts, axis=0),
+        None if label is None else np.repeat(label, restarts),
+        steps=steps,
+        seed=seed,
+        feature_weight=feature_weight,
+        description="projecting",
+    )
+    best = z[losses.argmin()][None]
+    found = to_uint8(generator(with_labels(tf.constant(best), label), training=False)).numpy()
+    difference = found[0].astype(np.float64) - image[0]
+    feature_distance = float("nan")
+    if discriminator is not None:
+        features = last_features(discriminator)
+        ours, theirs = (features(to_float(tf.constant(each)), training=False) for each in (found, image))
+        feature_distance = float(_relative_distance(ours, theirs)[0])
+    return Projection(
+        best[0],
+        found[0],
+        float(np.sqrt(np.mean(difference**2)) / 255),
+        float(np.median(np.abs(difference))),
+        feature_distance,
+    )
+
+
+def optimize(
+    generator: keras.Model,
+    discriminator: keras.Model | None,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    *,
+    steps: int,
+    seed: int,
+    feature_weight: float,
+    description: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Latents of several images, each by a descent of its own, in one batch.
+
+    Args:
+        generator, discriminator, steps, seed, feature_weight: as for `project`.
+        images: uint8 [N, height, width, channels].
+        labels: int64 [N], of a conditional generator.
+        description: of the progress bar.
+
+    Returns:
+        Latents float32 [N, latent_dim] and their losses float32 [N].
+    """
+    targets = to_float(tf.constant(images))
+    features = None if discriminator is None else last_features(discriminator)
+    target_features = None if features is None else features(targets, training=False)
+
+    def losses_of(z: tf.Tensor) -> tf.Tensor:
+        made = generator(with_labels(z, labels), training=False)
+        losses = tf.reduce_mean(tf.square(made - targets), axis=(1, 2, 3))
+        if features is not None:
+            losses += feature_weight * _relative_distance(features(made, training=False), target_features)
+        return losses
+
+    z = tf.Variable(_best_candidates(losses_of, (len(images), generator.inputs[0].shape[1]), seed))
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps))
+    optimizer.build([z])
+
+    @tf.function
+    def descend() -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(losses_of(z))
+        optimizer.apply([tape.gradient(loss, z)], [z])
+
+    for _ in progress.bar(range(steps), desc=description, unit="step"):
+        descend()
+    return z.numpy(), losses_of(z).numpy()
+
+
+def _best_candidates(losses_of: tf.types.experimental.GenericFunction, shape: tuple[int, int], seed: int) -> np.ndarray:
+    losses_of = tf.function(losses_of)
+    best, least = np.zeros(shape, np.float32), np.full(shape[0], np.inf)
+    # From 1 on: with 0 in its place, the first row would be the latent of the seed itself, as samples have it, and the
+    # projection of a sample of that seed would start at its answer.
+    for number in range(1, CANDIDATES + 1):
+        z = tf.random.stateless_normal(shape, seed=[seed, number], alg="philox")
+        losses = losses_of(z).numpy()
+        better = losses < least
+        best[better], least[better] = z.numpy()[better], losses[better]
+    return best
+
+
+def _relative_distance(features: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    axes = tuple(range(1, features.shape.rank))
+    return tf.reduce_mean(tf.square(features - targets), axes) / (tf.reduce_mean(tf.square(targets), axes) + 1e-12)

@@ -1,0 +1,100 @@
+"""Where a trained generator is read from: a run, or an exported SavedModel alone. Without TensorFlow."""
+
+import dataclasses
+import os
+import pathlib
+import re
+
+from dcgan_tf import files
+from dcgan_tf.config.settings import Config
+from dcgan_tf.config.storage import config_from
+from dcgan_tf.errors import UserError
+from dcgan_tf.paths import refuse_undecodable
+from dcgan_tf.runs import run_directory
+
+GRAPH_FILE = "saved_model.pb"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A run, or one version of an export.
+
+    Attributes:
+        directory: the run's folder, or the version's.
+        config: the settings that it was trained with.
+        run: None for an export.
+        checkpoint: of a run: ``best``, ``latest``, or a step.
+        step: of an export; a run's is known once its checkpoint is read.
+    """
+
+    directory: pathlib.Path
+    config: Config
+    run: run_directory.Run | None
+    checkpoint: str = "best"
+    step: int = 0
+
+
+def open_source(path: str | os.PathLike[str], checkpoint: str = "best") -> Source:
+    """Opens a run's folder; or an export: the folder of its versions (the newest is taken), or of one version.
+
+    Args:
+        path: of the folder.
+        checkpoint: of a run: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
+
+    Raises:
+        UserError: there is neither.
+    """
+    directory = pathlib.Path(path).expanduser()
+    if (directory / run_directory.CONFIG_FILE).is_file():
+        return open_run(directory, checkpoint)
+    if _newest_version(directory) is not None:
+        return open_saved_model(directory)
+    raise UserError(
+        f"expected the folder of a run, with a {run_directory.CONFIG_FILE}, or of a SavedModel, with a {GRAPH_FILE} or "
+        f"versions of one. Received: '{directory}'"
+    )
+
+
+def open_run(path: str | os.PathLike[str], checkpoint: str = "best") -> Source:
+    """Opens a run's folder at a checkpoint; raises UserError for any other."""
+    run = run_directory.load_run(path)
+    return Source(run.directory, run.config, run, checkpoint)
+
+
+def open_saved_model(path: str | os.PathLike[str]) -> Source:
+    """Opens the newest version of an export, or the version whose folder is named.
+
+    Raises:
+        UserError: there is none, or it was not made by this project.
+    """
+    directory = pathlib.Path(path).expanduser()
+    refuse_undecodable(directory, "saved_model")
+    version = _newest_version(directory)
+    if version is None:
+        raise UserError(
+            f"`saved_model`: expected a folder with a {GRAPH_FILE}, or with numbered versions. Received: '{directory}'"
+        )
+    file = version / "assets.extra" / "model.json"
+    try:
+        metadata = files.read_json(file)
+        if not isinstance(metadata, dict) or type(metadata.get("step")) is not int:
+            raise ValueError("it names no step")
+        config, step = config_from(metadata.get("config")), metadata["step"]
+    except (OSError, ValueError, UserError) as error:
+        raise UserError(
+            f"`saved_model`: expected an export of this project. Received '{version}', whose '{file}' cannot be read: "
+            f"{error}. Name another version, or export the run again"
+        ) from None
+    return Source(version, config, None, step=step)
+
+
+def versions_in(directory: pathlib.Path) -> list[pathlib.Path]:
+    """The folders that a server would take for versions, ascending: their names are numbers of 64 bits."""
+    numbered = [path for path in directory.glob("*") if re.fullmatch(r"[0-9]{1,18}", path.name) and path.is_dir()]
+    return sorted(numbered, key=lambda path: int(path.name))
+
+
+def _newest_version(directory: pathlib.Path) -> pathlib.Path | None:
+    if (directory / GRAPH_FILE).is_file():
+        return directory
+    return next((path for path in reversed(versions_in(directory)) if (path / GRAPH_FILE).is_file()), None)

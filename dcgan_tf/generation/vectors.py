@@ -1,0 +1,129 @@
+"""Named vectors of a run, in a JSON file that a person can read: one line a vector."""
+
+import dataclasses
+import json
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+
+from dcgan_tf import files
+from dcgan_tf.errors import UserError
+from dcgan_tf.generation.arithmetic import NAME
+
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Vector:
+    """One named vector.
+
+    Attributes:
+        values: float32 [latent_dim].
+        origin: how it was made, in a few words.
+        seeds: the exemplars whose latents were averaged; empty for a fitted direction, which has length 1.
+        label: the exemplars' class, None where the generator is not conditional.
+    """
+
+    values: np.ndarray
+    origin: str
+    seeds: tuple[int, ...] = ()
+    label: int | None = None
+
+
+@dataclasses.dataclass
+class VectorFile:
+    """The vectors of one generator.
+
+    Attributes:
+        digest: of its weights.
+        latent_dim: length of each vector.
+        vectors: by name.
+    """
+
+    digest: str
+    latent_dim: int
+    vectors: dict[str, Vector] = dataclasses.field(default_factory=dict)
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes the file, whole or not at all."""
+        lines = [
+            f"  {json.dumps(name)}: "
+            + json.dumps(
+                {
+                    "origin": vector.origin,
+                    "seeds": list(vector.seeds),
+                    "label": vector.label,
+                    "values": [float(value) for value in vector.values],
+                }
+            )
+            for name, vector in sorted(self.vectors.items())
+        ]
+        head = f'"format": {FORMAT_VERSION}, "generator": "{self.digest}", "latent_dim": {self.latent_dim}'
+        files.write_text(path, f'{{{head}, "vectors": {{\n' + ",\n".join(lines) + "\n}}\n")
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The values by name."""
+        return {name: vector.values for name, vector in self.vectors.items()}
+
+    def add(self, name: str, vector: Vector) -> None:
+        """Adds a vector, or puts it in the place of one of the same name."""
+        if not re.fullmatch(NAME, name):
+            raise UserError(f"`name`: expected a word of letters, digits and _, such as thick. Received: {name!r}")
+        self.vectors[name] = vector
+
+    def merge(self, other: "VectorFile") -> list[str]:
+        """Takes over the vectors of another file, and returns their names.
+
+        Raises:
+            UserError: both have a vector of a name, and they differ.
+        """
+        for name, vector in other.vectors.items():
+            if name in self.vectors and not np.array_equal(self.vectors[name].values, vector.values):
+                raise UserError(f"`merge`: both files have a vector '{name}', and they differ. Rename one of them")
+        new = [name for name in other.vectors if name not in self.vectors]
+        self.vectors |= other.vectors
+        return new
+
+
+def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile:
+    """Reads the vectors of a generator; an empty collection where there is no file.
+
+    Args:
+        path: of the file.
+        digest: of the generator's weights, which the file must be of.
+        latent_dim: length of its latents.
+
+    Raises:
+        UserError: not such a file, or one that belongs to other weights.
+    """
+    if not path.exists():
+        return VectorFile(digest, latent_dim)
+    try:
+        content = files.read_json(path)
+        if content["format"] != FORMAT_VERSION:
+            raise ValueError(f"format {content['format']}")
+        vectors = {name: _read_vector(entry, content["latent_dim"]) for name, entry in content["vectors"].items()}
+        if not all(re.fullmatch(NAME, name) for name in vectors):
+            raise ValueError("a name that is no word")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise UserError(
+            f"'{path}' is not a file of vectors: {type(error).__name__} {error}. Name another file with `vectors`, or "
+            "move it elsewhere"
+        ) from None
+    if content["generator"] != digest or content["latent_dim"] != latent_dim:
+        raise UserError(
+            f"'{path}' belongs to other weights ({content['generator']}, these are {digest}): it was made by another "
+            "run, or by another checkpoint of this one. Name another file with `vectors`, or remove it"
+        )
+    return VectorFile(digest, latent_dim, vectors)
+
+
+def _read_vector(entry: dict[str, Any], latent_dim: int) -> Vector:
+    values = np.array(entry["values"], np.float32)
+    if values.shape != (latent_dim,) or not np.isfinite(values).all():
+        raise ValueError(f"expected {latent_dim} finite numbers per vector")
+    if not (entry["label"] is None or type(entry["label"]) is int):
+        raise ValueError(f"expected a whole number for a label, or null. Received: {entry['label']!r}")
+    return Vector(values, str(entry["origin"]), tuple(int(seed) for seed in entry["seeds"]), entry["label"])

@@ -1,0 +1,18 @@
+"""Between images as files hold them, uint8 0..255, and as networks see them, float32 -1..1."""
+
+import tensorflow as tf
+
+
+def to_float(samples: tf.Tensor) -> tf.Tensor:
+    """Images uint8 0..255 -> float32 -1..1; points, which are float32, as they are."""
+    return tf.cast(samples, tf.float32) / 127.5 - 1.0 if tf.as_dtype(samples.dtype) == tf.uint8 else samples
+
+
+def to_uint8(images: tf.Tensor) -> tf.Tensor:
+    """Float -1..1 -> uint8 0..255, rounded to the nearest gray level."""
+    return tf.cast(tf.round((tf.clip_by_value(images, -1.0, 1.0) + 1.0) * 127.5), tf.uint8)
+
+
+def to_samples(outputs: tf.Tensor) -> tf.Tensor:
+    """What a generator makes, as data are: images uint8 [N, height, width, channels]; points unchanged."""
+    return to_uint8(outputs) if outputs.shape.rank == 4 else outputs

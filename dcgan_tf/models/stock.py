@@ -1,0 +1,34 @@
+"""Networks of Keras's own layers, which plain Keras loads without this package."""
+
+import keras
+
+from dcgan_tf.models.normalization import BatchNorm
+from dcgan_tf.models.transposed import ImageConv2DTranspose
+
+# Layer of this package -> Keras's layer that computes the same after training.
+STOCK_LAYERS: dict[type[keras.Layer], type[keras.Layer]] = {
+    BatchNorm: keras.layers.BatchNormalization,
+    ImageConv2DTranspose: keras.layers.Conv2DTranspose,
+}
+
+
+def stock_generator(generator: keras.Model) -> keras.Model:
+    """Copies a generator into Keras's own layers.
+
+    Args:
+        generator: As `build_generator` or `build_mlp_generator` makes it, in float32.
+
+    Returns:
+        A functional model with the same inputs, outputs and weights, for use after training.
+    """
+    copy = keras.models.clone_model(generator, clone_function=_stock_layer)
+    copy.set_weights(generator.get_weights())
+    return copy
+
+
+def _stock_layer(layer: keras.Layer) -> keras.Layer:
+    kind = STOCK_LAYERS.get(type(layer), type(layer))
+    options = layer.get_config()
+    if kind is keras.layers.BatchNormalization:
+        options["synchronized"] = False
+    return kind.from_config(options)

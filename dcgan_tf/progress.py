@@ -1,0 +1,113 @@
+"""What a long call shows while it runs: messages through `logging`, and progress bars.
+
+A library is silent: nothing is shown except within `shown`, which the commands and ``train(verbose=True)`` enter. What
+is shown is a matter of the thread (of its context), so that a silent training beside a verbose one stays silent.
+"""
+
+import contextlib
+import contextvars
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from tqdm.auto import tqdm
+from tqdm.std import tqdm as terminal_bar
+
+logger = logging.getLogger("dcgan_tf")
+logger.addHandler(logging.NullHandler())  # Without it, Python would print warnings where a program has no logging.
+
+# What shows the messages of a context: None where nobody asked, so that they go to the program's own loggers alone.
+_current: contextvars.ContextVar["_Shower | _Silence | None"] = contextvars.ContextVar("current", default=None)
+
+
+class _Silence:
+    """Takes the place of a shower where nothing is to be shown."""
+
+
+class _Shower(logging.StreamHandler):
+    """Writes the messages of the context that it was made in, above a progress bar where one is drawn."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+        self.addFilter(lambda _: _current.get() is self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
+        with terminal_bar.external_write_mode(file=stream, nolock=False):
+            stream.write(self.format(record) + self.terminator)
+            stream.flush()
+
+
+@contextlib.contextmanager
+def shown(is_shown: bool = True, formatter: logging.Formatter | None = None) -> Iterator[None]:
+    """Shows messages and progress bars within.
+
+    Args:
+        is_shown: False hides them instead.
+        formatter: Of the messages; the message alone without one.
+    """
+    shower = _Shower() if is_shown else None
+    if shower is not None:
+        shower.setFormatter(formatter)
+        logger.addHandler(shower)
+        _follow_showers()
+    token = _current.set(shower or _Silence())
+    try:
+        yield
+    finally:
+        _current.reset(token)
+        if shower is not None:
+            logger.removeHandler(shower)
+            _follow_showers()
+
+
+def _follow_showers() -> None:
+    has_showers = any(isinstance(handler, _Shower) for handler in logger.handlers)
+    logger.setLevel(logging.INFO if has_showers else logging.NOTSET)
+    # Libraries give the root handlers of their own, which would write everything again.
+    logger.propagate = not has_showers
+
+
+logger.addFilter(lambda _: not isinstance(_current.get(), _Silence))
+
+
+@contextlib.contextmanager
+def decoration(name: str) -> Iterator[None]:
+    """Goes on after any error within: what only shows a training must not stop it. Also a decorator.
+
+    Args:
+        name: what is written within; it is named with the error.
+    """
+    try:
+        yield
+    except Exception as error:  # Damaged and foreign files make libraries raise whatever they like.
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        logger.warning("%s could not be written (%s). Everything else goes on without it", name, reason)
+
+
+def is_shown() -> bool:
+    """Whether messages and bars are shown here."""
+    return isinstance(_current.get(), _Shower)
+
+
+def draws_bars() -> bool:
+    """Whether bars can be drawn: on a terminal or in a notebook; in a file or a pipe, lines take their place."""
+    return is_shown() and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+
+
+@contextlib.contextmanager
+def shown_only(if_true: bool) -> Iterator[None]:
+    """Hides messages and bars within, unless a condition holds; then nothing changes."""
+    with contextlib.nullcontext() if if_true else shown(False):
+        yield
+
+
+def bar(*arguments: Any, desc: str = "", **options: Any) -> tqdm:
+    """A progress bar with tqdm's arguments; hidden where nothing is shown, and a line in a file or a pipe.
+
+    With ``delay``, which keeps the bar of quick work away, there is no line.
+    """
+    if desc and is_shown() and not draws_bars() and not options.get("delay"):
+        logger.info("%s ...", desc[:1].upper() + desc[1:])
+    return tqdm(*arguments, desc=desc or None, mininterval=0.5, disable=not draws_bars(), **options)

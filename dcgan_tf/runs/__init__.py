@@ -1,0 +1,1 @@
+"""The run directory: settings, checkpoints, records, the best step."""

@@ -1,0 +1,196 @@
+"""Checkpoints that are whole or absent, with a fall-back to another one where one is damaged."""
+
+import json
+import pathlib
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import tensorflow as tf
+
+from dcgan_tf import files
+from dcgan_tf.errors import UserError
+from dcgan_tf.progress import logger
+from dcgan_tf.runs.records import best_step
+from dcgan_tf.runs.run_directory import Run
+
+PREFIX = "checkpoint"
+UNRECORDED = "unrecorded.json"
+
+
+class Checkpoints:
+    """The checkpoints of a run: one folder ``step-NNNNNNNN`` each.
+
+    Args:
+        directory: holds the folders.
+        checkpoint: what is saved and restored.
+        keep: newest ones that stay.
+        is_partial: Whether ``checkpoint`` holds only some of what was saved, and the rest is left unread.
+    """
+
+    def __init__(
+        self, directory: pathlib.Path, checkpoint: tf.train.Checkpoint, keep: int = 1, *, is_partial: bool = False
+    ) -> None:
+        self._directory = directory
+        self._checkpoint = checkpoint
+        self._keep = keep
+        self._is_partial = is_partial
+        self._damaged: list[int] = []
+
+    def steps(self) -> list[int]:
+        """Steps with a checkpoint, ascending."""
+        if not self._directory.is_dir():
+            return []
+        numbers = (re.fullmatch(r"step-(\d{8,})", path.name, re.ASCII) for path in self._directory.iterdir())
+        steps = {int(match[1]) for match in numbers if match}
+        return sorted(step for step in steps if self._path(step).is_dir())
+
+    def save(self, step: int, best: int | None = None, unrecorded: Mapping[str, float] | None = None) -> None:
+        """Writes the checkpoint of ``step`` and removes the oldest ones, but not that of the step ``best``.
+
+        Args:
+            step: of the checkpoint.
+            best: a step whose checkpoint stays.
+            unrecorded: sums of scalars since the last record, to go on with.
+        """
+        if step in self.steps():
+            return
+        temporary = self._directory / ".writing"
+        try:
+            files.remove(temporary)
+            temporary.mkdir(parents=True)
+            with files.plain_path(temporary) as path:
+                self._checkpoint.write(str(path / PREFIX))
+            (temporary / UNRECORDED).write_text(json.dumps(dict(unrecorded or {})) + "\n")
+            temporary.rename(self._path(step))
+        except (tf.errors.OpError, OSError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            newest = max(self.steps(), default=None)
+            kept = f"the newest checkpoint is of step {newest}" if newest is not None else "there is none yet"
+            raise UserError(
+                f"the checkpoint of step {step} cannot be written to '{self._directory}' ({files.reason(error)}); "
+                f"{kept}. {files.way_on(error)} and repeat the command to resume"
+            ) from None
+        for old in self.steps()[: -self._keep]:
+            if old != best:
+                shutil.rmtree(self._path(old))
+
+    def restore(self, order: Iterable[int] | None = None) -> int | None:
+        """Restores the first checkpoint that is whole, and says of each one before that it is damaged.
+
+        Args:
+            order: steps, as they are to be tried. Default: from the newest.
+
+        Returns:
+            Its step, or None where there is no checkpoint at all.
+
+        Raises:
+            UserError: all are damaged; or one is whole, and yet cannot be restored.
+        """
+        tried = []
+        for step in self.steps()[::-1] if order is None else order:
+            tried.append(step)
+            try:
+                with files.plain_path(self._path(step)) as path:
+                    status = self._checkpoint.read(str(path / PREFIX))
+                    if self._is_partial:
+                        status.expect_partial().assert_existing_objects_matched()
+                    else:
+                        status.assert_consumed()
+            except (tf.errors.OpError, OSError, LookupError, RuntimeError, ValueError, AssertionError) as error:
+                if not self._is_damaged(step):
+                    raise UserError(
+                        f"the checkpoint of step {step} in '{self._directory}' is whole, but cannot be restored: "
+                        f"{files.reason(error)}. Does config.json hold the settings that the run was trained with?"
+                    ) from None
+                logger.warning("The checkpoint of step %d is damaged (%s).", step, files.reason(error))
+                self._damaged.append(step)
+                continue
+            return step
+        if tried:
+            raise UserError(
+                f"damaged checkpoints in '{self._directory}': step {', '.join(map(str, tried))}, and no other to try. "
+                "Nothing was removed. Bring back a copy, name another `checkpoint`, or train again in another `run_dir`"
+            )
+        return None
+
+    def set_aside_damaged(self) -> None:
+        """Renames the checkpoints that `restore` found damaged, so that nothing counts them."""
+        for step in self._damaged:
+            aside = self._path(step).with_name(f"damaged-{self._path(step).name}")
+            files.remove(aside)
+            self._path(step).rename(aside)
+        self._damaged.clear()
+
+    def _is_damaged(self, step: int) -> bool:
+        """Whether bytes of a checkpoint are missing or wrong, by the checksums within; not whether it fits.
+
+        Raises:
+            UserError: that cannot be told, as its files cannot be read.
+        """
+        folder = self._path(step)
+        try:
+            for file in folder.iterdir():
+                if file.is_file():
+                    with open(file, "rb") as content:
+                        while content.read(2**24):
+                            pass
+            with files.plain_path(folder) as path:
+                reader = tf.train.load_checkpoint(str(path / PREFIX))
+                for name in reader.get_variable_to_shape_map():
+                    reader.get_tensor(name)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise UserError(
+                f"the checkpoint of step {step} cannot be read: {error.strerror}: '{error.filename or folder}'. "
+                "It may be whole: make it readable, and repeat the command"
+            ) from None
+        except (tf.errors.OpError, LookupError, RuntimeError, ValueError):
+            return True
+        return False
+
+    def unrecorded(self, step: int) -> dict[str, float]:
+        """What `save` was given to go on with; empty where that cannot be read, or an older release wrote none."""
+        try:
+            sums = json.loads((self._path(step) / UNRECORDED).read_bytes())
+            return {name: float(value) for name, value in sums.items()}
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            return {}
+
+    def _path(self, step: int) -> pathlib.Path:
+        return self._directory / f"step-{step:08d}"
+
+
+def best_first(run: Run, steps: Iterable[int]) -> Iterator[int]:
+    """Puts steps in order: by the evaluations during training, then those without one from the newest."""
+    left = sorted(steps)
+    while left:
+        best = best_step(run.metrics_file, left)
+        yield left.pop() if best is None else left.pop(left.index(best))
+
+
+def chosen_steps(run: Run, steps: Sequence[int], checkpoint: str) -> Iterable[int]:
+    """The steps to try, in order, for a checkpoint as users name it.
+
+    Args:
+        run: Whose evaluations tell the best.
+        steps: Those that have a checkpoint, ascending.
+        checkpoint: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
+
+    Raises:
+        UserError: There is no such checkpoint.
+    """
+    if not steps:
+        raise UserError(f"`run_dir`: the run in '{run.directory}' has no checkpoint yet. Train it further first")
+    if checkpoint == "best":
+        return best_first(run, steps)
+    if checkpoint == "latest":
+        return steps[::-1]
+    order = [step for step in steps if str(step) == checkpoint.lstrip("0")]
+    if not order:
+        raise UserError(
+            f"`checkpoint`: expected best, latest, or one of the steps {', '.join(map(str, steps))}. "
+            f"Received: {checkpoint!r}"
+        )
+    return order

@@ -1,0 +1,59 @@
+"""The pictures of a run: the grids of samples during training, and the animation made of them."""
+
+import pathlib
+import re
+
+import numpy as np
+from PIL import Image
+
+from dcgan_tf.drawing.curves import draw_curves
+from dcgan_tf.drawing.grids import save_gif
+from dcgan_tf.progress import decoration, logger
+from dcgan_tf.runs.records import read_metrics
+from dcgan_tf.runs.run_directory import Run
+
+GIF_FRAMES = 40
+GIF_FRAME_MILLISECONDS = 150
+GRID_NAME = re.compile(r"step-[0-9]+\.png")
+
+
+@decoration("curves.png")
+def save_curves(run: Run) -> None:
+    """Draws curves.png from the run's records."""
+    records = read_metrics(run.metrics_file)
+    if records:
+        draw_curves(records, run.directory / "curves.png")
+
+
+@decoration("training.gif")
+def save_training_gif(run: Run) -> None:
+    """Makes training.gif of at most 40 of the grids, evenly spread over the training so far."""
+    grids = sample_grids(run)
+    chosen = [grids[i] for i in sorted({round(i) for i in np.linspace(0, len(grids) - 1, min(len(grids), GIF_FRAMES))})]
+    sizes = {grid: size for grid in chosen if (size := _readable_size(grid))}
+    # The frames of a GIF share one size.
+    chosen = [grid for grid, size in sizes.items() if size == list(sizes.values())[-1]]
+    captions = [f"step {step_of(grid):,}" for grid in chosen]
+    save_gif(chosen, captions, run.directory / "training.gif", GIF_FRAME_MILLISECONDS)
+
+
+def sample_grids(run: Run) -> list[pathlib.Path]:
+    """The grids of a run, in the order of their steps."""
+    grids = (path for path in run.samples.glob("*") if GRID_NAME.fullmatch(path.name) and path.is_file())
+    return sorted(grids, key=step_of)
+
+
+def step_of(grid: pathlib.Path) -> int:
+    """The step in a grid's file name."""
+    return int(grid.stem.split("-")[1])
+
+
+def _readable_size(grid: pathlib.Path) -> tuple[int, int, str] | None:
+    """Width, height and mode of a grid; None, which is said, for a file that is no whole picture."""
+    try:
+        with Image.open(grid, formats=["PNG"]) as picture:
+            picture.load()
+            return *picture.size, picture.mode
+    except Exception as error:  # Decoders raise whatever they like.
+        logger.warning("training.gif is made without '%s', which cannot be read: %s", grid, error)
+        return None

@@ -1,0 +1,110 @@
+"""The scalars of a run: metrics.jsonl, one JSON object per record."""
+
+import functools
+import json
+import math
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dcgan_tf import files
+from dcgan_tf.progress import logger
+from dcgan_tf.runs.run_directory import Run
+
+# The metric by which the best checkpoint is chosen.
+QUICK_METRIC = "metric/frechet_distance[random-convolutions]"
+
+
+class Means:
+    """Means of scalars over all train steps since the last record, no matter how many calls ran these steps.
+
+    Attributes:
+        sums: by name, and under ``steps`` the number of steps. They travel with each checkpoint, so that a resumed run
+            logs the same means as an uninterrupted one.
+
+    Args:
+        sums: those of the checkpoint that the run resumes from.
+    """
+
+    def __init__(self, sums: Mapping[str, float]) -> None:
+        self.sums = dict(sums)
+
+    def add(self, means: Mapping[str, float], steps: int) -> None:
+        """Adds the means of some steps."""
+        for name, value in {**means, "steps": 1.0}.items():
+            self.sums[name] = self.sums.get(name, 0.0) + steps * value
+
+    def take(self) -> dict[str, float]:
+        """Returns the means, and begins anew."""
+        steps = self.sums.pop("steps")
+        means = {name: total / steps for name, total in self.sums.items()}
+        self.sums = {}
+        return means
+
+
+class RecordFile:
+    """Appends records to metrics.jsonl. Used as a context manager, so that the file is closed at its end.
+
+    Args:
+        path: The file.
+        first_step: Of this process: what a killed one recorded after it is dropped.
+    """
+
+    def __init__(self, path: pathlib.Path, first_step: int) -> None:
+        kept = [json.dumps(record) + "\n" for record in read_metrics(path) if record["step"] <= first_step]
+        files.write_text(path, "".join(kept))
+        self._file = open(path, "a")
+
+    def __enter__(self) -> "RecordFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Appends one record, and flushes it."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+
+
+def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The records of a metrics.jsonl; damaged lines are named once and left out."""
+    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    records = [_parse_record(line) for line in lines]
+    # What stands after the last line's end is nothing, or was cut off by a kill.
+    damaged = tuple(number for number, record in enumerate(records[:-1], start=1) if record is None)
+    if damaged:
+        _name_damaged_lines(path, damaged)
+    return [record for record in records if record is not None]
+
+
+def _parse_record(line: bytes) -> dict[str, Any] | None:
+    """The scalars of a line, with the int ``step``; None where it is anything else."""
+    try:
+        record = json.loads(line)
+        step, numbers = record.pop("step"), record.values()
+        if type(step) is not int or not 0 <= step < 2**63 or not all(type(each) in (int, float) for each in numbers):
+            return None
+        return {"step": step, **{name: float(value) for name, value in record.items()}}
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError):
+        return None
+
+
+@functools.cache  # A file is read several times, and its damage is worth one line.
+def _name_damaged_lines(path: pathlib.Path, numbers: tuple[int, ...]) -> None:
+    which = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
+    logger.warning("'%s' is damaged and read without %d of its lines: %s", path, len(numbers), which)
+
+
+def metrics_at(run: Run, step: int) -> dict[str, float]:
+    """The scalars of the record at a step; empty where there is none."""
+    records = (record for record in read_metrics(run.metrics_file) if record.pop("step") == step)
+    return next(records, {})
+
+
+def best_step(metrics_file: pathlib.Path, steps: Iterable[int]) -> int | None:
+    """Which of the given steps has the smallest recorded distance; None where none has a finite one."""
+    records = (record for record in read_metrics(metrics_file) if math.isfinite(record.get(QUICK_METRIC, math.nan)))
+    measured = {record["step"]: record[QUICK_METRIC] for record in records}
+    candidates = [step for step in steps if step in measured]
+    return min(candidates, key=lambda step: (measured[step], step), default=None)

@@ -1,0 +1,230 @@
+"""A run directory: created, reopened by the same command, and read by every other command."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dcgan_tf import files
+from dcgan_tf.config.making import make_config
+from dcgan_tf.config.settings import Config
+from dcgan_tf.config.storage import load_config, save_config
+from dcgan_tf.errors import UserError
+from dcgan_tf.paths import refuse_undecodable
+
+RUNS_ROOT = pathlib.Path("runs")
+CONFIG_FILE = "config.json"
+LOCK_FILE = ".lock"
+FOLDERS = ("checkpoints", "saved_model")  # Those without which a run is not what it is
+DATA_FOLDERS = ("data_dir", "manual_dir", "cache_dir")
+FILES = (CONFIG_FILE, LOCK_FILE, "metrics.jsonl")
+CLASSES_NAMED = 5  # In a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Where the files of one training run are, and its settings."""
+
+    directory: pathlib.Path
+    config: Config
+
+    def save_config(self) -> None:
+        """Writes config.json, which makes the folder a run's."""
+        save_config(self.config, self.directory / CONFIG_FILE)
+
+    @property
+    def metrics_file(self) -> pathlib.Path:
+        """The scalars, one JSON object a line."""
+        return self.directory / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """A folder for each checkpoint."""
+        return self.directory / "checkpoints"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        """Event files."""
+        return self.directory / "tensorboard"
+
+    @property
+    def samples(self) -> pathlib.Path:
+        """Grids of the same latents over the training."""
+        return self.directory / "samples"
+
+    @property
+    def saved_model(self) -> pathlib.Path:
+        """A folder for each exported version."""
+        return self.directory / "saved_model"
+
+
+def load_run(run_dir: str | os.PathLike[str], folders: Mapping[str, str] | None = None) -> Run:
+    """Opens the directory of a running or finished run, to read.
+
+    Args:
+        run_dir: the directory.
+        folders: any of DATA_FOLDERS, where they are no longer those in its config.json.
+
+    Raises:
+        UserError: there is no run there, or a folder has no effect with it.
+    """
+    directory = pathlib.Path(run_dir).expanduser()
+    refuse_undecodable(directory, "run_dir")
+    config_file = directory / CONFIG_FILE
+    if not config_file.is_file():
+        raise UserError(f"`run_dir`: expected a folder made by train.py, with a {CONFIG_FILE}. Received: '{directory}'")
+    _refuse_wrong_kinds(directory)
+    config = load_config(config_file)
+    return Run(directory, make_config(dict(folders), resumed=config) if folders else config)
+
+
+def configure(run_dir: str, typed: dict[str, Any]) -> Config:
+    """The configuration of a command line.
+
+    Args:
+        run_dir: empty, a folder to be made, or that of a run to resume.
+        typed: field name -> value, only what the user typed.
+
+    Returns:
+        The settings of a new run; or those of the run in ``run_dir``, with what may change in them.
+
+    Raises:
+        UserError: a bad value, a folder that is not a run's, or a setting that differs from the run's.
+    """
+    directory = pathlib.Path(run_dir).expanduser()
+    refuse_undecodable(directory, "run_dir")
+    if not run_dir or not _holds_run(directory):
+        return make_config(typed)
+    saved = load_run(directory).config
+    # The run has settled what was left to the data, and to the size.
+    settled = {name for name, value in typed.items() if value == "auto" or (name == "blocks" and value == 0)}
+    wanted = make_config({name: value for name, value in typed.items() if name not in settled}, resumed=saved)
+    _refuse_changes(saved, wanted, directory)
+    return wanted
+
+
+def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> None:
+    # What follows from the data is open in a run of a release that did not save it.
+    left_open = {f.name for f in dataclasses.fields(Config) if not f.metadata["flag"] and not getattr(saved, f.name)}
+    if "class_names" not in left_open and wanted.class_names != saved.class_names:
+        old, new = (
+            ", ".join(sorted(set(names) - set(others))[:CLASSES_NAMED]) or "no other"
+            for names, others in ((saved.class_names, wanted.class_names), (wanted.class_names, saved.class_names))
+        )
+        raise UserError(
+            f"`data_dir`: the names of the classes have changed since the run in '{directory}' began: it has {old}, "
+            f"the data now have {new}. Name the class folders as before to resume it, or choose another `run_dir`"
+        )
+    differences = [
+        f"`{field.name}` is {getattr(saved, field.name)!r} there, {getattr(wanted, field.name)!r} was asked for"
+        for field in dataclasses.fields(Config)
+        if not field.metadata["may_change"]
+        and field.name not in left_open
+        and getattr(saved, field.name) != getattr(wanted, field.name)
+    ]
+    if differences:
+        raise UserError(
+            f"`run_dir`: the run in '{directory}' has other settings: {'; '.join(differences)}. "
+            "Resume it without these flags, or choose another `run_dir`"
+        )
+
+
+@contextlib.contextmanager
+def open_run(run_dir: str, config: Config) -> Iterator[Run]:
+    """Creates the run directory, or reopens it, and holds it against other processes.
+
+    Args:
+        run_dir: the directory; empty for the next free ``runs/NNN-<dataset>``.
+        config: complete, without ``auto``.
+
+    Raises:
+        UserError: the directory holds something else, cannot be written, or is in use.
+    """
+    directory = pathlib.Path(run_dir).expanduser() if run_dir else _make_next_directory(config)
+    refuse_undecodable(directory, "run_dir")
+    _holds_run(directory)
+    _refuse_wrong_kinds(directory)
+    with contextlib.ExitStack() as stack:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.locked(directory / LOCK_FILE))
+        except BlockingIOError:
+            raise UserError(f"`run_dir`: '{directory}' is in use by another process. Wait, or choose another") from None
+        except OSError as error:
+            raise UserError(
+                f"`run_dir`: cannot write to '{directory}': {error.strerror}. Choose another folder"
+            ) from None
+        if _holds_run(directory):
+            _refuse_changes(load_run(directory).config, config, directory)
+        yield Run(directory, config)
+
+
+def keep_folders(run: Run) -> None:
+    """Saves where the data of a run are now, for the commands that follow.
+
+    A run that cannot be written, or that another process writes, keeps what it has.
+    """
+    with contextlib.suppress(OSError), files.locked(run.directory / LOCK_FILE):
+        saved = load_run(run.directory)
+        moved = dataclasses.replace(saved.config, **{name: getattr(run.config, name) for name in DATA_FOLDERS})
+        if moved != saved.config:
+            dataclasses.replace(saved, config=moved).save_config()
+
+
+@contextlib.contextmanager
+def scratch_run(config: Config) -> Iterator[Run]:
+    """The run directory of a worker that is not the chief: nothing that it writes there stays."""
+    with tempfile.TemporaryDirectory(prefix="dcgan_tf-worker-") as directory:
+        yield Run(pathlib.Path(directory), config)
+
+
+def _holds_run(directory: pathlib.Path) -> bool:
+    """True for a run's folder, False for one that is missing or empty; raises UserError for any other."""
+    if not directory.exists():
+        return False
+    if not directory.is_dir():
+        raise UserError(f"`run_dir`: expected a folder. Received the file '{directory}'")
+    names = {path.name for path in directory.iterdir() if not path.name.startswith(".")}
+    if names and CONFIG_FILE not in names:
+        raise UserError(
+            f"`run_dir`: '{directory}' holds files, but no run (no {CONFIG_FILE}). Choose a new or an empty folder"
+        )
+    return bool(names)
+
+
+def _refuse_wrong_kinds(directory: pathlib.Path) -> None:
+    """Raises UserError where something else stands in the place of a folder or a file that a run needs.
+
+    A link to nothing counts as such: what it led to may be on a disk that is not there at the moment.
+    """
+    for name in (*FOLDERS, *FILES):
+        path, kind = directory / name, "folder" if name in FOLDERS else "file"
+        if path.exists() and not (path.is_dir() if kind == "folder" else path.is_file()):
+            raise UserError(f"'{path}' is in the place of a {kind} of the run. Move it elsewhere")
+        if path.is_symlink() and not path.exists():
+            raise UserError(f"'{path}' is a link to '{os.readlink(path)}', which is missing. Bring that back")
+
+
+def _make_next_directory(config: Config) -> pathlib.Path:
+    """Makes the next free ``runs/NNN-<dataset>``."""
+    name = re.sub(r"\W+", "-", config.dataset)
+    while True:
+        taken = [
+            int(match.group(1))
+            for path in (RUNS_ROOT.iterdir() if RUNS_ROOT.is_dir() else ())
+            if (match := re.match(r"(\d+)-", path.name))
+        ]
+        directory = RUNS_ROOT / f"{max(taken, default=-1) + 1:03d}-{name}"
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:  # Another start took the number in between.
+            continue
+        except OSError as error:
+            raise UserError(
+                f"`run_dir`: cannot write to '{RUNS_ROOT.absolute()}': {error.strerror}. Choose another folder"
+            ) from None
+        return directory

@@ -1,0 +1,287 @@
+"""Exports a trained pair as a SavedModel for TensorFlow Serving."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from dcgan_tf import __version__, files
+from dcgan_tf.errors import UserError
+from dcgan_tf.generation.networks import Networks
+from dcgan_tf.generation.source import GRAPH_FILE, versions_in
+from dcgan_tf.progress import decoration
+from dcgan_tf.serving.model_card import MODEL_CARD, model_card
+from dcgan_tf.serving.signatures import Signature, build_signatures
+from dcgan_tf.serving.verification import decode_pngs
+
+ROOT = pathlib.Path(__file__).parents[2]
+# The batch sizes that the server rounds a batch up to, as in serving/batching.config: each is run once when a model
+# is loaded, so that no client waits for it.
+WARM_UP_ROWS = (1, 8, 64)
+VERIFIED_ROWS = 5
+METADATA = "model.json"
+LAST_VERSION = ".last_version"
+LOCK = ".lock"
+
+
+def export_networks(
+    networks: Networks,
+    directory: pathlib.Path,
+    keep_versions: int,
+    metrics: Mapping[str, float] | None = None,
+    *,
+    verify: str = "load",
+) -> pathlib.Path:
+    """Publishes ``directory/<version>/``, the next free version, with the signatures of `build_signatures`.
+
+    The version is written beside, verified in the C++ session of a server, synced to disk, and renamed: whenever it
+    is visible, it is complete. A ``MODEL_CARD.md`` beside the versions describes the newest. Exports to the same
+    directory wait for each other.
+
+    Args:
+        networks: A trained pair.
+        directory: of the versions.
+        keep_versions: newest ones that stay.
+        metrics: what was measured at that step, to travel with the model.
+        verify: How the written model is checked: see `verification.WAYS`.
+
+    Returns:
+        The new version's folder.
+
+    Raises:
+        UserError: the directory holds something else or cannot be written, weights are not finite, or the written
+            model does not answer as the live one.
+    """
+    _refuse_foreign(directory)
+    _refuse_infinite_weights(networks)
+    signatures = build_signatures(networks)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with files.locked(directory / LOCK, waiting=f"Another process exports to '{directory}': waiting for it."):
+            for unfinished in directory.glob(".writing-*"):
+                files.remove(unfinished)
+            path = _publish(networks, directory, signatures, dict(metrics or {}), verify)
+            for old in versions_in(directory)[:-keep_versions]:
+                shutil.rmtree(old)
+    except (tf.errors.OpError, OSError) as error:
+        raise UserError(
+            f"the export cannot be written to '{directory}': {files.reason(error)}. {files.way_on(error)} and repeat"
+        ) from None
+    show_newest_card(directory)
+    return path
+
+
+def _publish(
+    networks: Networks, directory: pathlib.Path, signatures: list[Signature], metrics: dict[str, float], verify: str
+) -> pathlib.Path:
+    version = _next_version(directory)
+    temporary = directory / f".writing-{version}"
+    try:
+        temporary.mkdir()
+        extra = temporary / "assets.extra"
+        _write(signatures, temporary)
+        extra.mkdir(exist_ok=True)
+        metadata = _metadata(networks, version) | {"metrics": metrics}
+        (extra / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
+        files.write_text(extra / MODEL_CARD, model_card(metadata, signatures))
+        _write_warm_up(signatures, extra / "tf_serving_warmup_requests")
+        _verify(signatures, temporary, verify)
+        _sync(temporary)
+        # Kept when all versions are deleted: a server that has seen a number does not load it again.
+        files.write_text(directory / LAST_VERSION, f"{version}\n")
+        temporary.rename(directory / str(version))
+        _sync(directory, recursive=False)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return directory / str(version)
+
+
+def exported_steps(directory: pathlib.Path) -> list[int]:
+    """The train step of each version that can be read, the newest last."""
+    steps = []
+    for version in (path for path in versions_in(directory) if (path / GRAPH_FILE).is_file()):
+        with contextlib.suppress(OSError, ValueError):
+            metadata = files.read_json(version / "assets.extra" / METADATA)
+            if isinstance(metadata, dict) and isinstance(metadata.get("step"), int):
+                steps.append(metadata["step"])
+    return steps
+
+
+def newest_version(directory: pathlib.Path) -> pathlib.Path | None:
+    """The newest exported version, or None."""
+    return next(reversed(versions_in(directory)), None)
+
+
+def show_newest_card(directory: pathlib.Path) -> None:
+    """Puts the newest version's model card beside the versions, also where its export was killed before.
+
+    A card decorates: where it cannot be written, that is said, and nothing else fails.
+    """
+    for version in versions_in(directory)[-1:]:
+        card = version / "assets.extra" / MODEL_CARD
+        with decoration(MODEL_CARD):
+            if card.is_file():
+                files.write_text(directory / MODEL_CARD, card.read_text(encoding="utf-8"))
+
+
+def read_signatures(directory: pathlib.Path) -> dict[str, dict[str, dict[str, str]]]:
+    """The graph's names of the inputs and outputs of each signature, as `dcgan_tf.serving.c_api.Session` takes them."""
+    model = saved_model_pb2.SavedModel.FromString((directory / GRAPH_FILE).read_bytes())
+    return {
+        name: {
+            "inputs": {key: info.name for key, info in definition.inputs.items()},
+            "outputs": {key: info.name for key, info in definition.outputs.items()},
+        }
+        for name, definition in model.meta_graphs[0].signature_def.items()
+        if not name.startswith("__")
+    }
+
+
+def _refuse_foreign(directory: pathlib.Path) -> None:
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise UserError(f"the export cannot be written to '{directory}': it is a file. Choose a folder")
+    own = {MODEL_CARD, *(version.name for version in versions_in(directory))}
+    foreign = sorted(
+        path.name for path in directory.iterdir() if path.name not in own and not path.name.startswith(".")
+    )
+    if foreign:
+        raise UserError(
+            f"the export cannot be written to '{directory}': it holds other files, such as '{foreign[0]}'. "
+            "Choose a new or an empty folder"
+        )
+
+
+def _next_version(directory: pathlib.Path) -> int:
+    last = directory / LAST_VERSION
+    recorded = last.read_text(errors="replace").strip() if last.is_file() else ""
+    is_number = re.fullmatch(r"[0-9]{1,18}", recorded)
+    return max([int(recorded) if is_number else 0, *(int(path.name) for path in versions_in(directory))]) + 1
+
+
+def _refuse_infinite_weights(networks: Networks) -> None:
+    for network in (networks.generator, networks.discriminator):
+        for weight in network.weights:
+            if not np.all(np.isfinite(weight.numpy())):
+                raise UserError(
+                    f"the weights {network.name}/{weight.path} are not finite, so nothing was exported. "
+                    "Export an earlier checkpoint, or train again with smaller learning rates"
+                )
+
+
+def _write(signatures: list[Signature], directory: pathlib.Path) -> None:
+    # tf.saved_model.save of a Keras model loads in Python, but not in TensorFlow Serving's C++ session. The archive
+    # finds the variables of the signatures itself: tracking the networks, too, would store every weight twice.
+    archive = keras.export.ExportArchive()
+    for signature in signatures:
+        archive.add_endpoint(signature.name, signature.function, input_signature=list(signature.inputs))
+    with files.plain_path(directory) as path:
+        archive.write_out(str(path), verbose=False)
+
+
+def _write_warm_up(signatures: list[Signature], path: pathlib.Path) -> None:
+    """Writes tensorflow.serving.PredictionLog records, encoded by hand to do without the serving package."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature in signatures:
+            for rows in WARM_UP_ROWS:
+                model_spec = _field(1, b"dcgan") + _field(3, signature.name.encode())
+                request = _field(1, model_spec)
+                for name, value in signature.make_example(rows).items():
+                    tensor = tf.make_tensor_proto(value).SerializeToString()
+                    request += _field(2, _field(1, name.encode()) + _field(2, tensor))
+                predict_log = _field(1, request)
+                writer.write(_field(6, predict_log))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of a protocol buffer whose content has a length: text, bytes or another message."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    """A number in groups of seven bits, the lowest first, each but the last marked by the eighth bit."""
+    groups = bytearray()
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])
+
+
+def _verify(signatures: list[Signature], directory: pathlib.Path, way: str) -> None:
+    """Raises UserError unless the written model answers as the live one, in another process."""
+    arrays: dict[str, Any] = {"signatures": json.dumps(read_signatures(directory))}
+    for signature in signatures:
+        inputs = signature.make_example(VERIFIED_ROWS)
+        outputs = signature.function(*(tf.constant(inputs[spec.name]) for spec in signature.inputs))
+        arrays |= {f"{signature.name}/inputs/{name}": value for name, value in inputs.items()}
+        for name, value in outputs.items():
+            array = value.numpy()
+            arrays[f"{signature.name}/outputs/{name}"] = decode_pngs(array) if array.dtype == object else array
+    with tempfile.NamedTemporaryFile(suffix=".npz") as cases:
+        np.savez(cases, **arrays)
+        cases.flush()
+        result = subprocess.run(
+            [sys.executable, "-m", "dcgan_tf.serving.verification", directory.absolute(), cases.name, way],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+    if result.returncode:
+        problem = (result.stdout.strip() or result.stderr.strip()).splitlines()[-1:]
+        raise UserError(f"the written model failed its check, so it was not published: {' '.join(problem)}")
+
+
+def _metadata(networks: Networks, version: int) -> dict[str, Any]:
+    packages = ("tensorflow", "keras", "numpy")
+    # What may change in a run are intervals, and the folders of the machine that trained it.
+    fields = [field for field in dataclasses.fields(networks.config) if not field.metadata["may_change"]]
+    settings = {field.name: getattr(networks.config, field.name) for field in fields}
+    return {
+        "version": version,
+        "step": networks.step,
+        "image_shape": list(networks.generator.output.shape[1:]),
+        "parameters": {
+            network.name: network.count_params() for network in (networks.generator, networks.discriminator)
+        },
+        "config": settings,
+        "packages": {"dcgan_tf": __version__, **{name: importlib.metadata.version(name) for name in packages}},
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of a clone of this project; None elsewhere, and where Git is missing or fails."""
+    command = ["git", "rev-parse", "--show-toplevel", "HEAD"]
+    try:
+        answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=10)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    # An installed copy may lie in a repository of another project.
+    top, _, commit = answer.stdout.strip().partition("\n")
+    return commit if not answer.returncode and pathlib.Path(top).resolve() == ROOT.resolve() else None
+
+
+def _sync(directory: pathlib.Path, recursive: bool = True) -> None:
+    """Brings files and their names to the disk, so that a power failure cannot undo a rename halfway."""
+    for path in [*(directory.rglob("*") if recursive else ()), directory]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

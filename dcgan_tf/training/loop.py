@@ -1,0 +1,319 @@
+"""The training loop: from a configuration to an exported generator."""
+
+import contextlib
+import os
+import pathlib
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dcgan_tf import progress
+from dcgan_tf.config.settings import Config, changed_settings
+from dcgan_tf.data.batches import fixed_images, make_batches
+from dcgan_tf.data.points import PointData
+from dcgan_tf.data.prepare import ImageData, prepare
+from dcgan_tf.data.sources import Source
+from dcgan_tf.distributed import strategies
+from dcgan_tf.distributed.workers import Workers
+from dcgan_tf.drawing.grids import save_png
+from dcgan_tf.drawing.samples import draw_samples
+from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation import quick
+from dcgan_tf.generation.networks import load_networks
+from dcgan_tf.generation.sampling import GRID_SEEDS, monitored_samples, training_samples
+from dcgan_tf.models.stock import stock_generator
+from dcgan_tf.progress import decoration, logger
+from dcgan_tf.runs import run_directory
+from dcgan_tf.runs.checkpoints import Checkpoints
+from dcgan_tf.runs.pictures import save_curves, save_training_gif
+from dcgan_tf.runs.records import QUICK_METRIC, Means, best_step, metrics_at, read_metrics
+from dcgan_tf.runs.summaries import Summaries
+from dcgan_tf.serving.saved_model import export_networks, exported_steps, newest_version, show_newest_card
+from dcgan_tf.training.gan import GAN
+from dcgan_tf.training.monitor import REAL_IMAGES, Monitor
+from dcgan_tf.training.result import TrainResult
+
+OnLog = Callable[[int, dict[str, float]], None]
+# Entered once all is ready; what it yields says whether to stop after the step.
+StopRequests = AbstractContextManager[Callable[[], bool]]
+
+
+def train(
+    config: Config,
+    run_dir: str,
+    *,
+    source: Source | None = None,
+    on_log: OnLog | None = None,
+    stop_requests: StopRequests | None = None,
+) -> TrainResult:
+    """Trains, or resumes, until ``config.steps``, and exports the generator.
+
+    Args:
+        config: Validated; ``auto`` values are settled here from the data.
+        run_dir: The run's folder, empty for a new one.
+        source: Of the images, where they are not found by ``config.dataset``.
+        on_log: Is called with the step and the scalars of each record.
+        stop_requests: Yields a function that says whether to stop after the step, and to save.
+
+    Returns:
+        The run's folder, step, records and export.
+
+    Raises:
+        UserError: Anything that the user can fix, from an unknown data set to a loss that became NaN.
+        KeyboardInterrupt: It was raised meanwhile; a checkpoint has been saved.
+    """
+    # ---- Device: the same seed gives the same weights, bit for bit, on the same machine.
+    tf.config.experimental.enable_op_determinism()
+    never = contextlib.nullcontext(lambda: False)
+    with strategies.join(config) as (workers, strategy), progress.shown_only(workers.is_chief):
+        return _train(config, run_dir, source, workers, strategy, on_log, stop_requests or never)
+
+
+def _train(
+    config: Config,
+    run_dir: str,
+    source: Source | None,
+    workers: Workers,
+    strategy: tf.distribute.Strategy,
+    on_log: OnLog | None,
+    stop_requests: StopRequests,
+) -> TrainResult:
+    logger.info("Training on %s%s", _describe_device(config), strategies.describe(workers, strategy))
+
+    # ---- Data and networks: all that can be wrong with them shows before the run directory is touched.
+    config, data = prepare(config, source)
+    config = strategies.settle_replicas(config, strategy)
+    strategies.refuse_differences(workers, config)
+    with strategy.scope():
+        gan = GAN(config)
+
+    # Only the chief's run stays: the others do as it does, in a folder of their own that is removed.
+    opened = run_directory.open_run(run_dir, config) if workers.is_chief else run_directory.scratch_run(config)
+    with opened as run, stop_requests as is_stop_requested:
+        # The run is where the chief writes it, for all of them.
+        folder, *_ = workers.gather(str(run.directory.absolute()))
+        directory = run.directory if workers.is_chief else pathlib.Path(folder)
+        if not workers.is_chief:
+            workers.remove_at_loss(run.directory)
+
+        # ---- Restore.
+        checkpoints = Checkpoints(run.checkpoints, gan.checkpoint(), config.keep_checkpoints)
+        first = _restore(gan, checkpoints, directory, workers)
+        checkpoints.set_aside_damaged()
+        if first > config.steps:
+            raise UserError(f"`steps={config.steps}`: the run is already at step {first:,}", field="steps")
+        run.save_config()
+        best, *_ = workers.gather(best_step(run.metrics_file, checkpoints.steps()))
+        exported = exported_steps(run.saved_model)
+        # Without its record, nothing says which step was the best: what was exported then stays.
+        is_exported = (best or first) in exported or (bool(exported) and not run.metrics_file.exists())
+        if workers.any(first == config.steps and is_exported):
+            show_newest_card(run.saved_model)
+            logger.info(
+                "This run is complete (%s of %s steps). To continue training, pass a larger `steps`.",
+                f"{first:,}",
+                f"{config.steps:,}",
+            )
+            return TrainResult(directory, first, read_metrics(run.metrics_file), newest_version(run.saved_model))
+        logger.info("Run directory: %s", run.directory)
+        logger.info(
+            "Settings that differ from the defaults: %s; all of them: %s",
+            ", ".join(changed_settings(config)) or "none",
+            run.directory / run_directory.CONFIG_FILE,
+        )
+        if first:
+            logger.info("Resuming at step %s.", f"{first:,}")
+
+        # ---- Loop.
+        batches = iter(_local_batches(workers, strategy, data, config, first))
+        step, timed_steps, timed_seconds = first, 0, 0.0
+        evaluation = quick.make_quick_evaluation(gan.ema_generator, config, data)
+        networks = (gan.generator, gan.discriminator)
+        logger.info("Compiling the train step ...")
+        with (
+            Summaries(run, first) as summaries,
+            progress.bar(initial=first, total=config.steps, unit="step", dynamic_ncols=True) as bar,
+        ):
+            real_images = fixed_images(data, config, len(GRID_SEEDS))
+            monitor = Monitor(config, quick.spread_images(data, config, REAL_IMAGES))
+            monitor.recall(read_metrics(run.metrics_file))
+            means = Means(checkpoints.unrecorded(first))
+            samples = training_samples(gan.ema_generator, config)
+            if not first:
+                summaries.start(networks, real_images)
+                summaries.samples(0, networks, samples)
+            try:
+                while step < config.steps:
+                    call_start = time.perf_counter()
+                    try:
+                        metrics, gradient_norms = gan.train_steps(batches, tf.constant(_next_stop(step, config) - step))
+                    except tf.errors.ResourceExhaustedError as error:
+                        raise UserError(
+                            f"out of memory at `batch_size={config.batch_size}` and `image_size={config.image_size}`: "
+                            f"try half the batch or fewer filters, in a new `run_dir` ({str(error).splitlines()[0]})"
+                        ) from None
+                    values = {name: float(value) for name, value in metrics.items()}
+                    done = int(gan.step.numpy()) - step
+                    # The first call compiles: its time says nothing about speed.
+                    if step > first:
+                        timed_seconds += time.perf_counter() - call_start
+                        timed_steps += done
+                    step += done
+                    _stop_at_nan(gan, values, gradient_norms, checkpoints)
+                    means.add(values, done)
+
+                    bar.update(done)
+                    bar.set_postfix(_shown(values, timed_steps * config.batch_size, timed_seconds), refresh=False)
+                    evaluation_due = evaluation is not None and _is_due(step, config.evaluate_every, config)
+                    if _is_due(step, config.sample_every, config):
+                        samples = training_samples(gan.ema_generator, config)
+                        summaries.samples(step, networks, samples)
+                    if evaluation_due or _is_due(step, config.log_every, config):
+                        values = means.take()
+                        if not progress.draws_bars():
+                            shown = _shown(values, timed_steps * config.batch_size, timed_seconds)
+                            text = ", ".join(f"{name} {value}" for name, value in shown.items())
+                            logger.info("step %s of %s: %s", f"{step:,}", f"{config.steps:,}", text)
+                        diagnosis, sentences = monitor.observe(
+                            step, values, monitored_samples(gan.ema_generator, config)
+                        )
+                        for sentence in sentences:
+                            logger.warning(sentence)
+                        values |= diagnosis
+                        if evaluation is not None and evaluation_due:
+                            values[QUICK_METRIC] = evaluation.measure()
+                        values |= _weight_norms(gan)
+                        if timed_steps:
+                            values["perf/steps_per_sec"] = timed_steps / timed_seconds
+                            values["perf/images_per_sec"] = timed_steps * config.batch_size / timed_seconds
+                            timed_steps, timed_seconds = 0, 0.0
+                        summaries.scalars(step, values)
+                        if on_log is not None and workers.is_chief:
+                            on_log(step, dict(values))
+                    if evaluation_due:
+                        best, *_ = workers.gather(best_step(run.metrics_file, [step, *checkpoints.steps()]))
+                        which = "the best so far" if step == best else f"the best is of step {best:,}"
+                        logger.info("step %s: evaluation %.2f, %s", f"{step:,}", values[QUICK_METRIC], which)
+                    # A request to one worker stops all, after the same step.
+                    stopped = workers.any(is_stop_requested())
+                    if step == best or _is_due(step, config.checkpoint_every, config) or stopped:
+                        checkpoints.save(step, best, means.sums)
+                    if stopped and step < config.steps:
+                        return TrainResult(directory, step, read_metrics(run.metrics_file), None)
+            except KeyboardInterrupt:
+                checkpoints.save(int(gan.step.numpy()), best, means.sums)
+                raise
+
+        # ---- Finish.
+        if not workers.is_chief:
+            return TrainResult(directory, step, [], None)
+        logger.info("Writing the curves, the GIF, the final grid and the export ...")
+        save_curves(run)
+        save_training_gif(run)
+        trained = load_networks(run, set_aside_damaged=True)
+        if trained.step != step:
+            samples = training_samples(trained.generator, config)
+            logger.info("The samples and the export are of step %s, the best by its evaluations.", f"{trained.step:,}")
+        with decoration("final_grid.png"):
+            save_png(draw_samples(samples, config), run.directory / "final_grid.png")
+        with decoration("generator.keras"):
+            stock_generator(trained.generator).save(run.directory / "generator.keras")
+        saved_model = export_networks(trained, run.saved_model, config.keep_versions, metrics_at(run, trained.step))
+        return TrainResult(directory, step, read_metrics(run.metrics_file), saved_model)
+
+
+def _restore(gan: GAN, checkpoints: Checkpoints, directory: pathlib.Path, workers: Workers) -> int:
+    """Restores what the chief does, on every worker, from the run in a directory; returns the step."""
+    folder = run_directory.Run(directory, gan.config).checkpoints
+    if not workers.is_chief:
+        checkpoints = Checkpoints(folder, gan.checkpoint())
+    steps = workers.gather(checkpoints.restore() or 0)
+    if len(set(steps)) > 1:
+        raise UserError(
+            f"`run_dir`: the workers see other checkpoints in '{folder}', of the steps {', '.join(map(str, steps))}: "
+            "it must be a folder that all of them share, under the same path"
+        )
+    return steps[0]
+
+
+def _local_batches(
+    workers: Workers, strategy: tf.distribute.Strategy, data: ImageData | PointData, config: Config, first: int
+) -> tf.data.Dataset:
+    """The batches from ``first`` on: of each the shares of this worker's replicas, one element each."""
+    replicas = strategy.num_replicas_in_sync
+    local = replicas // workers.count
+    mine = range(workers.index * local, (workers.index + 1) * local)
+    return make_batches(data, config, first, config.steps, mine, replicas)
+
+
+def _shown(values: dict[str, float], images: int, seconds: float) -> dict[str, str]:
+    """What a progress bar says."""
+    losses = {"loss D": f"{values['loss/discriminator']:.3f}", "loss G": f"{values['loss/generator']:.3f}"}
+    return losses | ({"images/s": f"{images / seconds:.0f}"} if images else {})
+
+
+def _next_stop(step: int, config: Config) -> int:
+    """Where the next call returns to Python: a function of the step alone, so a resumed run makes the same calls."""
+    intervals = (
+        config.steps_per_call, config.log_every, config.sample_every, config.evaluate_every, config.checkpoint_every
+    )  # fmt: skip
+    return min(config.steps, *((step // every + 1) * every for every in intervals if every))
+
+
+def _is_due(step: int, every: int, config: Config) -> bool:
+    return step % every == 0 or step == config.steps
+
+
+def _weight_norms(gan: GAN) -> dict[str, float]:
+    return {
+        f"weight_norm/{network.name}": float(tf.linalg.global_norm([v.value for v in network.trainable_variables]))
+        for network in (gan.generator, gan.discriminator)
+    }
+
+
+def _stop_at_nan(
+    gan: GAN, values: dict[str, float], gradient_norms: dict[str, tf.Tensor], checkpoints: Checkpoints
+) -> None:
+    """Raises UserError where a loss or gradient is not finite, naming the first one in the order of the step."""
+    if all(np.isfinite(value) for value in values.values()):
+        return
+    suspects = {
+        name: value for name, value in values.items() if name.startswith(("loss/discriminator_", "loss/penalty"))
+    }
+    suspects |= _gradients_by_name(gan.discriminator, gradient_norms)
+    suspects |= {"loss/generator": values["loss/generator"]} | _gradients_by_name(gan.generator, gradient_norms)
+    name, value = next(((n, v) for n, v in suspects.items() if not np.isfinite(v)), ("a metric", float("nan")))
+    newest = max(checkpoints.steps(), default=None)
+    kept = f"The checkpoint of step {newest} is unharmed." if newest is not None else "No checkpoint was written yet."
+    raise UserError(
+        f"{name} became {value} at step {int(gan.step.numpy())}. {kept} Try, in a new `run_dir`, a smaller "
+        "`learning_rate_discriminator` and `learning_rate_generator`"
+        + (", or training without `mixed_precision=True`" if gan.config.mixed_precision else "")
+        + (", or `loss=non_saturating`" if gan.config.loss == "minimax" else "")
+    )
+
+
+def _gradients_by_name(network: keras.Model, gradient_norms: dict[str, tf.Tensor]) -> dict[str, float]:
+    norms = gradient_norms[network.name].numpy()
+    return {
+        f"gradient of {network.name}/{variable.path}": float(norm)
+        for variable, norm in zip(network.trainable_variables, norms, strict=True)
+    }
+
+
+def _describe_device(config: Config) -> str:
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        cores = len(os.sched_getaffinity(0))
+        return f"{cores} CPU core{'s' * (cores > 1)} (no GPU found; run with TF_CPP_MIN_LOG_LEVEL=0 to see why)"
+    details = tf.config.experimental.get_device_details(gpus[0])
+    if config.mixed_precision and details.get("compute_capability", (8, 0)) < (8, 0):
+        raise UserError(
+            f"`mixed_precision=True`: {details.get('device_name')} has no bfloat16 arithmetic (compute capability 8.0 "
+            "or later has). Leave it out"
+        )
+    return details.get("device_name", gpus[0].name)

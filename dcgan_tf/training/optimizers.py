@@ -1,0 +1,44 @@
+"""The optimizers of a run, and updates with gradients that are summed over replicas already."""
+
+import keras
+import tensorflow as tf
+
+from dcgan_tf.config.settings import Config
+from dcgan_tf.objectives.unrolled import adam_moments
+
+
+def build_optimizer(config: Config, learning_rate: float, network: keras.Model) -> keras.Optimizer:
+    """Builds the optimizer of one network, with its slots, which must exist before a checkpoint is restored."""
+    if config.optimizer == "rmsprop":
+        optimizer = keras.optimizers.RMSprop(learning_rate, config.beta_2)
+    else:
+        optimizer = keras.optimizers.Adam(learning_rate, config.beta_1, config.beta_2)
+    optimizer.build(network.trainable_variables)
+    return optimizer
+
+
+def apply_gradients(optimizer: keras.Optimizer, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
+    """An update with gradients that are summed over the replicas already: `optimizer.apply` would do it once more."""
+    if isinstance(optimizer, keras.optimizers.Adam):
+        _apply_adam(optimizer, gradients, variables)
+    else:
+        for gradient, variable in zip(gradients, variables, strict=True):
+            optimizer.update_step(gradient, variable, optimizer.learning_rate)
+    optimizer.iterations.assign_add(1)
+
+
+def _apply_adam(optimizer: keras.optimizers.Adam, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
+    """Keras's `Adam.update_step` as one operation a variable, in place of a dozen that each pass over the memory."""
+    step = tf.cast(optimizer.iterations + 1, tf.float32)
+    shared = {
+        "beta1_power": optimizer.beta_1**step,
+        "beta2_power": optimizer.beta_2**step,
+        "lr": optimizer.learning_rate.value,
+        "beta1": optimizer.beta_1,
+        "beta2": optimizer.beta_2,
+        "epsilon": optimizer.epsilon,
+    }
+    for gradient, variable, first, second in zip(gradients, variables, *adam_moments(optimizer), strict=True):
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.value.handle, m=first.value.handle, v=second.value.handle, grad=gradient, **shared
+        )

@@ -1,0 +1,1 @@
+from tests.small_runs import parsed  # noqa: F401
