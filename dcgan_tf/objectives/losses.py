@@ -17,14 +17,15 @@ class Loss(NamedTuple):
         discriminator_real: of D's logits for real images.
         discriminator_fake: of D's logits for generated images.
         generator: of D's logits for generated images.
-        generator_real: of D's logits for real images, where G's loss has such a term. Then the logits are relative:
-            how much more real an image looks than the average image of the other kind (see `relative_logits`).
+        generator_real: of D's logits for real images, where G's loss has such a term.
+        relative: From the logits of real and of fake images to relative ones, which take their place in all terms.
     """
 
     discriminator_real: Term
     discriminator_fake: Term
     generator: Term
     generator_real: Term | None = None
+    relative: "Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None" = None
 
 
 # With D(x) = sigmoid(logit): -log D = softplus(-logit) and -log(1 - D) = softplus(logit), which neither overflows
@@ -65,6 +66,38 @@ def _lower(logits: tf.Tensor) -> tf.Tensor:
     return tf.identity(logits)
 
 
+def _half_minus_log_real(logits: tf.Tensor) -> tf.Tensor:
+    return tf.nn.softplus(-logits) / 2
+
+
+def _half_minus_log_fake(logits: tf.Tensor) -> tf.Tensor:
+    return tf.nn.softplus(logits) / 2
+
+
+def relative_to_mean(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each logit minus the mean of the other kind's, over all replicas (arXiv 1807.00734).
+
+    Args:
+        real_logits, fake_logits: float32 [N].
+
+    Returns:
+        The two, each float32 [N].
+    """
+    return real_logits - replicas.mean(fake_logits), fake_logits - replicas.mean(real_logits)
+
+
+def relative_to_partner(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each logit minus that of the image of the other kind in the same row (arXiv 2501.05441).
+
+    Args:
+        real_logits, fake_logits: float32 [N].
+
+    Returns:
+        The two, each float32 [N]; one is the negative of the other.
+    """
+    return real_logits - fake_logits, fake_logits - real_logits
+
+
 LOSSES: dict[str, Loss] = {
     # Goodfellow et al. 2014 (arXiv 1406.2661), section 3: G maximizes log D(G(z)), whose gradient is strong just
     # where D rejects the images.
@@ -81,17 +114,16 @@ LOSSES: dict[str, Loss] = {
     "wasserstein": Loss(_raise, _lower, _raise),
     # Jolicoeur-Martineau 2018 (arXiv 1807.00734): an image counts as real by how much more real
     # it looks than the average of the other kind; G's loss is D's with real and fake exchanged.
-    "relativistic_average": Loss(_minus_log_real, _minus_log_fake, _minus_log_real, generator_real=_minus_log_fake),
+    "relativistic_average": Loss(
+        _minus_log_real, _minus_log_fake, _minus_log_real, generator_real=_minus_log_fake, relative=relative_to_mean
+    ),
+    # Huang et al. 2024 (arXiv 2501.05441), equation 1 with f(t) = -log(1 + exp(-t)): D tells which image of a pair is
+    # real, and G makes it err. The pair's term, softplus(-(D(x) - D(G(z)))), is split in halves for real and fake.
+    "relativistic_pairing": Loss(
+        _half_minus_log_real,
+        _half_minus_log_fake,
+        _half_minus_log_real,
+        generator_real=_half_minus_log_fake,
+        relative=relative_to_partner,
+    ),
 }
-
-
-def relative_logits(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Each logit minus the mean of the other kind's, over all replicas (arXiv 1807.00734).
-
-    Args:
-        real_logits, fake_logits: float32 [N].
-
-    Returns:
-        The two, each float32 [N].
-    """
-    return real_logits - replicas.mean(fake_logits), fake_logits - replicas.mean(real_logits)

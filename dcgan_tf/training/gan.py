@@ -15,7 +15,7 @@ from dcgan_tf.models.pixels import to_float
 from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.augment import augment
 from dcgan_tf.objectives.chance import subkey
-from dcgan_tf.objectives.losses import LOSSES, relative_logits
+from dcgan_tf.objectives.losses import LOSSES
 from dcgan_tf.objectives.penalties import PENALTIES, squared_gradient_norms
 from dcgan_tf.objectives.stabilizers import add_instance_noise, decay_factor, fake_targets, mix_terms, real_targets
 from dcgan_tf.objectives.unrolled import unroll
@@ -199,8 +199,8 @@ class GAN:
             "prob/real": self._mean(tf.sigmoid(real_logits)),
             "prob/fake": self._mean(tf.sigmoid(fake_logits)),
         }
-        if self.loss.generator_real is not None:
-            real_logits, fake_logits = relative_logits(real_logits, fake_logits)
+        if self.loss.relative is not None:
+            real_logits, fake_logits = self.loss.relative(real_logits, fake_logits)
         real_term, fake_term = self.loss.discriminator_real, self.loss.discriminator_fake
         if config.label_smoothing or config.label_noise or config.label_flip:
             key, count = self._noise_key(TARGETS, update), real_logits.shape[0]
@@ -251,10 +251,10 @@ class GAN:
             )
             discriminate = lambda seen: virtual_logits(seen, weights)  # noqa: E731
         fake_logits = discriminate(self._show(fake_images, GENERATOR_INPUTS, last))
-        if self.loss.generator_real is None:
+        if self.loss.generator_real is None or self.loss.relative is None:
             return self._mean(self.loss.generator(fake_logits))
         real_logits = discriminate(self._show(real_images, REAL_INPUTS, last))
-        real_logits, fake_logits = relative_logits(real_logits, fake_logits)
+        real_logits, fake_logits = self.loss.relative(real_logits, fake_logits)
         return self._mean(self.loss.generator(fake_logits)) + self._mean(self.loss.generator_real(real_logits))
 
     def _show(self, images: tf.Tensor, purpose: int, update: int) -> tf.Tensor:

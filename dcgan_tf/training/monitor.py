@@ -19,6 +19,7 @@ CHANCE_LOSSES = {
     "least_squares": 0.25,
     "hinge": 2.0,
     "relativistic_average": 2 * math.log(2),
+    "relativistic_pairing": math.log(2),
 }
 # Where the sign of a logit tells what D takes an image for; relative logits have no such sign.
 LOSSES_WITH_SIGN = ("non_saturating", "minimax", "least_squares", "hinge")
