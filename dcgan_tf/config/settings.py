@@ -221,7 +221,8 @@ class Config:
     penalty: str = _option(
         "none",
         "On D's gradient at its input. wgan_gp (arXiv 1704.00028): length 1 between real and fake. r1 (1801.04406): "
-        "length 0 at real images. r1_r2 (2501.05441): at fake ones, too. dragan (1705.07215): length 1 around real images.",
+        "length 0 at real images. r1_r2 (2501.05441): at fake ones, too. dragan (1705.07215): length 1 around real "
+        "images.",
         choices=("none", *PENALTY_NAMES),
     )
     penalty_weight: float = _option(10.0, "Factor of the penalty: lambda, or gamma for r1.", above=0)
