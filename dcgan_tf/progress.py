@@ -15,10 +15,14 @@ from tqdm.auto import tqdm
 from tqdm.std import tqdm as terminal_bar
 
 logger = logging.getLogger("dcgan_tf")
-logger.addHandler(logging.NullHandler())  # Without it, Python would print warnings of a silent library.
-logger.setLevel(logging.INFO)
+logger.addHandler(logging.NullHandler())  # Without it, Python would print warnings where a program has no logging.
 
-_current: contextvars.ContextVar["_Shower | None"] = contextvars.ContextVar("shower", default=None)
+# What shows the messages of a context: None where nobody asked, so that they go to the program's own loggers alone.
+_current: contextvars.ContextVar["_Shower | _Silence | None"] = contextvars.ContextVar("current", default=None)
+
+
+class _Silence:
+    """Takes the place of a shower where nothing is to be shown."""
 
 
 class _Shower(logging.StreamHandler):
@@ -47,15 +51,25 @@ def shown(is_shown: bool = True, formatter: logging.Formatter | None = None) -> 
     if shower is not None:
         shower.setFormatter(formatter)
         logger.addHandler(shower)
-        logger.propagate = False  # Libraries give the root handlers of their own, which would write it all again.
-    token = _current.set(shower)
+        _follow_showers()
+    token = _current.set(shower or _Silence())
     try:
         yield
     finally:
         _current.reset(token)
         if shower is not None:
             logger.removeHandler(shower)
-            logger.propagate = not any(isinstance(handler, _Shower) for handler in logger.handlers)
+            _follow_showers()
+
+
+def _follow_showers() -> None:
+    has_showers = any(isinstance(handler, _Shower) for handler in logger.handlers)
+    logger.setLevel(logging.INFO if has_showers else logging.NOTSET)
+    # Libraries give the root handlers of their own, which would write everything again.
+    logger.propagate = not has_showers
+
+
+logger.addFilter(lambda _: not isinstance(_current.get(), _Silence))
 
 
 @contextlib.contextmanager
@@ -74,7 +88,7 @@ def decoration(name: str) -> Iterator[None]:
 
 def is_shown() -> bool:
     """Whether messages and bars are shown here."""
-    return _current.get() is not None
+    return isinstance(_current.get(), _Shower)
 
 
 def draws_bars() -> bool:

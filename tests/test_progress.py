@@ -8,7 +8,7 @@ from dcgan_tf import progress
 
 
 def test_nothing_is_shown_outside(capfd):
-    progress.logger.warning("unheard")
+    progress.logger.info("unheard")
     list(progress.bar(range(3), desc="counting"))
     assert capfd.readouterr() == ("", "")
 
@@ -37,6 +37,20 @@ def test_nested_contexts_show_once_and_can_hide(capfd):
         with progress.shown(False):
             progress.logger.info("hidden")
     assert capfd.readouterr().out == "once\n"
+
+
+def test_silence_holds_for_the_loggers_of_a_program_too(capfd, caplog):
+    handler = logging.StreamHandler()
+    logging.getLogger().addHandler(handler)
+    try:
+        with progress.shown(False):
+            progress.logger.warning("hidden")
+        assert capfd.readouterr() == ("", "")
+        assert caplog.messages == []
+        progress.logger.warning("heard")
+        assert caplog.messages == ["heard"]
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def test_another_thread_stays_silent(capfd):

@@ -10,10 +10,11 @@ import tensorflow as tf
 
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
-from dcgan_tf.evaluation.quick import METRIC
-from dcgan_tf.runs.checkpoints import UNRECORDED, Checkpoints, best_first, load_gan
+from dcgan_tf.generation.networks import load_networks
+from dcgan_tf.models.configured import configured_discriminator, configured_generator
+from dcgan_tf.runs.checkpoints import UNRECORDED, Checkpoints, best_first
+from dcgan_tf.runs.records import QUICK_METRIC
 from dcgan_tf.runs.run_directory import Run
-from dcgan_tf.training.gan import GAN
 
 
 def make(directory, size=5000, **others):
@@ -65,12 +66,12 @@ def test_nothing_to_restore(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".data", ".index"])
 @pytest.mark.parametrize("how", ["flipped", "truncated", "empty", "missing", "a folder"])
-def test_damaged_newest_falls_back_and_says_so(saved, tmp_path, capsys, suffix, how):
+def test_damaged_newest_falls_back_and_says_so(saved, tmp_path, caplog, suffix, how):
     checkpoints, variable = saved
     damage(tmp_path, 3, suffix, how)
     assert checkpoints.restore() == 2
     assert np.all(variable.numpy() == 2)
-    assert "checkpoint of step 3 is damaged" in capsys.readouterr().out
+    assert "checkpoint of step 3 is damaged" in caplog.text
 
 
 def test_every_changed_byte_is_noticed_or_harmless(tmp_path):
@@ -250,16 +251,21 @@ def test_failed_write_keeps_the_others(saved, monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run with checkpoints at 1 to 4, of which 2 is the best, then 4, and 1 has no evaluation."""
+    """A run with checkpoints at 1 to 4, of which 2 is the best, then 4, and 1 has no evaluation.
+
+    The last bias of the generator is the step.
+    """
     small = {"architecture": "mlp", "generator_filters": "4", "discriminator_filters": "4", "image_size": "16"}
     run = Run(tmp_path_factory.mktemp("run"), dataclasses.replace(Config(), channels="1", **small))
     run.save_config()
-    gan = GAN(run.config)
-    checkpoints = Checkpoints(run.checkpoints, gan.checkpoint(), keep=4)
+    generator, discriminator = configured_generator(run.config, seed=0), configured_discriminator(run.config, seed=0)
+    # A training saves more than is read for sampling.
+    checkpoint = tf.train.Checkpoint(step=tf.Variable(0), ema_generator=generator, discriminator=discriminator)
+    checkpoints = Checkpoints(run.checkpoints, checkpoint, keep=4)
     for step in (1, 2, 3, 4):
-        gan.step.assign(step)
+        generator.trainable_variables[-1].assign(np.full(256, float(step)))
         checkpoints.save(step)
-    records = [{"step": step, METRIC: distance} for step, distance in ((2, 5.0), (3, 9.0), (4, 7.0))]
+    records = [{"step": step, QUICK_METRIC: distance} for step, distance in ((2, 5.0), (3, 9.0), (4, 7.0))]
     run.metrics_file.write_text("".join(json.dumps(record) + "\n" for record in records))
     return run
 
@@ -276,21 +282,25 @@ def test_the_best_that_is_whole_is_loaded(trained, tmp_path, checkpoint, damaged
     run = dataclasses.replace(trained, directory=shutil.copytree(trained.directory, tmp_path / "run"))
     for step in damaged:
         damage(run.checkpoints, step, ".data", "truncated")
-    gan, step = load_gan(run, checkpoint)
-    assert (step, int(gan.step)) == (expected, expected)
-    assert Checkpoints(run.checkpoints, gan.checkpoint()).steps() == [1, 2, 3, 4]  # Who reads changes nothing.
+    before = sorted(run.directory.rglob("*"))
+    networks = load_networks(run, checkpoint)
+    assert networks.step == expected
+    assert np.all(networks.generator.trainable_variables[-1].numpy() == expected)
+    assert sorted(run.directory.rglob("*")) == before  # Who reads changes nothing.
+    load_networks(run, checkpoint, set_aside_damaged=True)  # But the owner of the run may.
+    assert len(list(run.checkpoints.glob("damaged-*"))) == len(damaged)
 
 
 @pytest.mark.parametrize("checkpoint", ["5", "03x", "²", "-1", "newest", "", "9" * 5000])
 def test_unknown_checkpoint_is_refused(trained, checkpoint):
     with pytest.raises(UserError, match="expected best, latest, or one of the steps 1, 2, 3, 4"):
-        load_gan(trained, checkpoint)
+        load_networks(trained, checkpoint)
 
 
 def test_named_checkpoint_that_is_damaged_is_not_replaced_by_another(trained, tmp_path):
     run = dataclasses.replace(trained, directory=shutil.copytree(trained.directory, tmp_path / "run"))
     damage(run.checkpoints, 3, ".data", "truncated")
     with pytest.raises(
-        UserError, match=r"damaged checkpoints in '.*': step 3, and no other.*name another --checkpoint"
+        UserError, match=r"damaged checkpoints in '.*': step 3, and no other.*name another `checkpoint`"
     ):
-        load_gan(run, "3")
+        load_networks(run, "3")

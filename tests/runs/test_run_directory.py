@@ -39,20 +39,25 @@ def test_starts_at_once_get_folders_of_their_own(tmp_path, monkeypatch):
     def look_and_wait(path):
         names = list(os.scandir(path))
         with contextlib.suppress(threading.BrokenBarrierError):
-            both_have_looked.wait(1)
+            both_have_looked.wait(10)
+            both_have_looked.abort()  # From then on, nobody waits.
         return [path / entry.name for entry in names]
+
+    def make():
+        with run_directory.open_run("", CONFIG) as run:
+            return run.directory.name
 
     (tmp_path / "runs").mkdir()
     monkeypatch.setattr(pathlib.Path, "iterdir", look_and_wait)
     with ThreadPoolExecutor() as pool:
-        made = [pool.submit(run_directory._make_next_directory, CONFIG) for _ in range(2)]
-    assert {job.result().name for job in made} == {"000-mnist", "001-mnist"}
+        made = [pool.submit(make) for _ in range(2)]
+    assert {job.result() for job in made} == {"000-mnist", "001-mnist"}
 
 
 def test_place_for_runs_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").write_text("a file")
-    with pytest.raises(UserError, match=r"--run_dir: cannot write to '.*runs'"):
+    with pytest.raises(UserError, match=r"`run_dir`: cannot write to '.*runs'"):
         run_directory.open_run("", CONFIG).__enter__()
 
 
@@ -79,12 +84,12 @@ def test_run_of_a_release_that_saved_no_digest_is_resumed_and_then_has_one(run_d
     with run_directory.open_run(run_dir, settled) as run:
         run.save_config()
     assert run_directory.load_run(run_dir).config == settled
-    with pytest.raises(UserError, match="data_digest is 'abc' there, 'abd' was asked for"):
+    with pytest.raises(UserError, match="`data_digest` is 'abc' there, 'abd' was asked for"):
         run_directory.open_run(run_dir, dataclasses.replace(settled, data_digest="abd")).__enter__()
 
 
 def test_settings_are_compared_again_once_the_run_is_held(run_dir):
-    with pytest.raises(UserError, match="--seed is 0 there, 3 was asked for"):
+    with pytest.raises(UserError, match="`seed` is 0 there, 3 was asked for"):
         run_directory.open_run(run_dir, dataclasses.replace(CONFIG, seed=3)).__enter__()
 
 
@@ -95,8 +100,8 @@ def test_length_and_intervals_may_change(run_dir):
 def test_changed_setting_is_refused_with_the_difference(run_dir):
     with pytest.raises(UserError) as error:
         run_directory.configure(run_dir, {"beta_1": 0.9, "seed": 3})
-    assert "--beta_1 is 0.5 there, 0.9 was asked for" in str(error.value)
-    assert "--seed is 0 there, 3 was asked for" in str(error.value)
+    assert "`beta_1` is 0.5 there, 0.9 was asked for" in str(error.value)
+    assert "`seed` is 0 there, 3 was asked for" in str(error.value)
 
 
 def test_renamed_class_is_named_and_no_flag_is_blamed_for_it(tmp_path):
@@ -105,17 +110,17 @@ def test_renamed_class_is_named_and_no_flag_is_blamed_for_it(tmp_path):
     with pytest.raises(UserError) as error:
         run_directory.open_run(str(tmp_path), dataclasses.replace(CONFIG, class_names=("cat", "hound"))).__enter__()
     assert "it has dog, the data now have hound. Name the class folders as before" in str(error.value)
-    assert "--class_names" not in str(error.value)
+    assert "class_names" not in str(error.value)
 
 
 @pytest.mark.parametrize("opening", [lambda path: run_directory.configure(path, {}), run_directory.load_run])
 def test_folder_whose_name_is_not_utf_8_is_refused(tmp_path, opening):
-    with pytest.raises(UserError, match=r"--run_dir: expected a folder whose path is UTF-8"):
+    with pytest.raises(UserError, match=r"`run_dir`: expected a folder whose path is UTF-8"):
         opening(str(tmp_path / os.fsdecode(b"\xff")))
 
 
 def test_changed_preset_is_refused(run_dir):
-    with pytest.raises(UserError, match="--preset is 'default' there, 'dcgan' was asked for"):
+    with pytest.raises(UserError, match="`preset` is 'default' there, 'dcgan' was asked for"):
         run_directory.configure(run_dir, {"preset": "dcgan"})
 
 
@@ -223,5 +228,5 @@ def test_moved_data_of_a_run_in_training_are_not_written_into_it(run_dir):
 
 def test_folder_without_an_effect_on_the_run_is_refused(tmp_path):
     save_config(dataclasses.replace(CONFIG, dataset="folder", data_dir="x"), tmp_path / "config.json")
-    with pytest.raises(UserError, match=r"--manual_dir .*--dataset=folder"):
+    with pytest.raises(UserError, match=r"`manual_dir` .*`dataset=folder`"):
         run_directory.load_run(tmp_path, {"manual_dir": "/new"})

@@ -1,0 +1,136 @@
+import gc
+import json
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard import program
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from dcgan_tf.drawing.grids import save_png
+from dcgan_tf.models.discriminator import build_discriminator
+from dcgan_tf.models.generator import build_generator
+from dcgan_tf.runs.pictures import sample_grids, save_curves, save_training_gif
+from dcgan_tf.runs.records import read_metrics
+from dcgan_tf.runs.summaries import TENSORBOARD_FLAGS, Summaries
+from tests.conftest import ROOT
+
+IMAGES = np.zeros((4, 16, 16, 1), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return build_generator(16, 16, 1, latent_dim=8, filters=4), build_discriminator(16, 16, 1, filters=4)
+
+
+def test_tensorboard_holds_scalars_images_histograms_graphs_and_settings(run, networks):
+    with Summaries(run, first_step=0) as summaries:
+        summaries.start(networks, IMAGES)
+        summaries.samples(0, networks, IMAGES)
+        summaries.scalars(5, {"loss/generator": 1.5, "prob/real": 0.25})
+    events = EventAccumulator(str(run.tensorboard), size_guidance={"tensors": 0}).Reload()
+    tags = events.Tags()["tensors"]
+    assert {"loss/generator", "prob/real", "samples/fixed_z", "samples/real", "configuration"} <= set(tags)
+    assert "weights/generator/project/kernel" in tags
+    assert "weights/discriminator/logits/bias" in tags
+    assert events.summary_metadata["samples/fixed_z"].plugin_data.plugin_name == "images"
+    assert any("hparams" in tag for tag in tags)
+    for network in ("generator", "discriminator"):
+        assert EventAccumulator(str(run.tensorboard / network)).Reload().Tags()["graph"]
+    (record,) = read_metrics(run.metrics_file)
+    assert record == {"step": 5, "loss/generator": 1.5, "prob/real": 0.25}
+
+
+def test_resuming_drops_what_came_after_the_checkpoint(run):
+    with Summaries(run, first_step=0) as summaries:
+        for step in (5, 10, 15):
+            summaries.scalars(step, {"loss/generator": float(step)})
+            save_png(np.zeros((8, 8, 1), np.uint8), run.samples / f"step-{step:08d}.png")
+    with open(run.metrics_file, "a") as file:
+        file.write('{"step": 20, "loss/gen')  # Cut off by a kill
+    with Summaries(run, first_step=10) as summaries:
+        summaries.scalars(15, {"loss/generator": 0.5})
+    assert [(r["step"], r["loss/generator"]) for r in read_metrics(run.metrics_file)] == [(5, 5), (10, 10), (15, 0.5)]
+    assert all(json.loads(line) for line in run.metrics_file.read_text().splitlines())
+    assert [path.name for path in sample_grids(run)] == ["step-00000005.png", "step-00000010.png"]
+
+
+def test_stray_files_among_the_grids_are_left_alone(run, networks):
+    run.samples.mkdir()
+    (run.samples / "step-00000099.png").mkdir()
+    for name in ("step-final.png", "step-00000007.png.bak", ".step-00000008.png.tmp", "notes.txt", "step-00000009.jpg"):
+        (run.samples / name).write_text("mine")
+    before = set(run.samples.iterdir())
+    with Summaries(run, first_step=0) as summaries:
+        summaries.samples(5, networks, IMAGES)
+    assert set(run.samples.iterdir()) == {*before, run.samples / "step-00000005.png"}
+    assert sample_grids(run) == [run.samples / "step-00000005.png"]
+
+
+def test_what_only_shows_the_training_does_not_stop_it(run, networks, caplog):
+    """Neither files in the place of folders, nor folders in the place of files."""
+    run.samples.write_text("a file")
+    run.tensorboard.write_text("a file")
+    (run.directory / "curves.png").mkdir()
+    (run.directory / "training.gif").mkdir()
+    with Summaries(run, first_step=0) as summaries:
+        summaries.start(networks, IMAGES)
+        for step in (1, 2):
+            summaries.samples(step, networks, IMAGES)
+            summaries.scalars(step, {"loss/generator": 1.5})
+    save_curves(run)
+    save_training_gif(run)
+    assert [record["step"] for record in read_metrics(run.metrics_file)] == [1, 2]
+    said = caplog.text
+    assert said.count("TensorBoard's event file could not be written") == 1, said
+    for name in ("curves.png", "training.gif", str(run.samples)):
+        assert f"{name} could not be written" in said.replace("'", ""), said
+
+
+def test_tensorboard_serves_every_picture_of_a_run(run):
+    """By TensorBoard's own server. It would choose 10, and shows none with images=0."""
+    writer = tf.summary.create_file_writer(str(run.tensorboard))
+    with writer.as_default():
+        for step in range(25):
+            tf.summary.image("samples/fixed_z", np.zeros((1, 8, 8, 1), np.uint8), step=np.int64(step))
+    writer.close()
+    server = program.TensorBoard()
+    server.configure(
+        argv=["", f"--logdir={run.tensorboard}", "--port=0", "--load_fast=false", *TENSORBOARD_FLAGS.split()]
+    )
+    images = f"{server.launch()}data/plugin/images"
+    deadline = time.monotonic() + 60
+    while not json.load(urllib.request.urlopen(f"{images}/tags", timeout=60)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    served = json.load(urllib.request.urlopen(f"{images}/images?run=.&tag=samples/fixed_z&sample=0", timeout=60))
+    assert [each["step"] for each in served] == list(range(25))
+    assert f"tensorboard --logdir=runs {TENSORBOARD_FLAGS}`" in (ROOT / "README.md").read_text()
+
+
+def test_records_leave_no_number_in_memory(run, networks):
+    """TensorFlow keeps every Python number that it makes a tensor of."""
+    alive = 0
+
+    class Counted:
+        def __init__(self, *_):
+            nonlocal alive
+            alive += 1
+
+        def __del__(self):
+            nonlocal alive
+            alive -= 1
+
+    class Number(Counted, float): ...
+
+    class Step(Counted, int): ...
+
+    with Summaries(run, first_step=0) as summaries:
+        for step in range(1000, 1020):
+            summaries.scalars(Step(step), {"loss/generator": Number(step / 7), "prob/real": Number(step / 9)})
+        summaries.samples(Step(step), networks, IMAGES)
+    gc.collect()
+    assert alive == 0
+    assert len(read_metrics(run.metrics_file)) == 20
