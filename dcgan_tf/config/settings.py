@@ -140,6 +140,18 @@ class Config:
     )
     batch_size: int = _option(64, "Images in a batch, over all devices.", minimum=2)
     seed: int = _option(0, "Seed of the weights, the order of the data, and all noise.", minimum=0, maximum=2**31 - 1)
+    init_from: str = _option(
+        "",
+        "Folder of another run or of an export, to begin a new run with its weights, where they fit, at step 0. To "
+        "resume a run, name it with `run_dir` alone.",
+        path=True,
+    )
+    freeze_discriminator: int = _option(
+        0,
+        "With `init_from`: how many blocks of D, from the image on, keep the weights of the model (FreezeD, arXiv "
+        "2002.10964).",
+        minimum=0,
+    )
 
     # Networks
     architecture: str = _option(
@@ -263,6 +275,12 @@ class Config:
         "",
         "Differentiable augmentations of all that D sees, any of color,translation,cutout (arXiv 2006.10738): for "
         "small data sets.",
+    )
+    augment: str = _option(
+        "none",
+        "ada: mirror, shift, scale, rotate, recolor and cut out what D sees, each with a probability per image that "
+        "rises while D is too sure of the real images (arXiv 2006.06676): for small data sets.",
+        choices=("none", "ada"),
     )
     optimizer: str = _option("adam", "adam, or rmsprop as in arXiv 1701.07875.", choices=("adam", "rmsprop"))
     learning_rate_decay: str = _option(

@@ -8,6 +8,7 @@ import tensorflow as tf
 from dcgan_tf.distributed import replicas
 
 Term = Callable[[tf.Tensor], tf.Tensor]
+Relative = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 class Loss(NamedTuple):
@@ -18,14 +19,18 @@ class Loss(NamedTuple):
         discriminator_fake: of D's logits for generated images.
         generator: of D's logits for generated images.
         generator_real: of D's logits for real images, where G's loss has such a term.
-        relative: From the logits of real and of fake images to relative ones, which take their place in all terms.
+        relative: From the logits of real and of fake images, each float32 [N], to relative ones, which take their place
+            in all terms.
+        undecided: The logit at which D takes an image neither for real nor for fake; None where a logit means something
+            only beside another one.
     """
 
     discriminator_real: Term
     discriminator_fake: Term
     generator: Term
     generator_real: Term | None = None
-    relative: "Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None" = None
+    relative: Relative | None = None
+    undecided: float | None = None
 
 
 # With D(x) = sigmoid(logit): -log D = softplus(-logit) and -log(1 - D) = softplus(logit), which neither overflows
@@ -101,14 +106,14 @@ def relative_to_partner(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple
 LOSSES: dict[str, Loss] = {
     # Goodfellow et al. 2014 (arXiv 1406.2661), section 3: G maximizes log D(G(z)), whose gradient is strong just
     # where D rejects the images.
-    "non_saturating": Loss(_minus_log_real, _minus_log_fake, _minus_log_real),
+    "non_saturating": Loss(_minus_log_real, _minus_log_fake, _minus_log_real, undecided=0.0),
     # The same paper, equation 1: G minimizes log(1 - D(G(z))). Its gradient vanishes where D is sure.
-    "minimax": Loss(_minus_log_real, _minus_log_fake, _log_fake),
+    "minimax": Loss(_minus_log_real, _minus_log_fake, _log_fake, undecided=0.0),
     # Mao et al. 2017 (arXiv 1611.04076), equation 9: D's output is drawn to 1 for real and 0 for fake, G's to 1.
-    "least_squares": Loss(_square_to_one, _square_to_zero, _square_to_one),
+    "least_squares": Loss(_square_to_one, _square_to_zero, _square_to_one, undecided=0.5),
     # Lim and Ye 2017 (arXiv 1705.02894); with spectral normalisation, Miyato et al. 2018 (arXiv 1802.05957),
     # equations 16 and 17: D stops pushing what is on its side of the margin, G's loss is linear.
-    "hinge": Loss(_hinge_real, _hinge_fake, _raise),
+    "hinge": Loss(_hinge_real, _hinge_fake, _raise, undecided=0.0),
     # Arjovsky et al. 2017 (arXiv 1701.07875), equation 2: the difference of D's means estimates a distance, so D
     # must be kept Lipschitz by clipping, a penalty or spectral normalisation.
     "wasserstein": Loss(_raise, _lower, _raise),
