@@ -1,9 +1,11 @@
 """Where a trained generator is read from: a run, or an exported SavedModel alone. Without TensorFlow."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 import re
+from collections.abc import Iterator
 
 from dcgan_tf import files
 from dcgan_tf.config.settings import Config
@@ -86,6 +88,34 @@ def open_saved_model(path: str | os.PathLike[str]) -> Source:
             f"{error}. Name another version, or export the run again"
         ) from None
     return Source(version, config, None, step=step)
+
+
+def open_initial(config: Config) -> Source:
+    """Opens the model with whose weights a new run begins, which ``config.init_from`` names.
+
+    Raises:
+        UserError: There is none, or it has another architecture than the run.
+    """
+    with blaming("init_from"):
+        source = open_source(config.init_from)
+    if source.config.architecture != config.architecture:
+        raise UserError(
+            f"`init_from`: the model in '{config.init_from}' has `architecture={source.config.architecture}`, and this "
+            f"run `architecture={config.architecture}`, whose weights are others. Train with the model's, or name "
+            "another model",
+            field="init_from",
+        )
+    return source
+
+
+@contextlib.contextmanager
+def blaming(setting: str) -> Iterator[None]:
+    """Lets errors about a folder name the setting that it came from."""
+    try:
+        yield
+    except UserError as error:
+        reason = re.sub(r"^`\w+`: ", "", str(error))
+        raise UserError(f"`{setting}`: {reason}", field=setting) from None
 
 
 def versions_in(directory: pathlib.Path) -> list[pathlib.Path]:

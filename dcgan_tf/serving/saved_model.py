@@ -36,6 +36,8 @@ VERIFIED_ROWS = 5
 METADATA = "model.json"
 LAST_VERSION = ".last_version"
 LOCK = ".lock"
+# How a training began is of no use to those who have its result, and names a folder of the machine that trained.
+BEGINNING = ("init_from", "freeze_discriminator")
 
 
 def export_networks(
@@ -251,7 +253,7 @@ def _metadata(networks: Networks, version: int) -> dict[str, Any]:
     packages = ("tensorflow", "keras", "numpy")
     # What may change in a run are intervals, and the folders of the machine that trained it.
     fields = [field for field in dataclasses.fields(networks.config) if not field.metadata["may_change"]]
-    settings = {field.name: getattr(networks.config, field.name) for field in fields}
+    settings = {field.name: getattr(networks.config, field.name) for field in fields if field.name not in BEGINNING}
     return {
         "version": version,
         "step": networks.step,

@@ -47,9 +47,9 @@ ADVICE = {
     "`minibatch_stddev=True`, `unroll_steps=5`, `diff_augment=translation,cutout` or `loss=wasserstein` with "
     "`penalty=wgan_gp`, and sample from a checkpoint before this step",
     "discriminator wins": "D is certain of every image, so G gets no direction. Try a smaller "
-    "`learning_rate_discriminator`, `instance_noise=0.1`, `label_smoothing=0.1`, `dropout=0.3` or `penalty=r1`, with few "
-    "images `augment=ada`, and "
-    "`loss=non_saturating` in place of minimax. Unless it recovers soon, more steps will not help",
+    "`learning_rate_discriminator`, `instance_noise=0.1`, `label_smoothing=0.1`, `dropout=0.3` or `penalty=r1`, with "
+    "few images `augment=ada`, and `loss=non_saturating` in place of minimax. Unless it recovers soon, more steps will "
+    "not help",
     "generator wins": "D takes more fakes than real images for real, and its answers mean little to G. Try a larger "
     "`learning_rate_discriminator`, a smaller `learning_rate_generator`, `discriminator_steps=2` or more "
     "`discriminator_filters`",
