@@ -16,7 +16,20 @@ from docs import figures
 from tests.conftest import ROOT
 
 # Programs of others: what is typed for them is not checked beyond the files that it names.
-FOREIGN = ("docker", "curl", "tensorboard", "ruff", "mypy", "git", "cd", "wait", "export", "source", "jupyter")
+FOREIGN = (
+    "docker",
+    "curl",
+    "tensorboard",
+    "ruff",
+    "mypy",
+    "lint-imports",
+    "git",
+    "cd",
+    "wait",
+    "export",
+    "source",
+    "jupyter",
+)
 # How a command may be called besides by its name -> the command.
 DOORS = {"train.py": "train", "export.saved_model": "export", "export.client": "client"}
 # Words before a command of ours.
@@ -95,10 +108,10 @@ def _check_python(words: list[str]) -> None:
 
 
 def _check_command(words: list[str]) -> None:
-    """What is typed after `dcgan`."""
-    name, *rest = words
-    if words in (["COMMAND"], ["--version"]):
+    """What is typed after `dcgan`, without --help."""
+    if words in ([], ["COMMAND"], ["--version"]):
         return
+    name, *rest = words
     if name not in COMMANDS:
         raise BadCommand(f"unknown command {name!r}")
     module = importlib.import_module(f"dcgan_tf.cli.{name}")

@@ -80,7 +80,7 @@ def test_conditional(conditional_run_dir):
         images = generator.sample([1, 1, 2], labels=[0, 9, 9])
         assert (images[0] != images[1]).any()
         np.testing.assert_array_equal(generator.interpolate([1, 2], 3, label=9)[[0, 3]], images[1:])
-        assert generator.project(images[1], steps=2, label=9).image.shape == (16, 16, 1)
+        assert generator.project(images[1], steps=2, label=9).image.shape == (16, 16, 3)
         assert generator.principal_directions.vectors.shape == (5, 5)
     for labels in (None, [0, 10], [0, -1], [0], [0.0, 1.0]):
         with pytest.raises(UserError, match="labels"):
