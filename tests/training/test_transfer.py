@@ -89,7 +89,7 @@ def test_packed_export_gives_the_generator_alone(small_config, packed_run_dir, s
     config = small_config(init_from=str(packed_run_dir / "saved_model"), pack=2)
     assert_same_weights(begun(config).discriminator, GAN(config).discriminator)
     assert "these are new: the discriminator, which the export does not hold" in said.text
-    with pytest.raises(UserError, match="`freeze_discriminator`: the export in .* holds no discriminator"):
+    with pytest.raises(UserError, match=r"`freeze_discriminator`: the export in .* holds no discriminator"):
         begun(dataclasses.replace(config, freeze_discriminator=1))
 
 
@@ -192,8 +192,8 @@ def test_run_from_a_model_resumes_without_it(small_config, run_dir, monkeypatch,
         with pytest.raises(UserError) as error:
             configure(str(run), {"init_from": str(path)})
         assert str(error.value) == (
-            f"`init_from`: the run in '{run}' began with {began}, and is resumed from its own checkpoints. Leave it out "
-            f"to resume; choose a new `run_dir` to begin a run with the weights of '{path}'"
+            f"`init_from`: the run in '{run}' began with {began}, and is resumed from its own checkpoints. Leave it "
+            f"out to resume; choose a new `run_dir` to begin a run with the weights of '{path}'"
         )
 
 
