@@ -136,7 +136,32 @@ def prepare(config: Config, source: Source | None = None) -> tuple[Config, Image
         raise UserError(
             f"`conditional=True`: some images of {config.dataset} ({config.split}) have no label. Use another `split`"
         )
+    if config.conditional and not config.data_digest:  # A run that has begun goes on.
+        _refuse_empty_classes(config, data.labels)
     return dataclasses.replace(config, data_digest=data.digest), data
+
+
+def _refuse_empty_classes(config: Config, labels: np.ndarray) -> None:
+    """A generator never learns to draw a class without an image.
+
+    Raises:
+        UserError: There is one, in data that the user chose. Whole splits of TensorFlow Datasets are as they are: there
+            it is only said.
+    """
+    counts = np.bincount(labels, minlength=len(config.class_names))
+    empty = [name for name, count in zip(config.class_names, counts, strict=True) if not count]
+    if not empty:
+        return
+    text = (
+        f"`conditional=True`: {config.dataset} ({config.split}) has no image of {len(empty)} of its "
+        f"{len(counts)} classes, such as {empty[0]!r}"
+    )
+    if config.dataset not in ("folder", ARRAY) and "[" not in config.split:
+        logger.warning(f"{text}. What G draws of them means nothing")
+        return
+    raise UserError(
+        f"{text}. Add images of each, use a larger `split`, or leave `conditional` out", field="conditional"
+    )
 
 
 def cache_root(config: Config) -> pathlib.Path:

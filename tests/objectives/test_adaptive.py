@@ -92,6 +92,19 @@ def test_probabilities_0_and_1():
     assert not np.array_equal(augment_adaptively(IMAGES, tf.constant(1.0), KEY + 1), always)
 
 
+def test_xla_moves_pixels_alike():
+    """Given the moves: XLA draws other numbers from the same key."""
+    chance = np.random.default_rng(0)
+    moves = {
+        "mirrored": tf.constant([True, False] * 3),
+        "shifts": tf.constant(chance.integers(-3, 4, (6, 2)), tf.float32),
+        "scales": tf.constant(chance.uniform(0.7, 1.4, 6), tf.float32),
+        "angles": tf.constant(chance.uniform(-3, 3, 6), tf.float32),
+    }
+    results = [tf.function(resample, jit_compile=compiled)(tf.constant(IMAGES), **moves) for compiled in (False, True)]
+    np.testing.assert_allclose(*results, atol=1e-4)
+
+
 def test_gradients_reach_the_images():
     images = tf.constant(IMAGES[:2, :4, :6, :1], tf.float64)
     function = tf.function(lambda x: augment_adaptively(x, tf.constant(1.0), KEY))

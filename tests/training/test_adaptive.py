@@ -89,6 +89,18 @@ def test_packed_rows_count_once_each(small_config):
     assert float(metrics[3]["augment/probability"]) == pytest.approx(4 * gan.config.batch_size / 500_000)
 
 
+@pytest.mark.long
+def test_xla_follows_the_sign_too(small_config):
+    gan = started(small_config(augment="ada", jit_compile=True))
+    logits = gan.discriminator.get_layer("logits")
+    logits.set_weights([np.zeros_like(logits.kernel), np.array([0.25], np.float32)])
+    source = tf.data.Dataset.from_tensors(next(iter(batches(gan.config, 1)))).repeat()
+    metrics, _ = gan.train_steps(iter(source), tf.constant(4))
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert abs(gan.adaptive.value.numpy() - 0.7) == pytest.approx(4 * gan.config.batch_size / 500_000, rel=1e-2)
+    assert gan.adaptive.batches.numpy() == 0
+
+
 def test_checkpoints_hold_the_probability_where_it_is_used_alone(small_config, tmp_path):
     for augment in ("none", "ada"):
         GAN(small_config(augment=augment)).checkpoint().write(str(tmp_path / augment))

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dcgan_tf.data.arrays import open_array
 from dcgan_tf.errors import UserError
@@ -172,10 +173,17 @@ def test_run_from_a_model_resumes_without_it(small_config, run_dir, monkeypatch,
     assert "Beginning at step 0 with the weights of" in said.text
     assert json.loads((folder / "config.json").read_text())["init_from"] == str(source)
     frozen = load_generator(source).discriminator.get_layer("block_1").kernel.numpy()
+    straight = loop.train(config, str(tmp_path / "straight"), source=open_array(images))
     said.clear()
 
     shutil.rmtree(source)
     result = loop.train(config, str(folder), source=open_array(images))
+    values = []
+    for directory in (straight.run_dir, result.run_dir):
+        path = str(directory / "checkpoints" / "step-00000002" / "checkpoint")
+        names = {name for name, _ in tf.train.list_variables(path)} - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+        values.append({name: tf.train.load_variable(path, name) for name in names})
+    assert_same(*values)
     assert result.step == 2
     assert "Beginning" not in said.text
     assert "Resuming at step 1" in said.text
