@@ -145,8 +145,8 @@ class Config:
     seed: int = _option(0, "Seed of the weights, the order of the data, and all noise.", minimum=0, maximum=2**31 - 1)
     init_from: str = _option(
         "",
-        "Folder of another run or of an export, to begin a new run with its weights, where they fit, at step 0. To "
-        "resume a run, name it with `run_dir` alone.",
+        "Folder of another run or of an export, or mnist, the bundled model: a new run begins with its weights, where "
+        "they fit, at step 0. To resume a run, name it with `run_dir` alone.",
         path=True,
     )
     freeze_discriminator: int = _option(
