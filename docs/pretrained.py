@@ -131,7 +131,7 @@ def model_card(run: Run, metadata: dict[str, Any], moved: int) -> str:
         "",
         f"- Data: the split `{config.split}` of {config.dataset}, digest `{config.data_digest}`. "
         f"{DATA_LICENSES[config.dataset]}.",
-        f"- Training: {step:,} steps; settings that differ from the defaults: "
+        f"- Training: {step:,} of {run.config.steps:,} steps; settings that differ from the defaults: "
         f"{', '.join(map(_as_code, changed_settings(config))) or 'none'}. "
         f"dcgan_tf {metadata['packages']['dcgan_tf']}, TensorFlow {metadata['packages']['tensorflow']}.",
         f"- Storage: kernels in half precision. Over the seeds 0 to {CHECKED_IMAGES - 1}, no gray level differs from "

@@ -47,7 +47,7 @@ def test_it_is_the_run_within_a_gray_level(digits_run, bundled):
     assert sorted(path.name for path in bundled.iterdir()) == ["MODEL_CARD.md", "model.json", "weights.npz"]
     card = (bundled / "MODEL_CARD.md").read_text()
     assert "| frechet_distance[x] | 12.35 |  |" in card
-    assert f"{STEP} steps" in card
+    assert f"{STEP} of 12 steps" in card
     assert "CC BY-SA 3.0" in card
     assert "cache_dir" not in card + (bundled / "model.json").read_text()
 
