@@ -109,7 +109,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # python train.py --dataset=mnist --preset=pacgan
     "pacgan": {**_DCGAN_PAPER, "batch_size": 64, "pack": 2},
     # Huang et al. 2024 (arXiv 2501.05441): relativistic pairing with R1 and R2, a discriminator without normalization.
-    # The paper's residual networks are replaced by DCGAN's.
+    # The paper's residual networks are replaced by DCGAN's. Not measured yet.
     # python train.py --dataset=mnist --preset=r3gan
     "r3gan": {
         "loss": "relativistic_pairing",

@@ -7,8 +7,8 @@ BatchNorm's moving statistics, of high quality within three deviations of a cent
 sample; reverse KL in nats, from the shares of the modes among these samples to the even ones.
 
 The paper's text names two hidden layers of G, the code of its authors has four: --generator_layers. What differs here:
-BatchNorm sees all points of a batch together, where the authors' code normalizes each of the packed ones by itself; and D
-is updated before G, where theirs updates both at once.
+BatchNorm sees all points of a batch together, where the authors' code normalizes each of the packed ones by itself; and
+D is updated before G, where theirs updates both at once.
 Rows are written as they are measured, so an interrupted command goes on with the first training that is not complete.
 """
 
