@@ -12,8 +12,9 @@ from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
 from dcgan_tf.models.pixels import to_float
+from dcgan_tf.training.average import update_average
 from dcgan_tf.training.gan import FRESH_LATENTS, GAN, LATENTS
-from dcgan_tf.training.optimizers import apply_gradients
+from dcgan_tf.training.optimizers import apply_gradients, decay_learning_rates
 
 PARTS = (
     "generator, forward",
@@ -84,7 +85,7 @@ def run_until(gan: GAN, last: str, images: tf.Tensor, labels: tf.Tensor) -> Any:
 def _steps(gan: GAN, images: tf.Tensor, labels: tf.Tensor) -> Iterator[Any]:
     """Yields after each part but the last."""
     gan._key_dropouts()
-    gan._decay_learning_rates()
+    decay_learning_rates(gan.config, gan.step, gan.generator_optimizer, gan.discriminator_optimizer)
     real_images, classes = to_float(images), labels if gan.config.conditional else None
     with tf.GradientTape() as generator_tape:
         fake_images = gan._generate(LATENTS, classes, 0)
@@ -106,7 +107,7 @@ def _steps(gan: GAN, images: tf.Tensor, labels: tf.Tensor) -> Iterator[Any]:
     yield gradients
     apply_gradients(gan.generator_optimizer, gradients, variables)
     yield loss
-    gan._update_ema()
+    update_average(gan.ema_generator, gan.generator, gan.config.ema_decay, gan.step)
     gan.step.assign_add(1)
     yield loss
 

@@ -8,10 +8,16 @@ from dcgan_tf.data.prepare import resolve, settle_length
 from dcgan_tf.data.sources import find_source
 from dcgan_tf.models import costs
 from dcgan_tf.training.gan import GAN
+from dcgan_tf.training.transfer import begin_from_model
 
 
-def describe(config: Config) -> None:
-    """Prints the settled configuration, both models with their cost, the data's shape and a memory estimate."""
+def describe(config: Config, *, begins_from_model: bool = False) -> None:
+    """Prints the settled configuration, both models with their cost, the data's shape and a memory estimate.
+
+    Args:
+        config: Of the run.
+        begins_from_model: Whether it would begin with the weights that ``init_from`` names; then prints what fits.
+    """
     source = find_source(config)
     config = resolve(config, source)
     count = source.count_if_known()
@@ -39,6 +45,8 @@ def describe(config: Config) -> None:
     )
     memory = costs.estimate_memory(gan.generator, gan.discriminator, config)
     print(f"memory: about {memory / 2**20:,.0f} MiB")
+    if begins_from_model:
+        begin_from_model(gan)
     print("dry run: nothing was prepared, trained or written")
 
 

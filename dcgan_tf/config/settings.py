@@ -10,8 +10,16 @@ from dcgan_tf.config.checks import check_range, check_type
 from dcgan_tf.errors import UserError
 
 # The keys of dictionaries that need TensorFlow, without which this file does.
-LOSS_NAMES = ("non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic_average")
-PENALTY_NAMES = ("wgan_gp", "r1", "dragan")
+LOSS_NAMES = (
+    "non_saturating",
+    "minimax",
+    "least_squares",
+    "hinge",
+    "wasserstein",
+    "relativistic_average",
+    "relativistic_pairing",
+)
+PENALTY_NAMES = ("wgan_gp", "r1", "r1_r2", "dragan")
 DECAY_NAMES = ("constant", "linear", "exponential", "cosine")
 AUGMENTATION_NAMES = ("color", "translation", "cutout")
 POINT_DATA_SETS = ("ring", "grid")
@@ -135,6 +143,18 @@ class Config:
     )
     batch_size: int = _option(64, "Images in a batch, over all devices.", minimum=2)
     seed: int = _option(0, "Seed of the weights, the order of the data, and all noise.", minimum=0, maximum=2**31 - 1)
+    init_from: str = _option(
+        "",
+        "Folder of another run or of an export, or mnist, the bundled model: a new run begins with its weights, where "
+        "they fit, at step 0. To resume a run, name it with `run_dir` alone.",
+        path=True,
+    )
+    freeze_discriminator: int = _option(
+        0,
+        "With `init_from`: how many blocks of D, from the image on, keep the weights of the model (FreezeD, arXiv "
+        "2002.10964).",
+        minimum=0,
+    )
 
     # Networks
     architecture: str = _option(
@@ -210,13 +230,14 @@ class Config:
         "non_saturating",
         "non_saturating: G maximizes log D(G(z)). minimax: G minimizes log(1 - D(G(z))), the game's value itself. "
         "least_squares (arXiv 1611.04076), hinge (1705.02894), wasserstein (1701.07875), relativistic_average "
-        "(1807.00734).",
+        "(1807.00734), relativistic_pairing (2501.05441).",
         choices=LOSS_NAMES,
     )
     penalty: str = _option(
         "none",
         "On D's gradient at its input. wgan_gp (arXiv 1704.00028): length 1 between real and fake. r1 (1801.04406): "
-        "length 0 at real images. dragan (1705.07215): length 1 around real images.",
+        "length 0 at real images. r1_r2 (2501.05441): at fake ones, too. dragan (1705.07215): length 1 around real "
+        "images.",
         choices=("none", *PENALTY_NAMES),
     )
     penalty_weight: float = _option(10.0, "Factor of the penalty: lambda, or gamma for r1.", above=0)
@@ -257,6 +278,12 @@ class Config:
         "",
         "Differentiable augmentations of all that D sees, any of color,translation,cutout (arXiv 2006.10738): for "
         "small data sets.",
+    )
+    augment: str = _option(
+        "none",
+        "ada: mirror, shift, scale, rotate, recolor and cut out what D sees, each with a probability per image that "
+        "rises while D is too sure of the real images (arXiv 2006.06676): for small data sets.",
+        choices=("none", "ada"),
     )
     optimizer: str = _option("adam", "adam, or rmsprop as in arXiv 1701.07875.", choices=("adam", "rmsprop"))
     learning_rate_decay: str = _option(

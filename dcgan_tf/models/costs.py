@@ -37,8 +37,8 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, config: Confi
 
     What is differentiated twice (a penalty, a virtual update) costs about twice as much again.
     """
-    relative = config.loss == "relativistic_average"
-    penalty_passes = 0.0 if config.penalty == "none" else 6 / config.penalty_every
+    relative = config.loss.startswith("relativistic")
+    penalty_passes = _penalized_batches(config) * 6 / config.penalty_every
     generator_passes = 3 + config.fresh_noise + config.discriminator_steps - 1
     discriminator_passes = (
         config.discriminator_steps * (3 + 3 + penalty_passes) + config.unroll_steps * 3 * (3 + 3) + 2 + relative
@@ -59,13 +59,17 @@ def estimate_memory(generator: keras.Model, discriminator: keras.Model, config: 
     """
     weights = 5 * generator.count_params() + 4 * discriminator.count_params()
     # Real and fake; and what is differentiated twice keeps its own: a penalty's pass, each virtual update's two.
-    discriminator_passes = 2 + 2 * (config.penalty != "none") + 4 * config.unroll_steps
+    discriminator_passes = 2 + 2 * _penalized_batches(config) + 4 * config.unroll_steps
     activations = (
         2
         * config.batch_size
         * (count_activations(generator) + discriminator_passes * count_activations(discriminator) / config.pack)
     )
     return round(FRAMEWORK_BYTES + BYTES_PER_FLOAT * (weights + activations))
+
+
+def _penalized_batches(config: Config) -> int:
+    return {"none": 0, "r1_r2": 2}.get(config.penalty, 1)
 
 
 def _first_layer_flops(model: keras.Model) -> int:

@@ -11,11 +11,17 @@ LARGEST_SHIFT = 1 / 8
 CUTOUT_SIDE = 1 / 2
 
 
+def whole_pixels(share: float, size: int) -> int:
+    """A share of an image's side in pixels, with halves rounded up as the paper's code does; Python rounds them to the
+    even number."""
+    return int(share * size + 0.5)
+
+
 def translation(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
     """Shifts each image by up to an eighth of its size in both directions; gray fills the gap."""
     count, height, width = images.shape[0], images.shape[1], images.shape[2]
     for axis, size in ((1, height), (2, width)):
-        largest = _part(LARGEST_SHIFT, size)
+        largest = whole_pixels(LARGEST_SHIFT, size)
         shift = chance.uniform([count], subkey(key, axis), -largest, largest + 1, dtype=tf.int32, parts=parts)
         # A shift as a product with a matrix of ones and zeros: its gradient is the shift back.
         source = tf.range(size)[None, :] - shift[:, None]
@@ -40,7 +46,7 @@ def cutout(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
     """Covers a square of half the side, which may reach over the border, with gray."""
     covered = []
     for axis, size in enumerate(images.shape[1:3]):
-        side = _part(CUTOUT_SIDE, size)
+        side = whole_pixels(CUTOUT_SIDE, size)
         # An even side has one center more, so that the square reaches equally far over both borders.
         centers = size + 1 - side % 2
         center = chance.uniform([images.shape[0], 1], subkey(key, axis), 0, centers, dtype=tf.int32, parts=parts)
@@ -49,11 +55,6 @@ def cutout(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
         covered.append(tf.logical_and(position >= start, position < start + side))
     hole = tf.logical_and(covered[0][:, :, None, None], covered[1][:, None, :, None])
     return tf.where(hole, tf.zeros((), images.dtype), images)
-
-
-def _part(share: float, size: int) -> int:
-    """Pixels, with halves rounded up as the paper's code does; Python rounds them to the even number."""
-    return int(share * size + 0.5)
 
 
 AUGMENTATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor, int], tf.Tensor]] = {

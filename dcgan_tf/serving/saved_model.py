@@ -1,7 +1,6 @@
 """Exports a trained pair as a SavedModel for TensorFlow Serving."""
 
 import contextlib
-import dataclasses
 import importlib.metadata
 import json
 import os
@@ -20,6 +19,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from dcgan_tf import __version__, files
+from dcgan_tf.config.storage import settings_of_model
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.networks import Networks
 from dcgan_tf.generation.source import GRAPH_FILE, versions_in
@@ -249,9 +249,6 @@ def _verify(signatures: list[Signature], directory: pathlib.Path, way: str) -> N
 
 def _metadata(networks: Networks, version: int) -> dict[str, Any]:
     packages = ("tensorflow", "keras", "numpy")
-    # What may change in a run are intervals, and the folders of the machine that trained it.
-    fields = [field for field in dataclasses.fields(networks.config) if not field.metadata["may_change"]]
-    settings = {field.name: getattr(networks.config, field.name) for field in fields}
     return {
         "version": version,
         "step": networks.step,
@@ -259,7 +256,7 @@ def _metadata(networks: Networks, version: int) -> dict[str, Any]:
         "parameters": {
             network.name: network.count_params() for network in (networks.generator, networks.discriminator)
         },
-        "config": settings,
+        "config": settings_of_model(networks.config),
         "packages": {"dcgan_tf": __version__, **{name: importlib.metadata.version(name) for name in packages}},
         "git_commit": _git_commit(),
     }

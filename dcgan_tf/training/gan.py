@@ -13,13 +13,15 @@ from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from dcgan_tf.models.pixels import to_float
 from dcgan_tf.objectives import chance
+from dcgan_tf.objectives.adaptive import AdaptiveProbability, augment_adaptively
 from dcgan_tf.objectives.augment import augment
 from dcgan_tf.objectives.chance import subkey
-from dcgan_tf.objectives.losses import LOSSES, relative_logits
+from dcgan_tf.objectives.losses import LOSSES
 from dcgan_tf.objectives.penalties import PENALTIES, squared_gradient_norms
-from dcgan_tf.objectives.stabilizers import add_instance_noise, decay_factor, fake_targets, mix_terms, real_targets
+from dcgan_tf.objectives.stabilizers import add_instance_noise, fake_targets, mix_terms, real_targets
 from dcgan_tf.objectives.unrolled import unroll
-from dcgan_tf.training.optimizers import apply_gradients, build_optimizer
+from dcgan_tf.training.average import update_average
+from dcgan_tf.training.optimizers import apply_gradients, build_optimizer, decay_learning_rates
 
 # What a random draw is for. All noise of step s is a pure function of (seed, s, purpose), and of the number of the
 # discriminator's update where there are several. DROPOUT and the numbers after it are for the dropout layers, one each.
@@ -37,6 +39,7 @@ METRICS = (
     "gradient_norm/discriminator",
     "gradient_norm/generator",
 )
+ADAPTIVE_METRICS = ("augment/probability", "augment/real_sign")
 Metrics = dict[str, tf.Tensor]
 Discriminate = Callable[[tf.Tensor], tf.Tensor]
 
@@ -49,6 +52,7 @@ class GAN:
         ema_generator: the generator whose weights are the moving average of the trained one's, always in float32:
             the one to sample from and to export.
         step: int64 variable, train steps done.
+        adaptive: how often adaptive augmentation meets an image; None where there is none.
 
     Args:
         config: complete, without ``auto``.
@@ -66,11 +70,17 @@ class GAN:
         self.discriminator = configured_discriminator(config, seed=discriminator_seed, dtype=dtype)
         self.generator_optimizer = build_optimizer(config, config.learning_rate_generator, self.generator)
         self.discriminator_optimizer = build_optimizer(config, config.learning_rate_discriminator, self.discriminator)
+        self.adaptive = None
+        if config.augment == "ada":
+            self.adaptive = AdaptiveProbability(config.batch_size, config.batch_size // config.pack)
         self.metric_names = METRICS + (("loss/penalty",) if config.penalty != "none" else ())
+        self.metric_names += ADAPTIVE_METRICS if self.adaptive is not None else ()
         self._dropouts = [layer for layer in self.discriminator.layers if isinstance(layer, keras.layers.Dropout)]
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Everything that training depends on. Noise and data need no state: they follow from (seed, step)."""
+        # Only where it is used, so that older checkpoints fit.
+        adaptive = {"augmentation": self.adaptive} if self.adaptive is not None else {}
         return tf.train.Checkpoint(
             step=self.step,
             generator=self.generator,
@@ -78,6 +88,7 @@ class GAN:
             ema_generator=self.ema_generator,
             generator_optimizer=self.generator_optimizer,
             discriminator_optimizer=self.discriminator_optimizer,
+            **adaptive,
         )
 
     @tf.function
@@ -129,7 +140,7 @@ class GAN:
         """
         config = self.config
         self._key_dropouts()
-        self._decay_learning_rates()
+        decay_learning_rates(config, self.step, self.generator_optimizer, self.discriminator_optimizer)
         real_batches = tf.split(to_float(images), config.discriminator_steps)
         class_batches = (
             tf.split(labels, config.discriminator_steps) if config.conditional else [None] * len(real_batches)
@@ -152,7 +163,7 @@ class GAN:
         generator_gradients = replicas.total(generator_tape.gradient(generator_loss, variables))
         apply_gradients(self.generator_optimizer, generator_gradients, variables)
 
-        self._update_ema()
+        update_average(self.ema_generator, self.generator, config.ema_decay, self.step)
         self.step.assign_add(1)
         generator_norms = _norms(generator_gradients)
         metrics["loss/generator"] = generator_loss
@@ -162,6 +173,8 @@ class GAN:
             "gradient_norm/discriminator": tf.norm(discriminator_norms),
             "gradient_norm/generator": tf.norm(generator_norms),
         }
+        if self.adaptive is not None:
+            metrics["augment/probability"] = tf.identity(self.adaptive.value)
         return (
             {name: metrics[name] for name in self.metric_names},
             {"discriminator": discriminator_norms, "generator": generator_norms},
@@ -178,6 +191,8 @@ class GAN:
             )
         gradients = replicas.total(discriminator_tape.gradient(loss, variables))
         self._apply_to_discriminator(gradients)
+        if self.adaptive is not None:
+            self.adaptive.observe(metrics["augment/real_sign"])
         return metrics, _norms(gradients)
 
     def _apply_to_discriminator(self, gradients: list[tf.Tensor]) -> None:
@@ -199,8 +214,10 @@ class GAN:
             "prob/real": self._mean(tf.sigmoid(real_logits)),
             "prob/fake": self._mean(tf.sigmoid(fake_logits)),
         }
-        if self.loss.generator_real is not None:
-            real_logits, fake_logits = relative_logits(real_logits, fake_logits)
+        if self.adaptive is not None:
+            metrics["augment/real_sign"] = self._mean(tf.sign(real_logits - self.loss.undecided))
+        if self.loss.relative is not None:
+            real_logits, fake_logits = self.loss.relative(real_logits, fake_logits)
         real_term, fake_term = self.loss.discriminator_real, self.loss.discriminator_fake
         if config.label_smoothing or config.label_noise or config.label_flip:
             key, count = self._noise_key(TARGETS, update), real_logits.shape[0]
@@ -251,10 +268,10 @@ class GAN:
             )
             discriminate = lambda seen: virtual_logits(seen, weights)  # noqa: E731
         fake_logits = discriminate(self._show(fake_images, GENERATOR_INPUTS, last))
-        if self.loss.generator_real is None:
+        if self.loss.generator_real is None or self.loss.relative is None:
             return self._mean(self.loss.generator(fake_logits))
         real_logits = discriminate(self._show(real_images, REAL_INPUTS, last))
-        real_logits, fake_logits = relative_logits(real_logits, fake_logits)
+        real_logits, fake_logits = self.loss.relative(real_logits, fake_logits)
         return self._mean(self.loss.generator(fake_logits)) + self._mean(self.loss.generator_real(real_logits))
 
     def _show(self, images: tf.Tensor, purpose: int, update: int) -> tf.Tensor:
@@ -263,6 +280,8 @@ class GAN:
         key = self._noise_key(purpose, update)
         if config.augmentations:
             images = augment(images, config.augmentations, subkey(key, 1), parts=config.pack)
+        if self.adaptive is not None:
+            images = augment_adaptively(images, self.adaptive.value, subkey(key, 1), parts=config.pack)
         if config.instance_noise:
             images = add_instance_noise(images, config, self.step, key)
         return tf.concat(tf.split(images, config.pack), axis=-1) if config.pack > 1 else images
@@ -303,23 +322,6 @@ class GAN:
         """The mean over the global batch. A replica holds a part of it, and gradients are summed over replicas."""
         return tf.reduce_sum(terms) * self.config.pack / self.config.batch_size
 
-    def _update_ema(self) -> None:
-        # Early on, the average forgets the random first weights sooner than its decay would.
-        steps = tf.cast(self.step, tf.float32)
-        share = 1.0 - tf.minimum(self.config.ema_decay, (1 + steps) / (10 + steps))
-        for average, weight in zip(
-            self.ema_generator.trainable_variables, self.generator.trainable_variables, strict=True
-        ):
-            if self.config.ema_decay:
-                average.value.assign_sub(share * (average.value - weight.value))
-            else:
-                average.assign(weight)
-        # BatchNorm's statistics are moving averages already.
-        for average, statistic in zip(
-            self.ema_generator.non_trainable_variables, self.generator.non_trainable_variables, strict=True
-        ):
-            average.assign(statistic)
-
     def _latents(self, purpose: int, count: int, update: int) -> tf.Tensor:
         shape = (count, self.config.latent_dim)
         return chance.normal(shape, self._noise_key(purpose, update), parts=self.config.pack)
@@ -335,14 +337,6 @@ class GAN:
             key = self._noise_key(DROPOUT + number)
             # Keras adds one for each draw within the step; the factor leaves room for that.
             dropout.seed_generator.state.assign(key * [1, 1024])
-
-    def _decay_learning_rates(self) -> None:
-        config = self.config
-        if config.learning_rate_decay == "constant":
-            return
-        factor = decay_factor(config.learning_rate_decay, self.step, config.learning_rate_decay_steps)
-        self.generator_optimizer.learning_rate = config.learning_rate_generator * factor
-        self.discriminator_optimizer.learning_rate = config.learning_rate_discriminator * factor
 
 
 def _with_classes(seen: tf.Tensor, classes: tf.Tensor | None) -> Any:

@@ -36,6 +36,7 @@ from dcgan_tf.serving.saved_model import export_networks, exported_steps, newest
 from dcgan_tf.training.gan import GAN
 from dcgan_tf.training.monitor import REAL_IMAGES, Monitor
 from dcgan_tf.training.result import TrainResult
+from dcgan_tf.training.transfer import begin_from_model, refuse_different_weights
 
 OnLog = Callable[[int, dict[str, float]], None]
 # Entered once all is ready; what it yields says whether to stop after the step.
@@ -90,6 +91,10 @@ def _train(
     strategies.refuse_differences(workers, config)
     with strategy.scope():
         gan = GAN(config)
+    is_resumed, *_ = workers.gather(run_directory.has_checkpoint(run_dir))
+    if config.init_from and not is_resumed:
+        begin_from_model(gan)
+        refuse_different_weights(workers, gan)
 
     # Only the chief's run stays: the others do as it does, in a folder of their own that is removed.
     opened = run_directory.open_run(run_dir, config) if workers.is_chief else run_directory.scratch_run(config)

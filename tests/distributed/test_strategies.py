@@ -48,6 +48,14 @@ CASES = {
         "conditional": True,
         "class_names": ["a", "b", "c"],
     },
+    "pairs": {
+        "loss": "relativistic_pairing",
+        "penalty": "r1_r2",
+        "penalty_every": 2,
+        "discriminator_norm": "none",
+        "dropout": 0.2,
+    },
+    "adaptive": {"augment": "ada", "channels": "3", "pack": 2, "discriminator_steps": 2},
 }
 # Two runs whose sums are rounded differently drift apart like this: 1e-5 of the way trained, but for a unit that is
 # switched on in one of them alone. A sum, a statistic or a number drawn that is a replica's own shows as 0.1 and more.
@@ -83,6 +91,8 @@ def test_two_replicas_equal_one_over_20_steps():
     results = compare_replicas({"batch_norm": {}, **CASES})
     assert max(results.pop("batch_norm").values()) < 5e-3  # Around 10,000, float32 has three decimals.
     assert results.keys() == CASES.keys()
+    one, two = results["adaptive"]["probabilities"]
+    assert one == two != 0.7
     for distances in results.values():
         assert_equal_replicas(distances)
 
