@@ -239,6 +239,7 @@ def test_resuming_on_other_pictures_is_refused(own_pictures, small_config, tmp_p
         loop.train(run_directory.configure(str(tmp_path / "run"), {"steps": 8}), str(tmp_path / "run"))
 
 
+@pytest.mark.long
 def test_cifar10_photographs_train_to_an_export(real_data, tmp_path):
     with zipfile.ZipFile(real_data("cifar10_jpeg.zip")) as archive:
         names = [name for name in archive.namelist() if "/train/" in name and name.endswith("77.jpg")]
