@@ -6,7 +6,8 @@ import tensorflow as tf
 from dcgan_tf.models.pixels import to_float, to_uint8
 from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.unrolled import unroll
-from dcgan_tf.training.gan import GAN, METRICS, PURPOSES
+from dcgan_tf.training.gan import GAN, METRICS
+from dcgan_tf.training.noise import PURPOSES
 from dcgan_tf.training.optimizers import apply_gradients
 
 CONDITIONAL = {"conditional": True, "class_names": ("a", "b", "c")}
