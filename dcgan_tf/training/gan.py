@@ -1,6 +1,6 @@
 """The networks, their optimizers, and the mathematics of one train step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import keras
@@ -12,7 +12,6 @@ from dcgan_tf.distributed import replicas
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from dcgan_tf.models.pixels import to_float
-from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.adaptive import AdaptiveProbability, augment_adaptively
 from dcgan_tf.objectives.augment import augment
 from dcgan_tf.objectives.chance import subkey
@@ -20,14 +19,9 @@ from dcgan_tf.objectives.losses import LOSSES
 from dcgan_tf.objectives.penalties import PENALTIES, squared_gradient_norms
 from dcgan_tf.objectives.stabilizers import add_instance_noise, fake_targets, mix_terms, real_targets
 from dcgan_tf.objectives.unrolled import unroll
+from dcgan_tf.training import noise
 from dcgan_tf.training.average import update_average
 from dcgan_tf.training.optimizers import apply_gradients, build_optimizer, decay_learning_rates
-
-# What a random draw is for. All noise of step s is a pure function of (seed, s, purpose), and of the number of the
-# discriminator's update where there are several. DROPOUT and the numbers after it are for the dropout layers, one each.
-LATENTS, FRESH_LATENTS, REAL_INPUTS, FAKE_INPUTS, GENERATOR_INPUTS, TARGETS, PENALTY = range(7)
-DROPOUT = 16
-PURPOSES = 64
 
 METRICS = (
     "loss/discriminator",
@@ -41,6 +35,7 @@ METRICS = (
 )
 ADAPTIVE_METRICS = ("augment/probability", "augment/real_sign")
 Metrics = dict[str, tf.Tensor]
+StepResults = tuple[Metrics, dict[str, tf.Tensor]]
 Discriminate = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -75,6 +70,7 @@ class GAN:
             self.adaptive = AdaptiveProbability(config.batch_size, config.batch_size // config.pack)
         self.metric_names = METRICS + (("loss/penalty",) if config.penalty != "none" else ())
         self.metric_names += ADAPTIVE_METRICS if self.adaptive is not None else ()
+        self._noise = noise.StepNoise(config, self.step)
         self._dropouts = [layer for layer in self.discriminator.layers if isinstance(layer, keras.layers.Dropout)]
 
     def checkpoint(self) -> tf.train.Checkpoint:
@@ -92,7 +88,7 @@ class GAN:
         )
 
     @tf.function
-    def train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> tuple[Metrics, dict[str, tf.Tensor]]:
+    def train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> StepResults:
         """Runs ``count`` train steps without a return to Python; fewer where a loss or gradient is not finite.
 
         Args:
@@ -128,7 +124,7 @@ class GAN:
 
     # Its branches and loops are Python's own, decided while it is traced; rewriting it for others takes seconds.
     @tf.autograph.experimental.do_not_convert
-    def train_step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Metrics, dict[str, tf.Tensor]]:
+    def train_step(self, images: tf.Tensor, labels: tf.Tensor) -> StepResults:
         """Updates of the discriminator, then one of the generator (Goodfellow et al. 2014, algorithm 1).
 
         Args:
@@ -138,8 +134,17 @@ class GAN:
         Returns:
             The scalars named in ``metric_names``, and for each network the norms [variables] of its gradients.
         """
+        *_, (_, results) = self.step_parts(images, labels)
+        return results
+
+    def step_parts(self, images: tf.Tensor, labels: tf.Tensor) -> Iterator[tuple[str, Any]]:
+        """The same step, part by part: yields the name of each part and what it computed.
+
+        Where the discriminator has several updates, the parts before the last of them have no names. The last part's
+        results are those of `train_step`.
+        """
         config = self.config
-        self._key_dropouts()
+        self._noise.key_dropouts(self._dropouts)
         decay_learning_rates(config, self.step, self.generator_optimizer, self.discriminator_optimizer)
         real_batches = tf.split(to_float(images), config.discriminator_steps)
         class_batches = (
@@ -147,24 +152,32 @@ class GAN:
         )
         last = config.discriminator_steps - 1
         for update in range(last):
-            fake_images = self._generate(LATENTS, class_batches[update], update)
-            self._update_discriminator(real_batches[update], fake_images, class_batches[update], update)
+            fake_images = self._generate(noise.LATENTS, class_batches[update], update)
+            for _ in self._discriminator_parts(real_batches[update], fake_images, class_batches[update], update):
+                pass
 
         real_images, classes = real_batches[last], class_batches[last]
         # Opened first, so that the fakes shown to the discriminator can serve the generator's update too.
         with tf.GradientTape() as generator_tape:
-            fake_images = self._generate(LATENTS, classes, last)
+            fake_images = self._generate(noise.LATENTS, classes, last)
+            yield "generator, forward", fake_images
             with generator_tape.stop_recording():
-                metrics, discriminator_norms = self._update_discriminator(real_images, fake_images, classes, last)
+                metrics, discriminator_norms = yield from self._discriminator_parts(
+                    real_images, fake_images, classes, last
+                )
             if config.fresh_noise:
-                fake_images = self._generate(FRESH_LATENTS, classes, last)
+                fake_images = self._generate(noise.FRESH_LATENTS, classes, last)
             generator_loss = self._generator_loss(real_images, fake_images, classes)
+            yield "generator's loss, forward", generator_loss
         variables = self.generator.trainable_variables
         generator_gradients = replicas.total(generator_tape.gradient(generator_loss, variables))
+        yield "generator's loss, backward", generator_gradients
         apply_gradients(self.generator_optimizer, generator_gradients, variables)
+        yield "generator, optimizer", generator_loss
 
         update_average(self.ema_generator, self.generator, config.ema_decay, self.step)
         self.step.assign_add(1)
+        yield "moving average", generator_loss
         generator_norms = _norms(generator_gradients)
         metrics["loss/generator"] = generator_loss
         # A replica's means are its part of those of the global batch; gradients have been summed already.
@@ -175,24 +188,25 @@ class GAN:
         }
         if self.adaptive is not None:
             metrics["augment/probability"] = tf.identity(self.adaptive.value)
-        return (
-            {name: metrics[name] for name in self.metric_names},
-            {"discriminator": discriminator_norms, "generator": generator_norms},
-        )
+        scalars = {name: metrics[name] for name in self.metric_names}
+        yield "metrics and norms", (scalars, {"discriminator": discriminator_norms, "generator": generator_norms})
 
-    def _update_discriminator(
+    def _discriminator_parts(
         self, real_images: tf.Tensor, fake_images: tf.Tensor, classes: tf.Tensor | None, update: int
-    ) -> tuple[Metrics, tf.Tensor]:
-        """One update; returns its scalars and the norms [variables] of its gradients."""
+    ) -> Generator[tuple[str, Any], None, tuple[Metrics, tf.Tensor]]:
+        """The parts of one update; returns its scalars and the norms [variables] of its gradients."""
         variables = self.discriminator.trainable_variables
         with tf.GradientTape() as discriminator_tape:
             loss, metrics = self._discriminator_loss(
                 real_images, fake_images, update, lambda seen: self._logits(seen, classes)
             )
+        yield "discriminator, forward", loss
         gradients = replicas.total(discriminator_tape.gradient(loss, variables))
+        yield "discriminator, backward", gradients
         self._apply_to_discriminator(gradients)
         if self.adaptive is not None:
             self.adaptive.observe(metrics["augment/real_sign"])
+        yield "discriminator, optimizer", loss
         return metrics, _norms(gradients)
 
     def _apply_to_discriminator(self, gradients: list[tf.Tensor]) -> None:
@@ -207,8 +221,8 @@ class GAN:
         self, real_images: tf.Tensor, fake_images: tf.Tensor, update: int, discriminate: Discriminate
     ) -> tuple[tf.Tensor, Metrics]:
         config = self.config
-        real_seen = self._show(real_images, REAL_INPUTS, update)
-        fake_seen = self._show(fake_images, FAKE_INPUTS, update)
+        real_seen = self._show(real_images, noise.REAL_INPUTS, update)
+        fake_seen = self._show(fake_images, noise.FAKE_INPUTS, update)
         real_logits, fake_logits = self._judge(real_seen, fake_seen, discriminate)
         metrics = {
             "prob/real": self._mean(tf.sigmoid(real_logits)),
@@ -220,7 +234,7 @@ class GAN:
             real_logits, fake_logits = self.loss.relative(real_logits, fake_logits)
         real_term, fake_term = self.loss.discriminator_real, self.loss.discriminator_fake
         if config.label_smoothing or config.label_noise or config.label_flip:
-            key, count = self._noise_key(TARGETS, update), real_logits.shape[0]
+            key, count = self._noise.key(noise.TARGETS, update), real_logits.shape[0]
             real_loss = self._mean(mix_terms(real_targets(count, config, key), real_term, fake_term, real_logits))
             targets = fake_targets(count, config, subkey(key, 2))
             fake_loss = self._mean(mix_terms(targets, real_term, fake_term, fake_logits))
@@ -242,7 +256,7 @@ class GAN:
         """The weighted penalty; where it is due only every k steps, k times as strong, and 0 in between."""
         config, penalty = self.config, PENALTIES[self.config.penalty]
         # Outside of the branch below, where TensorFlow cannot sum over replicas.
-        points = penalty.points(real_seen, fake_seen, self._noise_key(PENALTY, update))
+        points = penalty.points(real_seen, fake_seen, self._noise.key(noise.PENALTY, update))
 
         def weighted() -> tf.Tensor:
             terms = penalty.terms(squared_gradient_norms(discriminate, points))
@@ -267,17 +281,17 @@ class GAN:
                 self.config.unroll_steps,
             )
             discriminate = lambda seen: virtual_logits(seen, weights)  # noqa: E731
-        fake_logits = discriminate(self._show(fake_images, GENERATOR_INPUTS, last))
+        fake_logits = discriminate(self._show(fake_images, noise.GENERATOR_INPUTS, last))
         if self.loss.generator_real is None or self.loss.relative is None:
             return self._mean(self.loss.generator(fake_logits))
-        real_logits = discriminate(self._show(real_images, REAL_INPUTS, last))
+        real_logits = discriminate(self._show(real_images, noise.REAL_INPUTS, last))
         real_logits, fake_logits = self.loss.relative(real_logits, fake_logits)
         return self._mean(self.loss.generator(fake_logits)) + self._mean(self.loss.generator_real(real_logits))
 
     def _show(self, images: tf.Tensor, purpose: int, update: int) -> tf.Tensor:
         """What the discriminator sees of images: augmented, with noise, and several to a row where it packs them."""
         config = self.config
-        key = self._noise_key(purpose, update)
+        key = self._noise.key(purpose, update)
         if config.augmentations:
             images = augment(images, config.augmentations, subkey(key, 1), parts=config.pack)
         if self.adaptive is not None:
@@ -315,28 +329,12 @@ class GAN:
         return logits
 
     def _generate(self, purpose: int, classes: tf.Tensor | None, update: int) -> tf.Tensor:
-        z = self._latents(purpose, self.config.batch_size // replicas.count(), update)
+        z = self._noise.latents(purpose, self.config.batch_size // replicas.count(), update)
         return self.generator(with_labels(z, classes), training=True)
 
     def _mean(self, terms: tf.Tensor) -> tf.Tensor:
         """The mean over the global batch. A replica holds a part of it, and gradients are summed over replicas."""
         return tf.reduce_sum(terms) * self.config.pack / self.config.batch_size
-
-    def _latents(self, purpose: int, count: int, update: int) -> tf.Tensor:
-        shape = (count, self.config.latent_dim)
-        return chance.normal(shape, self._noise_key(purpose, update), parts=self.config.pack)
-
-    def _noise_key(self, purpose: int, update: int = 0) -> tf.Tensor:
-        # The bits between the seed and the update are left to `subkey`.
-        first = tf.constant(self.config.seed + (update << 40), tf.int64)
-        return tf.stack([first, self.step * PURPOSES + purpose])
-
-    def _key_dropouts(self) -> None:
-        """Makes the masks of this step a function of (seed, step): Keras's own state is in no checkpoint."""
-        for number, dropout in enumerate(self._dropouts):
-            key = self._noise_key(DROPOUT + number)
-            # Keras adds one for each draw within the step; the factor leaves room for that.
-            dropout.seed_generator.state.assign(key * [1, 1024])
 
 
 def _with_classes(seen: tf.Tensor, classes: tf.Tensor | None) -> Any:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from dcgan_tf.config.making import make_config
 from dcgan_tf.data import prepare as preparation
+from dcgan_tf.data.bundled import MnistSource
 from dcgan_tf.data.prepare import prepare, settle_length
 from dcgan_tf.data.shards import ShardResult
-from dcgan_tf.data.sources import TfdsSource
 from dcgan_tf.errors import UserError
 
 
@@ -164,14 +164,14 @@ def test_interrupted_preparation_continues_with_the_first_unfinished_shard(tmp_p
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".preparing")] == []
 
     converted = []
-    map_shards = TfdsSource.map_shards
+    map_shards = MnistSource.map_shards
     monkeypatch.setattr(ShardResult, "save", save)
 
     def recorded(self, work, shards):
         converted.extend(shard.first for shard in shards)
         return map_shards(self, work, shards)
 
-    monkeypatch.setattr(TfdsSource, "map_shards", recorded)
+    monkeypatch.setattr(MnistSource, "map_shards", recorded)
     (result,) = tmp_path.glob(".preparing-*/shard-30.json")
     result.write_text("")  # As after a power failure
     resumed = prepare(config)[1]

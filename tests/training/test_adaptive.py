@@ -9,7 +9,7 @@ import tensorflow as tf
 from dcgan_tf.data.arrays import open_array
 from dcgan_tf.objectives.adaptive import augment_adaptively
 from dcgan_tf.serving import saved_model
-from dcgan_tf.training import loop
+from dcgan_tf.training import loop, noise
 from dcgan_tf.training.gan import GAN
 from tests.training.test_gan import assert_same, batches, state
 
@@ -146,5 +146,7 @@ def test_step_shows_what_the_pipeline_makes(small_config):
     """The key of a purpose, moved on, with the probability of the moment."""
     gan = started(small_config(augment="ada"), probability=0.5)
     images = tf.random.stateless_normal((16, 16, 16, 1), [0, 0])
-    key = gan._noise_key(2) + tf.constant([1 << 32, 0], tf.int64)
-    np.testing.assert_array_equal(gan._show(images, 2, 0), augment_adaptively(images, tf.constant(0.5), key))
+    key = noise.StepNoise(gan.config, gan.step).key(noise.REAL_INPUTS) + tf.constant([1 << 32, 0], tf.int64)
+    np.testing.assert_array_equal(
+        gan._show(images, noise.REAL_INPUTS, 0), augment_adaptively(images, tf.constant(0.5), key)
+    )
