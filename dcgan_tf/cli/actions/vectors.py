@@ -50,7 +50,7 @@ def run() -> None:
         )
     for name in ("count", "candidates", "of"):
         if FLAGS[name].present and ways != ["propose"]:
-            raise UserError(f"--{name}: means something with --propose only. Leave it out")
+            raise UserError(f"--{name}: has an effect with --propose only. Leave it out")
     seeds = common.parse_seeds(FLAGS.seeds) if ways == ["seeds"] else []
     label = common.required_label(source) if FLAGS.name else None
     wanted_class = _wanted_class(source, label)
