@@ -195,7 +195,8 @@ def main() -> None:
         step().item()
     kind = "compiled" if options.compile else "eager"
     where = torch.cuda.get_device_name() if options.device == "cuda" else f"{torch.get_num_threads()} threads"
-    print(f"ready PyTorch {torch.__version__}, {kind}, {where}", flush=True)
+    weights = sum(weight.numel() for network in (step.generator, step.discriminator) for weight in network.parameters())
+    print(f"ready PyTorch {torch.__version__}, {kind}, {where}, {weights} weights", flush=True)
     for line in sys.stdin:
         start = time.perf_counter()
         for _ in range(int(line)):

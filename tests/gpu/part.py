@@ -25,12 +25,14 @@ PARTS = {
     # python -m pytest -m gpu
     "tests": "trainings:run_tests",
     # The train step of several sizes beside PyTorch.
-    "speed_default": "speed:measure",
-    "speed_dcgan64": "speed:measure",
-    "speed_tutorial": "speed:measure",
-    "speed_dcgan128": "speed:measure",
-    # What the input pipeline delivers, and other ways to do it.
-    "input": "pipeline:measure",
+    "speed_default": "speed:measure_size",
+    "speed_dcgan64": "speed:measure_size",
+    "speed_tutorial": "speed:measure_size",
+    "speed_dcgan128": "speed:measure_size",
+    # What reproducible kernels cost.
+    "determinism": "speed:measure_determinism",
+    # What the input pipeline delivers, and with batches copied ahead.
+    "input": "pipeline:measure_input",
     # Where the time of a step goes on the card.
     "profile": "trace:profile",
     # The default run's distance to the test split.
@@ -82,11 +84,16 @@ class Context:
 
 
 @functools.cache
-def device_name() -> str:
-    """The device that parts compute on, for tf.device."""
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
     import tensorflow as tf
 
-    return "GPU:0" if tf.config.list_physical_devices("GPU") else "CPU:0"
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def device_name() -> str:
+    """The device that parts compute on, for tf.device."""
+    return "GPU:0" if has_gpu() else "CPU:0"
 
 
 def main() -> None:

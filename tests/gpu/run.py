@@ -2,10 +2,17 @@
 
 The parts come in order of importance, each in a process of its own with a time limit, so that a crash or a hang costs
 that part alone. results.json, report.md and the pictures in DIR are written after each part: a run that is cut off
-leaves what it has. Parts of one stage run side by side on the card; those that measure speed run alone.
+leaves what it has. Parts of one stage run side by side on the card; those that measure speed run alone. What takes all
+the time that is left, the trainings of faces and of CIFAR-10, can have a call of its own:
 
-Works without a network and without the development packages. PyTorch, if some Python has it, is measured beside.
---small tries all of it on a CPU, with networks and counts that mean nothing. docs/gpu.md says how to read the results.
+    python -m tests.gpu.run --out=DIR                              # eight minutes at most
+    python -m tests.gpu.run --out=DIR2 --parts=celeba,cifar10      # the same time for these two alone
+    python -m tests.gpu.run --out=/tmp/small --small               # a try on a CPU, with figures that mean nothing
+
+Needs the project's folder, its requirements with TensorFlow for GPUs (requirements/gpu.txt) and pytest, and no network:
+MNIST is bundled. Optional are PyTorch, in any Python (--torch_python), which is measured beside, and in the folder --data
+celeba_10k.zip and cifar10_jpeg.zip, ZIP files of pictures, for the last two parts. docs/performance.md has a section
+on what the parts show.
 """
 
 import argparse
@@ -46,21 +53,23 @@ class Part:
 
 # Stages, one after the other; the parts of a stage run side by side. What each does is said in `part.PARTS`.
 STAGES: tuple[tuple[Part, ...], ...] = (
-    (Part("device", 75),),
+    (Part("device", 40),),
     (
-        Part("training", 150),
-        Part("agreement", 120),
-        Part("agreement_reduced", 150),
-        Part("resume", 150),
-        Part("tests", 170),
+        Part("training", 110),
+        Part("agreement", 80),
+        Part("agreement_reduced", 110),
+        Part("resume", 110),
+        Part("tests", 110),
     ),
-    (Part("speed_default", 110),),
-    (Part("speed_dcgan64", 110),),
-    (Part("speed_tutorial", 100),),
-    (Part("speed_dcgan128", 100),),
-    (Part("input", 45),),
-    (Part("profile", 60),),
-    (Part("distance", 150), Part("celeba", 170), Part("cifar10", 170)),
+    (Part("speed_default", 60),),
+    (Part("speed_dcgan64", 60),),
+    (Part("determinism", 25),),
+    (Part("profile", 35),),
+    (Part("speed_tutorial", 40),),
+    (Part("speed_dcgan128", 40),),
+    (Part("input", 15),),
+    # Whatever time is left.
+    (Part("distance", 150), Part("celeba", 400), Part("cifar10", 400)),
 )
 # On two cores, with nothing worth a long wait.
 SMALL_SECONDS = 240.0
@@ -190,6 +199,11 @@ def run_stages(
             return
 
 
+def stop_when_terminated() -> None:
+    """Lets SIGTERM end the parts, too, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
 def set_environment(work: pathlib.Path) -> None:
     """Settings of the driver and of XLA that the parts inherit, unless they are set."""
     # Kernels that the driver compiles for this card are kept, so that one process does it for all.
@@ -241,6 +255,7 @@ def main() -> None:
     if arguments.small:
         stages = [[dataclasses.replace(part, seconds=SMALL_SECONDS) for part in stage] for stage in stages]
     start = time.monotonic()
+    stop_when_terminated()
     arguments.out.mkdir(parents=True, exist_ok=True)
     work = pathlib.Path(tempfile.mkdtemp(prefix="dcgan_tf-gpu-"))
     set_environment(work)
