@@ -6,6 +6,7 @@ Without arguments, the networks of TensorFlow's tutorial, eager, on the CPU.
 
 import argparse
 import contextlib
+import itertools
 import sys
 import time
 from collections.abc import Sequence
@@ -101,7 +102,7 @@ def build_discriminator(pixels: int, channels: int, kernel: int, filters: int) -
     sides = plan_sides(pixels)[::-1]
     layers: list[nn.Module] = []
     before, width = channels, filters
-    for number, (side, half) in enumerate(zip(sides, sides[1:], strict=False)):
+    for number, (side, half) in enumerate(itertools.pairwise(sides)):
         padding = max(0, (half - 1) * 2 + kernel - side)
         first, last = padding // 2, padding - padding // 2
         layers += [

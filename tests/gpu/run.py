@@ -10,12 +10,13 @@ the time that is left, the trainings of faces and of CIFAR-10, can have a call o
     python -m tests.gpu.run --out=/tmp/small --small               # a try on a CPU, with figures that mean nothing
 
 Needs the project's folder, its requirements with TensorFlow for GPUs (requirements/gpu.txt) and pytest, and no network:
-MNIST is bundled. Optional are PyTorch, in any Python (--torch_python), which is measured beside, and in the folder --data
-celeba_10k.zip and cifar10_jpeg.zip, ZIP files of pictures, for the last two parts. docs/performance.md has a section
-on what the parts show.
+MNIST is bundled. Optional are PyTorch, in any Python (--torch_python), which is measured beside, and in the folder
+--data celeba_10k.zip and cifar10_jpeg.zip, ZIP files of pictures, for the last two parts. With TFDS_DATA_DIR, MNIST is
+prepared there once for several calls.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -119,10 +120,8 @@ class Process:
 
     def kill(self) -> None:
         """Ends it and all that it has started."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
     def outcome(self) -> dict[str, Any]:
@@ -212,7 +211,7 @@ def set_environment(work: pathlib.Path) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     os.environ["XDG_CACHE_HOME"] = str(work / "cache")
-    os.environ["TFDS_DATA_DIR"] = str(work / "tfds")
+    os.environ.setdefault("TFDS_DATA_DIR", str(work / "tfds"))
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(work / "torch_cache")
     if "XLA_FLAGS" not in os.environ:
         os.environ["XLA_FLAGS"] = " ".join(_xla_flags())
@@ -238,7 +237,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="Folder for results, report, log and pictures.")
     parser.add_argument("--small", action="store_true", help="Try it on a CPU: tiny networks, one part at a time.")
-    parser.add_argument("--minutes", type=float, default=8.0, help="Time for everything; --small has no such limit.")
+    parser.add_argument("--minutes", type=float, default=8.0, help="Time for everything, but not with --small.")
     parser.add_argument("--parts", default="", help="Only these, by commas, such as device,speed_default.")
     parser.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared" / "data", help="Has the ZIP files.")
     parser.add_argument("--torch_python", default=sys.executable, help="A Python that has PyTorch; empty for none.")

@@ -1,12 +1,18 @@
 """What a train step does on a GPU, told without one: nothing but what is known runs on the CPU or waits for it."""
 
+import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 from dcgan_tf.benchmarking.workload import make_synthetic_data
 from dcgan_tf.data.batches import make_batches
+from dcgan_tf.evaluation.classifier import Classifier, build_classifier, fit_classifier
+from dcgan_tf.evaluation.features import classifier_network, random_network
+from dcgan_tf.generation.projection import project
 from dcgan_tf.training.gan import GAN
 from tests.gpu.placement import place
+from tests.small_runs import make_networks
 
 pytestmark = pytest.mark.skipif(
     not tf.sysconfig.get_build_info()["is_cuda_build"], reason="needs a TensorFlow that was built for CUDA"
@@ -79,7 +85,7 @@ def test_what_a_step_leaves_to_the_host(small_config, settings, on_cpu, to_host)
     assert not placement.not_reproducible
 
 
-def test_the_loop_reads_one_flag_a_step(small_config, tmp_path):
+def test_the_loop_copies_a_batch_in_and_one_flag_out_a_step(small_config, tmp_path):
     """Whether all scalars are finite decides whether the loop goes on."""
     config = small_config()
     batches = iter(make_batches(make_synthetic_data(config, tmp_path), config, 0, 9))
@@ -87,7 +93,45 @@ def test_the_loop_reads_one_flag_a_step(small_config, tmp_path):
     placement = place(gan.train_steps.get_concrete_function(batches, tf.constant(4)))
     assert placement.to_host.pop("StatelessIf.cond") == 1
     assert set(placement.to_host) <= {"AddV2.y"}, "only the number of steps, once a call"
+    assert placement.to_device == {"Cast.x": 1}, "only the images, as bytes"
     assert not placement.not_reproducible
+
+
+def test_evaluation_and_projection_stay_on_the_gpu(monkeypatch):
+    """What a classifier's train step, features, the quick distance's features and a projection compute."""
+    placements, make_function = [], tf.function
+
+    def record(function=None, **options):
+        if function is None:
+            return lambda function: record(function, **options)
+        compiled = make_function(function, **options)
+
+        def call(*arguments):
+            placements.append(place(compiled.get_concrete_function(*arguments)))
+            return compiled(*arguments)
+
+        return call
+
+    monkeypatch.setattr(tf, "function", record)
+    monkeypatch.setattr(config, "is_op_determinism_enabled", lambda: True)  # As in all of them
+    images = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 1), np.uint8)
+    network = build_classifier((16, 16, 1), 3)
+    fit_classifier(network, images.__getitem__, np.arange(16) % 3, steps=1, description="training")
+    classifier_network(Classifier("small", network, "", 0.0, ""), (16, 16, 1)).function(tf.constant(images))
+    random_network((16, 16, 1)).function(tf.constant(images))
+    networks = make_networks()
+    project(
+        networks.generator, networks.discriminator, images[:1], None, steps=1, restarts=2, seed=0, feature_weight=0.1
+    )
+    assert len(placements) >= 5
+    for placement in placements:
+        assert placement.operations
+        assert not placement.on_cpu
+        assert not placement.not_reproducible
+    assert sum(
+        placement.operations["ResourceApplyAdam"] + placement.operations["Conv2DBackpropInput"]
+        for placement in placements
+    )
 
 
 def test_what_it_finds_is_there():

@@ -28,7 +28,9 @@ DEFAULT_RUN = "default_run"
 def train_default(context: Context) -> dict[str, Any]:
     """The default run from the command to its export. Its grid, and the run without what only training needs, stay."""
     run_dir = context.work / DEFAULT_RUN
-    settings = {**SMALL, "split": "train", "steps": 40, "evaluate_every": 20, "sample_every": 20} if context.small else {}
+    settings = (
+        {**SMALL, "split": "train", "steps": 40, "evaluate_every": 20, "sample_every": 20} if context.small else {}
+    )
     command = _train_command(run_dir, {"dataset": "mnist", **settings})
     start = time.monotonic()
     first_record = _wait_for(subprocess.Popen(command, cwd=ROOT), run_dir / "metrics.jsonl", context.seconds_left)
@@ -103,7 +105,10 @@ def compare_runs(first: pathlib.Path, second: pathlib.Path, step: int) -> dict[s
     names = [name for name in readers[0].get_variable_to_shape_map() if not name.startswith("_CHECKPOINTABLE")]
     different = [name for name in names if not np.array_equal(*(reader.get_tensor(name) for reader in readers))]
     records = [
-        [{name: value for name, value in record.items() if not name.startswith("perf/")} for record in _records(run_dir)]
+        [
+            {name: value for name, value in record.items() if not name.startswith("perf/")}
+            for record in _records(run_dir)
+        ]
         for run_dir in (first, second)
     ]
     return {"arrays": len(names), "different": different[:9], "same_records": records[0] == records[1]}
@@ -124,7 +129,9 @@ def run_tests(context: Context) -> dict[str, Any]:
         outcomes[name] = "passed" if problem is None else f"{problem.tag}: {(problem.get('message') or '')[:300]}"
     findings: dict[str, Any] = {"outcomes": outcomes}
     if any(outcome.startswith(("failure", "error")) for outcome in outcomes.values()):
-        findings["status"] = "failed: " + ", ".join(n for n, o in outcomes.items() if o.startswith(("failure", "error")))
+        findings["status"] = "failed: " + ", ".join(
+            n for n, o in outcomes.items() if o.startswith(("failure", "error"))
+        )
     return findings
 
 
