@@ -15,7 +15,6 @@ MNIST is bundled. Optional are PyTorch, in any Python (--torch_python), which is
 prepared there once for several calls.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import importlib.util
@@ -31,8 +30,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from absl import flags
+
+from dcgan_tf.cli import command_line
+from dcgan_tf.errors import UserError
 from tests.gpu import report
 
+FLAGS = flags.FLAGS
 ROOT = pathlib.Path(__file__).parents[2]
 LEAST_SECONDS = 15.0  # With less left, a part is not begun.
 LOG_BYTES = 2**18
@@ -198,11 +202,6 @@ def run_stages(
             return
 
 
-def stop_when_terminated() -> None:
-    """Lets SIGTERM end the parts, too, as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-
-
 def set_environment(work: pathlib.Path) -> None:
     """Settings of the driver and of XLA that the parts inherit, unless they are set."""
     # Kernels that the driver compiles for this card are kept, so that one process does it for all.
@@ -232,34 +231,38 @@ def _xla_flags() -> list[str]:
     return flags
 
 
-def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="Folder for results, report, log and pictures.")
-    parser.add_argument("--small", action="store_true", help="Try it on a CPU: tiny networks, one part at a time.")
-    parser.add_argument("--minutes", type=float, default=8.0, help="Time for everything, but not with --small.")
-    parser.add_argument("--parts", default="", help="Only these, by commas, such as device,speed_default.")
-    parser.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared" / "data", help="Has the ZIP files.")
-    parser.add_argument("--torch_python", default=sys.executable, help="A Python that has PyTorch; empty for none.")
-    return parser.parse_args(words)
+def define_flags() -> None:
+    flags.DEFINE_string("out", "gpu_results", "Folder for results, report, log and pictures.")
+    flags.DEFINE_boolean("small", False, "Try it on a CPU: tiny networks, one part at a time, and no limit of time.")
+    flags.DEFINE_float("minutes", 8.0, "Time for everything.", lower_bound=0.5)
+    flags.DEFINE_list("parts", [], "Only these parts, by commas, such as device,speed_default.")
+    flags.DEFINE_string("data", str(ROOT.parent / "shared" / "data"), "Folder of the ZIP files of pictures.")
+    flags.DEFINE_string("torch_python", sys.executable, "A Python that has PyTorch; empty to leave it out.")
 
 
-def main() -> None:
-    arguments = parse_arguments(sys.argv[1:])
+def choose_stages() -> list[list[Part]]:
+    """The stages that the flags ask for.
+
+    Raises:
+        UserError: An unknown part.
+    """
     known = [part.name for stage in STAGES for part in stage]
-    wanted = arguments.parts.split(",") if arguments.parts else known
-    if unknown := set(wanted) - set(known):
-        sys.exit(f"error: --parts: unknown {', '.join(sorted(unknown))}. Expected any of: {', '.join(known)}")
-    stages = [[part for part in stage if part.name in wanted] for stage in STAGES]
-    if arguments.small:
+    if unknown := set(FLAGS.parts) - set(known):
+        raise UserError(f"--parts: unknown {', '.join(sorted(unknown))}. Expected some of: {', '.join(known)}")
+    stages = [[part for part in stage if part.name in (FLAGS.parts or known)] for stage in STAGES]
+    if FLAGS.small:
         stages = [[dataclasses.replace(part, seconds=SMALL_SECONDS) for part in stage] for stage in stages]
+    return stages
+
+
+def run() -> None:
+    stages, out = choose_stages(), pathlib.Path(FLAGS.out).resolve()
     start = time.monotonic()
-    stop_when_terminated()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     work = pathlib.Path(tempfile.mkdtemp(prefix="dcgan_tf-gpu-"))
     set_environment(work)
     protocol = {
-        "small": arguments.small,
+        "small": FLAGS.small,
         "python": sys.version.split()[0],
         "cpu_cores": len(os.sched_getaffinity(0)),
         "xla_flags": os.environ["XLA_FLAGS"],
@@ -269,34 +272,28 @@ def main() -> None:
     def command_of(part: Part, seconds: float) -> list[str]:
         options = {
             "result": work / f"{part.name}.json",
-            "out": arguments.out.resolve(),
+            "out": out,
             "work": work,
             "seconds": f"{seconds:.0f}",
-            "data": arguments.data.resolve(),
-            "torch_python": arguments.torch_python,
+            "data": pathlib.Path(FLAGS.data).resolve(),
+            "torch_python": FLAGS.torch_python,
         }
         words = [f"--{name}={value}" for name, value in options.items()]
-        return [sys.executable, "-m", "tests.gpu.part", part.name, *words, *["--small"] * arguments.small]
+        return [sys.executable, "-m", "tests.gpu.part", part.name, *words, *["--small"] * FLAGS.small]
 
-    results = Results(arguments.out, protocol)
+    results = Results(out, protocol)
+    deadline = start + (float("inf") if FLAGS.small else 60 * FLAGS.minutes)
     try:
-        run_stages(
-            stages,
-            command_of,
-            arguments.out,
-            work,
-            results,
-            deadline=start + (60 * arguments.minutes if not arguments.small else float("inf")),
-            side_by_side=not arguments.small,
-        )
+        run_stages(stages, command_of, out, work, results, deadline=deadline, side_by_side=not FLAGS.small)
     finally:
-        results.content["protocol"]["seconds"] = round(time.monotonic() - start, 1)
+        protocol["seconds"] = round(time.monotonic() - start, 1)
         results.write()
         shutil.rmtree(work, ignore_errors=True)
-    print((arguments.out / "report.md").read_text())
+    print((out / "report.md").read_text())
     failed = [name for name, part in results.content["parts"].items() if "failed" in part["status"]]
-    sys.exit(f"error: failed: {', '.join(failed)}" if failed else 0)
+    if failed:
+        raise UserError(f"failed: {', '.join(failed)}; {out / 'log.txt'} says more")
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(sys.modules[__name__], sys.argv[1:], "python -m tests.gpu.run")

@@ -61,6 +61,24 @@ def test_what_has_no_time_left_is_named(tmp_path, monkeypatch):
     assert parts["good"]["status"] == "left out: no time was left"
 
 
+def test_interrupted_it_leaves_no_part_running(tmp_path, monkeypatch):
+    started = []
+
+    class Recorded(run.Process):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            started.append(self)
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "Process", Recorded)
+    monkeypatch.setattr(run.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_parts([[run.Part("hanging", 20)]], tmp_path, monkeypatch)
+    assert [process.is_running() for process in started] == [False]
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
