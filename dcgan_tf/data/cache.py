@@ -51,6 +51,12 @@ class ImageData:
     digest: str
     directory: pathlib.Path
     _file: io.FileIO
+    _window: tuple[slice, slice] = (slice(None), slice(None))
+
+    def centered(self, height: int, width: int) -> "ImageData":
+        """The same data, of whose images `read` returns the middle, of ``height`` and ``width`` pixels."""
+        top, left = (self.images.shape[1] - height) // 2, (self.images.shape[2] - width) // 2
+        return dataclasses.replace(self, _window=(slice(top, top + height), slice(left, left + width)))
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The images of the given rows, uint8 [rows, height, width, channels], read from the file.
@@ -62,7 +68,7 @@ class ImageData:
         for row, image in zip(rows.tolist(), images, strict=True):
             if os.preadv(self._file.fileno(), [image], HEADER_BYTES + row * image.nbytes) != image.nbytes:
                 raise OSError(f"the prepared images in '{self.directory}' were cut off while in use")
-        return images
+        return images[(slice(None), *self._window)]
 
 
 def open_data(directory: pathlib.Path, source: "Source | AnonymousSource") -> ImageData | None:

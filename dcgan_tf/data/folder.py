@@ -3,10 +3,11 @@
 import contextlib
 import dataclasses
 import functools
-import multiprocessing
+import multiprocessing.context
 import os
 import pathlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -105,11 +106,9 @@ class FolderSource:
 
     def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
         """Does some work on each shard, in parallel on all cores, and yields the results in any order."""
-        # Not forked: a process that has started TensorFlow has threads, which a fork would break.
-        context = multiprocessing.get_context("spawn")
         workers = min(len(os.sched_getaffinity(0)), len(shards)) or 1
         try:
-            pool: Executor = ProcessPoolExecutor(workers, context, _start_worker, initargs=(os.getpid(),))
+            pool: Executor = ProcessPoolExecutor(workers, _Context(), _start_worker, initargs=(os.getpid(),))
         except OSError:  # Processes need locks, which there are none of where /dev/shm cannot be written.
             pool = ThreadPoolExecutor(1)
         with pool:
@@ -123,8 +122,8 @@ class FolderSource:
                     yield job.result()
             except BrokenProcessPool:
                 raise UserError(
-                    "a process that decoded pictures was ended from outside, perhaps for want of memory. Repeat the "
-                    "command to continue; a script of your own must start its work below if __name__ == '__main__'"
+                    "a process that decoded pictures was ended from outside, perhaps because memory ran out. Repeat "
+                    "the command to continue"
                 ) from None
             finally:
                 pool.shutdown(cancel_futures=True)
@@ -142,6 +141,25 @@ def find_folder(config: Config) -> FolderSource:
         limits=Limits.of(config),
         notes=listing.notes,
     )
+
+
+class _Process(multiprocessing.context.SpawnProcess):
+    """A process that does not run the program's main script, which would start its training once more in each."""
+
+    def start(self) -> None:
+        main = sys.modules["__main__"]
+        spec, file = main.__spec__, getattr(main, "__file__", None)
+        main.__spec__ = main.__file__ = None
+        try:
+            super().start()
+        finally:
+            main.__spec__, main.__file__ = spec, file
+
+
+class _Context(multiprocessing.context.SpawnContext):
+    """Not forked: a process that has started TensorFlow has threads, which a fork would break."""
+
+    Process = _Process
 
 
 def _start_worker(parent: int) -> None:

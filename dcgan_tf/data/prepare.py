@@ -43,8 +43,9 @@ from dcgan_tf.progress import logger
 FORMAT_VERSION = 3
 FALLBACK_SIZE = "64"
 BAD_FILES_REPORT = "bad_files.txt"
-BAD_FILES_NAMED = 10
-MOST_DAMAGED = 5
+MAX_BAD_FILES_NAMED = 10
+MAX_REBUILDS = 5
+MIN_IMAGES = 2
 
 
 def resolve(config: Config, source: Source) -> Config:
@@ -80,10 +81,17 @@ def resolve(config: Config, source: Source) -> Config:
     return config
 
 
+def refuse_few_images(config: Config, count: int) -> None:
+    """Raises UserError where there are fewer images than networks can be trained on or measured by."""
+    if count < MIN_IMAGES:
+        raise UserError(
+            f"`dataset={config.dataset}` ({config.split}): expected at least {MIN_IMAGES} images. Received: {count}"
+        )
+
+
 def settle_length(config: Config, count: int) -> Config:
     """Turns epochs into steps, for ``count`` images; raises UserError where they are fewer than a batch."""
-    if count < 2:
-        raise UserError(f"`dataset={config.dataset}` ({config.split}): expected at least 2 images. Received: {count}")
+    refuse_few_images(config, count)
     if count < config.batch_size:
         raise UserError(
             f"`batch_size`: expected at most the {count} images of {config.dataset} ({config.split}). "
@@ -99,7 +107,7 @@ def settle_length(config: Config, count: int) -> Config:
 
 
 def prepare(config: Config, source: Source | None = None) -> tuple[Config, ImageData | PointData]:
-    """Opens the prepared data of a configuration, preparing it first where that was not done yet.
+    """Settles a configuration and opens its data, preparing them first where that was not done yet.
 
     Args:
         config: names the data set, the split, the image size and the folders.
@@ -112,12 +120,24 @@ def prepare(config: Config, source: Source | None = None) -> tuple[Config, Image
         UserError: the data set cannot be had, is smaller than a batch, or has changed since the run began.
     """
     if source is None and config.dataset == ARRAY:
-        return config, _find_passed_in(config)
+        return config, find_passed_in(config)
     source = source or find_source(config)
     config = resolve(config, source)
-    if isinstance(source, PointSource):
-        points = source.draw()
-        return dataclasses.replace(settle_length(config, len(points.images)), data_digest=points.digest), points
+    data = source.draw() if isinstance(source, PointSource) else open_images(config, source)
+    config = settle_length(config, len(data.images))
+    return dataclasses.replace(config, data_digest=data.digest), data
+
+
+def open_images(config: Config, source: Source) -> ImageData:
+    """Opens prepared images, preparing them first where that was not done yet.
+
+    Args:
+        config: As `resolve` settles it.
+        source: Of the images.
+
+    Raises:
+        UserError: The images cannot be had, too many of them are bad, or they have changed since the run began.
+    """
     for note in source.notes:
         _say_once(note)
     data = _open_or_build(config, source, cache_root(config) / _cache_key(config, source))
@@ -126,7 +146,7 @@ def prepare(config: Config, source: Source | None = None) -> tuple[Config, Image
         logger.info(
             f"{data.bad_files} of {data.bad_files + len(data.images)} pictures cannot be used and were skipped{first}"
         )
-    config = settle_length(config, len(data.images))
+    refuse_few_images(config, len(data.images))
     if config.data_digest not in ("", data.digest):
         raise UserError(
             f"`dataset={config.dataset}`: the images of {data.source} have changed since this run began. Bring the "
@@ -136,7 +156,26 @@ def prepare(config: Config, source: Source | None = None) -> tuple[Config, Image
         raise UserError(
             f"`conditional=True`: some images of {config.dataset} ({config.split}) have no label. Use another `split`"
         )
-    return dataclasses.replace(config, data_digest=data.digest), data
+    return data
+
+
+def find_passed_in(config: Config) -> ImageData:
+    """Opens the prepared images of a run whose images a program passed in.
+
+    Raises:
+        UserError: They are not in the cache any more.
+    """
+    height, width, channels = config.sample_shape
+    source = AnonymousSource(height, width, channels, config.class_names)
+    for directory in sorted(cache_root(config).glob(f"{ARRAY}-*")):
+        with contextlib.suppress(DamagedError):
+            data = open_data(directory, source)
+            if data is not None and data.digest == config.data_digest:
+                return data
+    raise UserError(
+        "the images of this run were passed in by a program, and they are not in the cache any more. Continue the run "
+        "with dcgan_tf.train(images, run_dir=...), or name the folder with `cache_dir`"
+    )
 
 
 def cache_root(config: Config) -> pathlib.Path:
@@ -159,21 +198,6 @@ def _cache_key(config: Config, source: Source) -> str:
     return f"{readable}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
 
-def _find_passed_in(config: Config) -> ImageData:
-    """The prepared images of a run whose images a program passed in."""
-    height, width, channels = config.sample_shape
-    source = AnonymousSource(height, width, channels, config.class_names)
-    for directory in sorted(cache_root(config).glob(f"{ARRAY}-*")):
-        with contextlib.suppress(DamagedError):
-            data = open_data(directory, source)
-            if data is not None and data.digest == config.data_digest:
-                return data
-    raise UserError(
-        "the images of this run were passed in by a program, and they are not in the cache any more. Continue the run "
-        "with dcgan_tf.train(images, run_dir=...), or name the folder with `cache_dir`"
-    )
-
-
 @functools.cache
 def _say_once(note: str) -> None:
     logger.info(note)
@@ -186,7 +210,7 @@ def _open_or_build(config: Config, source: Source, directory: pathlib.Path) -> I
         if data is not None:
             return data
     with locked(directory, "cache_dir"):
-        for _ in range(MOST_DAMAGED):
+        for _ in range(MAX_REBUILDS):
             try:  # Again: another process may have made or mended them while this one waited.
                 data = _find(config, source, directory)
                 if data is not None:
@@ -271,7 +295,7 @@ def _refuse_many_bad_files(config: Config, directory: pathlib.Path, bad: int, go
     """Names the first bad file; raises UserError where there are more than ``max_bad_share`` of all."""
     first: list[str] = []
     with contextlib.suppress(FileNotFoundError), open(directory / BAD_FILES_REPORT, errors="replace") as report:
-        first = [line.rstrip("\n") for line in itertools.islice(report, BAD_FILES_NAMED)]
+        first = [line.rstrip("\n") for line in itertools.islice(report, MAX_BAD_FILES_NAMED)]
     if bad / (bad + good) > config.max_bad_share or not good:
         raise UserError(
             f"`data_dir`: {bad} of {bad + good} pictures cannot be used, more than "

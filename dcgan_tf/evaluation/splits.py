@@ -8,9 +8,10 @@ import re
 import numpy as np
 
 from dcgan_tf.config.settings import Config
+from dcgan_tf.data.arrays import ARRAY
 from dcgan_tf.data.folder import find_folder
-from dcgan_tf.data.points import PointData
-from dcgan_tf.data.prepare import ImageData, prepare
+from dcgan_tf.data.prepare import ImageData, find_passed_in, open_images, resolve
+from dcgan_tf.data.sources import find_source
 from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.metrics.arrays import random_order
 
@@ -54,18 +55,22 @@ class Split:
 
 
 def open_split(config: Config, name: str) -> ImageData:
-    """A split of a run's data set, cropped to the centre where training crops by chance.
+    """A split of a run's data set, cropped to the center where training crops at random.
 
     Raises:
         UserError: there is no such split, it cannot be prepared, or it holds points.
     """
     if config.draws_points:
         raise UserError(f"`dataset={config.dataset}`: expected images. It holds points, which no feature network takes")
+    if config.dataset == ARRAY:
+        if name != config.split:
+            raise UnknownSplitError("images that a program passed in have no splits")
+        return find_passed_in(config).centered(*config.height_and_width)
     settings = {setting: getattr(config, setting) for setting in DATA_SETTINGS}
     settings["crop"] = "center" if config.crop == "random" else config.crop
-    data = prepare(dataclasses.replace(Config(), **settings, split=name, batch_size=2))[1]
-    assert not isinstance(data, PointData)
-    return data
+    config = dataclasses.replace(Config(), **settings, split=name)
+    source = find_source(config)
+    return open_images(resolve(config, source), source)
 
 
 def open_test_split(config: Config) -> Split:

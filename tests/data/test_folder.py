@@ -312,24 +312,29 @@ def test_killed_worker_is_one_line(tmp_path):
 
 ENDLESS_WORK = """
 import pathlib, sys, time
+
+def work(shard, pictures, folder):
+    pathlib.Path(folder, f"{shard.first}.begun").touch()
+    time.sleep(600)
+"""
+# No `if __name__ == "__main__"`: a worker that ran the script, too, would start workers of its own.
+SCRIPT = """
+import functools, sys
 from dcgan_tf.config.making import make_config
 from dcgan_tf.data.folder import find_folder
 from dcgan_tf.data.shards import Shard
+from endless import work
 
-def work(shard, pictures):
-    pathlib.Path(sys.argv[1], f"{shard.first}.begun").touch()
-    time.sleep(600)
-
-if __name__ == "__main__":
-    source = find_folder(make_config({"dataset": "folder", "data_dir": sys.argv[1]}))
-    list(source.map_shards(work, [Shard(0, 1), Shard(1, 2)]))
+source = find_folder(make_config({"dataset": "folder", "data_dir": sys.argv[1]}))
+list(source.map_shards(functools.partial(work, folder=sys.argv[1]), [Shard(0, 1), Shard(1, 2)]))
 """
 
 
 def test_workers_end_with_a_killed_parent(tmp_path):
     for number in range(2):
         picture(tmp_path / "two" / f"{number}.png")
-    (tmp_path / "script.py").write_text(ENDLESS_WORK)
+    (tmp_path / "endless.py").write_text(ENDLESS_WORK)
+    (tmp_path / "script.py").write_text(SCRIPT)
     process = subprocess.Popen(
         [sys.executable, tmp_path / "script.py", tmp_path / "two"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from dcgan_tf.config.settings import Config
+from dcgan_tf.data.arrays import ARRAY, open_array
 from dcgan_tf.data.prepare import prepare
-from dcgan_tf.errors import UnknownSplitError
+from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.evaluation import splits
 from dcgan_tf.evaluation.splits import DATA_SETTINGS, open_split, open_test_split, random_rows
 
@@ -86,3 +87,20 @@ def test_rows_are_a_fixed_random_sample():
     for classes in (np.arange(1000) // 100, np.arange(1000) % 10):
         assert np.bincount(classes[rows], minlength=10).min() > 15
     assert sorted(random_rows(7, 300)) == list(range(7))
+
+
+@pytest.mark.parametrize("crop", ["center", "random"])
+def test_images_that_a_program_passed_in_are_those_of_the_training(tmp_path, crop):
+    rng = np.random.default_rng(0)
+    # Smooth, so that a picture and its middle, resized, can be told from any other.
+    images = rng.integers(0, 256, (6, 1, 1, 1), np.uint8) + np.zeros((1, 24, 24, 1), np.uint8)
+    typed = {"cache_dir": str(tmp_path), "image_size": "16", "crop": crop, "batch_size": 2}
+    config, data = prepare(dataclasses.replace(Config(), dataset=ARRAY, **typed), open_array(images))
+    split = open_test_split(config)
+    assert (split.name, split.is_held_out) == ("train", False)
+    assert split.data.read(np.arange(6)).shape == (6, 16, 16, 1)
+    edge = (data.images.shape[1] - 16) // 2
+    assert (edge > 0) == (crop == "random")
+    np.testing.assert_array_equal(split.data.read(np.arange(6)), data.images[:, edge : edge + 16, edge : edge + 16])
+    with pytest.raises(UserError, match="not in the cache any more"):
+        open_split(dataclasses.replace(config, data_digest="another"), "train")
