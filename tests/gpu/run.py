@@ -11,8 +11,7 @@ the time that is left, the trainings of faces and of CIFAR-10, can have a call o
 
 Needs the project's folder, its requirements with TensorFlow for GPUs (requirements/gpu.txt) and pytest, and no network:
 MNIST is bundled. Optional are PyTorch, in any Python (--torch_python), which is measured beside, and in the folder
---data celeba_10k.zip and cifar10_jpeg.zip, ZIP files of pictures, for the last two parts. With TFDS_DATA_DIR, MNIST is
-prepared there once for several calls.
+--data celeba_10k.zip and cifar10_jpeg.zip, ZIP files of pictures, for the last two parts.
 """
 
 import contextlib
