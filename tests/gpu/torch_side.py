@@ -8,6 +8,8 @@ import subprocess
 from tests.gpu.part import Context, has_gpu
 
 SCRIPT = pathlib.Path(__file__).parents[1] / "benchmarks" / "torch_step.py"
+# Of the part's time, for measuring what is ready by then.
+RESERVED_SECONDS = 20.0
 
 
 class TorchSide:
@@ -26,7 +28,7 @@ class TorchSide:
     @functools.cached_property
     def description(self) -> str:
         """Version, way and device, and how many weights are trained. Waits until it is ready."""
-        return self._read().removeprefix("ready ")
+        return self._read(RESERVED_SECONDS).removeprefix("ready ")
 
     def seconds(self, steps: int) -> float:
         """Runs some steps and returns the seconds that they took together."""
@@ -40,9 +42,10 @@ class TorchSide:
         self._process.kill()
         self._process.wait()
 
-    def _read(self) -> str:
+    def _read(self, reserved_seconds: float = 0.0) -> str:
         assert self._process.stdout
-        readable, _, _ = select.select([self._process.stdout], [], [], max(0.1, self._context.seconds_left))
+        seconds = max(0.1, self._context.seconds_left - reserved_seconds)
+        readable, _, _ = select.select([self._process.stdout], [], [], seconds)
         if not readable:
             raise TimeoutError("PyTorch did not answer in time")
         line = self._process.stdout.readline().decode().strip()
