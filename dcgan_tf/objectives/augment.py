@@ -22,9 +22,9 @@ def translation(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
     count, height, width = images.shape[0], images.shape[1], images.shape[2]
     for axis, size in ((1, height), (2, width)):
         largest = whole_pixels(LARGEST_SHIFT, size)
-        shift = chance.uniform([count], subkey(key, axis), -largest, largest + 1, dtype=tf.int32, parts=parts)
+        shift = _places([count], subkey(key, axis), -largest, largest + 1, parts)
         # A shift as a product with a matrix of ones and zeros: its gradient is the shift back.
-        source = tf.range(size)[None, :] - shift[:, None]
+        source = tf.range(size, dtype=tf.int64)[None, :] - shift[:, None]
         matrix = tf.one_hot(source, size, dtype=images.dtype)
         images = tf.einsum("nij,njkc->nikc" if axis == 1 else "nkj,nijc->nikc", matrix, images)
     return images
@@ -49,12 +49,19 @@ def cutout(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
         side = whole_pixels(CUTOUT_SIDE, size)
         # An even side has one center more, so that the square reaches equally far over both borders.
         centers = size + 1 - side % 2
-        center = chance.uniform([images.shape[0], 1], subkey(key, axis), 0, centers, dtype=tf.int32, parts=parts)
-        start = center - side // 2
-        position = tf.range(size)[None, :]
+        start = _places([images.shape[0], 1], subkey(key, axis), 0, centers, parts) - side // 2
+        position = tf.range(size, dtype=tf.int64)[None, :]
         covered.append(tf.logical_and(position >= start, position < start + side))
     hole = tf.logical_and(covered[0][:, :, None, None], covered[1][:, None, :, None])
     return tf.where(hole, tf.zeros((), images.dtype), images)
+
+
+def _places(shape: Sequence[int], key: tf.Tensor, minimum: int, maximum: int, parts: int) -> tf.Tensor:
+    """Whole numbers, drawn as `chance.uniform` does: int64.
+
+    With int32, TensorFlow computes on the CPU what follows, and a GPU waits for each copy.
+    """
+    return tf.cast(chance.uniform(shape, key, minimum, maximum, dtype=tf.int32, parts=parts), tf.int64)
 
 
 AUGMENTATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor, int], tf.Tensor]] = {

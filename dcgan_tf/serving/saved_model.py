@@ -223,11 +223,16 @@ def _varint(value: int) -> bytes:
 
 
 def _verify(signatures: list[Signature], directory: pathlib.Path, way: str) -> None:
-    """Raises UserError unless the written model answers as the live one, in another process."""
+    """Raises UserError unless the written model answers as the live one, in another process.
+
+    Both answer on the CPU, also where a GPU trains: its float32 products have ten bits (TF32), too few for the
+    comparison, and this process may hold its memory.
+    """
     arrays: dict[str, Any] = {"signatures": json.dumps(read_signatures(directory))}
     for signature in signatures:
         inputs = signature.make_example(VERIFIED_ROWS)
-        outputs = signature.function(*(tf.constant(inputs[spec.name]) for spec in signature.inputs))
+        with tf.device("CPU:0"):
+            outputs = signature.function(*(tf.constant(inputs[spec.name]) for spec in signature.inputs))
         arrays |= {f"{signature.name}/inputs/{name}": value for name, value in inputs.items()}
         for name, value in outputs.items():
             array = value.numpy()
@@ -237,7 +242,7 @@ def _verify(signatures: list[Signature], directory: pathlib.Path, way: str) -> N
         cases.flush()
         result = subprocess.run(
             [sys.executable, "-m", "dcgan_tf.serving.verification", directory.absolute(), cases.name, way],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
