@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from dcgan_tf import __version__, files
+from dcgan_tf import __version__, files, notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.settings import changed_settings
 from dcgan_tf.config.storage import config_from, settings_of_model
@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise UserError(f"expected the folder of one run. Received: {' '.join(arguments)!r}")
     run = load_run(arguments[0])
-    command_line.import_tensorflow()
+    notices.import_tensorflow()
     directory = make(run, pathlib.Path(FLAGS.out))
     size = sum(path.stat().st_size for path in directory.iterdir())
     print(f"Wrote {directory}: {size / 1e6:.2f} MB")

@@ -151,7 +151,7 @@ def test_named_data_set_trains(tmp_path):
         (IMAGES, {"preset": "fast"}, "preset", "`preset`: unknown preset 'fast'"),
         (IMAGES, {"penalty_weight": 3.0}, "penalty_weight", "`penalty_weight` means nothing to `penalty=none`"),
         (IMAGES / 255, {}, None, "Received: float64 [40, 16, 20, 1]"),
-        ("mnits", {}, None, "unknown data set 'mnits'"),
+        ("mnits", {}, "dataset", "unknown data set 'mnits'"),
         ("ring", {"labels": LABELS}, None, "labels belong to an array"),
         (tf.data.Dataset.from_tensors(IMAGES), {"labels": LABELS}, None, "A dataset yields pairs (image, label)"),
     ],
@@ -170,3 +170,14 @@ def test_config_refuses_bad_values_itself(values):
     with pytest.raises(ValueError, match=f"^`{name}`: expected .*Received: ") as error:
         dcgan_tf.Config(**values)
     assert error.value.field == name
+
+
+def test_program_of_its_own_is_silent_from_the_first_import(tmp_path, command):
+    program = (
+        "import numpy, dcgan_tf; images = numpy.zeros((8, 16, 16, 1), numpy.uint8); "
+        f"dcgan_tf.train(images, run_dir={str(tmp_path / 'run')!r}, verbose=False, steps=1, batch_size=4, "
+        "generator_filters='4', discriminator_filters='4', evaluate_every=0)"
+    )
+    result = command("-c", program)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert (tmp_path / "run" / "saved_model" / "1").is_dir()

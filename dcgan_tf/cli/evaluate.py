@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from dcgan_tf import notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.errors import UserError
@@ -48,7 +49,7 @@ def run() -> None:
     if FLAGS.draws < 1:
         raise UserError(f"--draws: expected at least 1. Received: {FLAGS.draws}")
     labels_per_class = _parse_labels(FLAGS.labels_per_class)
-    command_line.import_tensorflow()
+    notices.import_tensorflow()
     common.keep_typed_folders(run)
 
     from dcgan_tf.evaluation.evaluator import Options, evaluate_run

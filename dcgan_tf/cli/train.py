@@ -8,6 +8,7 @@ from types import FrameType
 
 from absl import flags
 
+from dcgan_tf import notices
 from dcgan_tf.cli import command_line, signals
 from dcgan_tf.generation.source import open_initial
 from dcgan_tf.progress import logger
@@ -32,7 +33,7 @@ def run() -> None:
     # TensorFlow takes seconds to import: what was mistyped is answered before that.
     if begins_from_model:
         open_initial(config)
-    command_line.import_tensorflow()
+    notices.import_tensorflow()
     if FLAGS.dry_run:
         from dcgan_tf.cli import dry_run
 

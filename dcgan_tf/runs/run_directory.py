@@ -141,7 +141,7 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
     if differences:
         raise UserError(
             f"`run_dir`: the run in '{directory}' has other settings: {'; '.join(differences)}. "
-            "Resume it without these flags, or choose another `run_dir`"
+            "Resume it without these settings, or choose another `run_dir`"
         )
 
 

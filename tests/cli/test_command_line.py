@@ -238,7 +238,7 @@ def import_fake(command, tmp_path):
 
     def run(source, **environment):
         (tmp_path / "tensorflow.py").write_text(f"import os, types\nos.write(2, b'notice\\n')\n{source}")
-        code = "import sys; from dcgan_tf.cli.command_line import import_tensorflow; import_tensorflow()"
+        code = "import sys; from dcgan_tf.notices import import_tensorflow; import_tensorflow()"
         code += "; import tensorflow; sys.stderr.write('after')"
         return command("-c", code, environment={"PYTHONPATH": f"{tmp_path}:{ROOT}", **environment})
 
@@ -306,7 +306,7 @@ def test_every_command_hides_the_notices_of_tensorflow(command, run_dir, tmp_pat
 @pytest.mark.long
 def test_tensorflow_itself_says_nothing(command, monkeypatch):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
-    code = "from dcgan_tf.cli import command_line; command_line.import_tensorflow(); import tensorflow; print('done')"
+    code = "from dcgan_tf import notices; notices.import_tensorflow(); import tensorflow; print('done')"
     result = command("-c", code)
     assert (result.stdout, result.stderr) == ("done\n", "")
 

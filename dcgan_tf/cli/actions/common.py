@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dcgan_tf import notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
 from dcgan_tf.config.settings import Config
@@ -88,7 +89,7 @@ def data_config(source: Source) -> Config:
 def keep_typed_folders(run: run_directory.Run) -> None:
     """Saves the folders that were typed with the run, after a look whether its data are there."""
     if typed_folders():
-        command_line.import_tensorflow()  # Which reads the data sets of TensorFlow Datasets
+        notices.import_tensorflow()  # Which reads the data sets of TensorFlow Datasets
         from dcgan_tf.data.prepare import prepare
 
         prepare(run.config)  # Refuses other data.
@@ -144,7 +145,7 @@ def _example_run() -> pathlib.Path:
 
 def load(source: Source) -> "Generator":
     """The generator of a source, with results that are the same every time on a GPU, too."""
-    command_line.import_tensorflow()
+    notices.import_tensorflow()
     import tensorflow as tf
 
     from dcgan_tf.generation.generator import read_source
