@@ -118,7 +118,9 @@ def _check_bounds(config: Config) -> None:
         raise UserError(
             f"`weight_clip` and `penalty={config.penalty}` are two ways to bound the discriminator: leave one out"
         )
-    if penalized and config.architecture == "dcgan" and config.discriminator_norm == "batch":
+    # A length of 0 can be asked of the gradient of a whole batch, too; a length of 1 is that of a single image.
+    has_length_of_one = config.penalty in ("wgan_gp", "dragan")
+    if has_length_of_one and config.architecture == "dcgan" and config.discriminator_norm == "batch":
         raise UserError(
             f"`penalty={config.penalty}` needs the gradient of each image alone, and `discriminator_norm=batch` mixes "
             "the images of a batch: use `discriminator_norm=layer` or none"

@@ -29,14 +29,15 @@ class Penalty(NamedTuple):
 
 
 def squared_gradient_norms(discriminate: Discriminate, images: tf.Tensor) -> tf.Tensor:
-    """The squared length of dD(x)/dx for each image.
+    """The squared length of the gradient with respect to each image.
 
     Args:
-        discriminate: images [N, ...] -> logits [N]. No logit may depend on another image (no BatchNorm).
+        discriminate: images [N, ...] -> logits [N].
         images: float32 [N, ...].
 
     Returns:
-        float32 [N].
+        float32 [N]: of dD(x)/dx, where no logit depends on another image. With BatchNorm in D, of the derivative of the
+        sum of the batch's logits.
     """
     with tf.GradientTape() as tape:
         tape.watch(images)

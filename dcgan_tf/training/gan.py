@@ -22,6 +22,7 @@ from dcgan_tf.objectives.unrolled import unroll
 from dcgan_tf.training import noise
 from dcgan_tf.training.average import update_average
 from dcgan_tf.training.optimizers import apply_gradients, build_optimizer, decay_learning_rates
+from dcgan_tf.training.virtual import logits_apart, virtual_logits, with_classes
 
 METRICS = (
     "loss/discriminator",
@@ -70,6 +71,7 @@ class GAN:
             self.adaptive = AdaptiveProbability(config.batch_size, config.batch_size // config.pack)
         self.metric_names = METRICS + (("loss/penalty",) if config.penalty != "none" else ())
         self.metric_names += ADAPTIVE_METRICS if self.adaptive is not None else ()
+        self._has_batch_norm = config.architecture == "dcgan" and config.discriminator_norm == "batch"
         self._noise = noise.StepNoise(config, self.step)
         self._dropouts = [layer for layer in self.discriminator.layers if isinstance(layer, keras.layers.Dropout)]
 
@@ -197,8 +199,10 @@ class GAN:
         """The parts of one update; returns its scalars and the norms [variables] of its gradients."""
         variables = self.discriminator.trainable_variables
         with tf.GradientTape() as discriminator_tape:
+            # A penalty leaves no trace in BatchNorm's moving statistics.
+            penalized = logits_apart(self.discriminator, classes) if self._has_batch_norm else None
             loss, metrics = self._discriminator_loss(
-                real_images, fake_images, update, lambda seen: self._logits(seen, classes)
+                real_images, fake_images, update, lambda seen: self._logits(seen, classes), penalized
             )
         yield "discriminator, forward", loss
         gradients = replicas.total(discriminator_tape.gradient(loss, variables))
@@ -218,8 +222,14 @@ class GAN:
                 variable.assign(tf.clip_by_value(variable, -self.config.weight_clip, self.config.weight_clip))
 
     def _discriminator_loss(
-        self, real_images: tf.Tensor, fake_images: tf.Tensor, update: int, discriminate: Discriminate
+        self,
+        real_images: tf.Tensor,
+        fake_images: tf.Tensor,
+        update: int,
+        discriminate: Discriminate,
+        penalized: Discriminate | None = None,
     ) -> tuple[tf.Tensor, Metrics]:
+        """D's loss and its scalars. ``penalized``: gives the logits whose gradients a penalty looks at."""
         config = self.config
         real_seen = self._show(real_images, noise.REAL_INPUTS, update)
         fake_seen = self._show(fake_images, noise.FAKE_INPUTS, update)
@@ -247,7 +257,7 @@ class GAN:
         }
         if config.penalty == "none":
             return real_loss + fake_loss, metrics
-        penalty = self._penalty(real_seen, fake_seen, update, discriminate)
+        penalty = self._penalty(real_seen, fake_seen, update, penalized or discriminate)
         return real_loss + fake_loss + penalty, metrics | {"loss/penalty": penalty}
 
     def _penalty(
@@ -264,23 +274,26 @@ class GAN:
 
         if config.penalty_every == 1:
             return weighted()
-        return tf.cond(tf.equal(self.step % config.penalty_every, 0), weighted, lambda: tf.constant(0.0))
+        is_due = tf.equal(self.step % config.penalty_every, 0)
+        if self._has_batch_norm and replicas.count() > 1:
+            return tf.where(is_due, weighted(), 0.0)
+        return tf.cond(is_due, weighted, lambda: tf.constant(0.0))
 
     def _generator_loss(self, real_images: tf.Tensor, fake_images: tf.Tensor, classes: tf.Tensor | None) -> tf.Tensor:
         """G's loss against the discriminator as it is, or as it would be after some virtual updates."""
         last = self.config.discriminator_steps - 1
         discriminate = lambda seen: self._logits(seen, classes)  # noqa: E731
         if self.config.unroll_steps:
-            virtual_logits = self._virtual_discriminator(classes)
+            logits_of = virtual_logits(self.discriminator, classes)
             weights = unroll(
                 [tf.convert_to_tensor(variable) for variable in self.discriminator.trainable_variables],
                 self.discriminator_optimizer,
                 lambda weights: self._discriminator_loss(
-                    real_images, fake_images, last, lambda seen: virtual_logits(seen, weights)
+                    real_images, fake_images, last, lambda seen: logits_of(seen, weights)
                 )[0],
                 self.config.unroll_steps,
             )
-            discriminate = lambda seen: virtual_logits(seen, weights)  # noqa: E731
+            discriminate = lambda seen: logits_of(seen, weights)  # noqa: E731
         fake_logits = discriminate(self._show(fake_images, noise.GENERATOR_INPUTS, last))
         if self.loss.generator_real is None or self.loss.relative is None:
             return self._mean(self.loss.generator(fake_logits))
@@ -309,24 +322,7 @@ class GAN:
 
     def _logits(self, seen: tf.Tensor, classes: tf.Tensor | None) -> tf.Tensor:
         """The discriminator's logits [N] in training mode."""
-        return self.discriminator(_with_classes(seen, classes), training=True)[:, 0]
-
-    def _virtual_discriminator(self, classes: tf.Tensor | None) -> Callable[[tf.Tensor, list[tf.Tensor]], tf.Tensor]:
-        """Logits [N] as a function of images and weights, which changes no variable.
-
-        It advances its own copy of the discriminator's state, so that each call draws new dropout masks and takes its
-        step of power iteration, as a real call does.
-        """
-        state = [tf.convert_to_tensor(variable) for variable in self.discriminator.non_trainable_variables]
-
-        def logits(seen: tf.Tensor, weights: list[tf.Tensor]) -> tf.Tensor:
-            nonlocal state
-            outputs, state = self.discriminator.stateless_call(
-                weights, state, _with_classes(seen, classes), training=True
-            )
-            return outputs[:, 0]
-
-        return logits
+        return self.discriminator(with_classes(seen, classes), training=True)[:, 0]
 
     def _generate(self, purpose: int, classes: tf.Tensor | None, update: int) -> tf.Tensor:
         z = self._noise.latents(purpose, self.config.batch_size // replicas.count(), update)
@@ -335,12 +331,6 @@ class GAN:
     def _mean(self, terms: tf.Tensor) -> tf.Tensor:
         """The mean over the global batch. A replica holds a part of it, and gradients are summed over replicas."""
         return tf.reduce_sum(terms) * self.config.pack / self.config.batch_size
-
-
-def _with_classes(seen: tf.Tensor, classes: tf.Tensor | None) -> Any:
-    if classes is not None and seen.shape[0] == 2 * classes.shape[0]:  # Real and fake in one batch
-        classes = tf.concat([classes, classes], axis=0)
-    return with_labels(seen, classes)
 
 
 def _norms(gradients: list[tf.Tensor]) -> tf.Tensor:

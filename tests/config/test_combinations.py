@@ -15,7 +15,7 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
     ("typed", "named"),
     [
         ({**WGAN_GP, "weight_clip": 0.01}, ["`weight_clip", "`penalty=wgan_gp`"]),
-        ({"penalty": "r1"}, ["`penalty=r1`", "`discriminator_norm=batch`"]),
+        ({"penalty": "dragan"}, ["`penalty=dragan`", "`discriminator_norm=batch`"]),
         ({**WGAN_GP, "minibatch_stddev": True}, ["`penalty=wgan_gp`", "`minibatch_stddev"]),
         ({"loss": "wasserstein"}, ["`loss=wasserstein`", "`weight_clip", "`penalty", "`spectral_norm"]),
         ({"loss": "wasserstein", "spectral_norm": True}, ["`spectral_norm", "`discriminator_norm=none`"]),
@@ -82,6 +82,7 @@ def test_refused_with_both_settings_named(typed, named):
     [
         {**WGAN_GP, "joint_batch": True},
         {"penalty": "r1", "discriminator_norm": "none", "penalty_every": 16},
+        {"penalty": "r1_r2", "penalty_every": 4},
         {"unroll_steps": 3, "label_smoothing": 0.1, "minibatch_stddev": True},
         {"loss": "wasserstein", "spectral_norm": True, "discriminator_norm": "none"},
         {"preset": "wgan_gp", "architecture": "mlp", "generator_filters": "64", "discriminator_filters": "64"},

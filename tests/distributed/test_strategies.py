@@ -55,6 +55,7 @@ CASES = {
         "discriminator_norm": "none",
         "dropout": 0.2,
     },
+    "penalized batch": {"penalty": "r1", "penalty_every": 2, "dropout": 0.2},
     "adaptive": {"augment": "ada", "channels": "3", "pack": 2, "discriminator_steps": 2},
 }
 # Two runs whose sums are rounded differently drift apart like this: 1e-5 of the way trained, but for a unit that is
