@@ -87,6 +87,16 @@ class VectorFile:
         return new
 
 
+def name_of_class(class_name: str) -> str:
+    """The name under which the direction of a class is kept: its own where it is a word.
+
+    >>> name_of_class("smile"), name_of_class("bob cut"), name_of_class("7")
+    ('smile', 'bob_cut', 'class_7')
+    """
+    word = re.sub(r"[^A-Za-z0-9_]+", "_", class_name)
+    return word if re.fullmatch(NAME, word) else f"class_{word}"
+
+
 def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile:
     """Reads the vectors of a generator; an empty collection where there is no file.
 
