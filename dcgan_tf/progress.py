@@ -104,7 +104,10 @@ def shown_only(if_true: bool) -> Iterator[None]:
 
 
 def bar(*arguments: Any, desc: str = "", **options: Any) -> tqdm:
-    """A progress bar with tqdm's arguments; hidden where nothing is shown, and a line in a file or a pipe."""
-    if desc and is_shown() and not draws_bars():
+    """A progress bar with tqdm's arguments; hidden where nothing is shown, and a line in a file or a pipe.
+
+    With ``delay``, which keeps the bar of quick work away, there is no line.
+    """
+    if desc and is_shown() and not draws_bars() and not options.get("delay"):
         logger.info("%s ...", desc[:1].upper() + desc[1:])
     return tqdm(*arguments, desc=desc or None, mininterval=0.5, disable=not draws_bars(), **options)

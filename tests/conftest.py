@@ -1,8 +1,10 @@
 """Shared by all tests: real data, a data folder of the session's own, and small configurations."""
 
 import dataclasses
+import logging
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -11,6 +13,11 @@ from absl import flags
 
 from dcgan_tf.cli import main
 from dcgan_tf.config.settings import Config
+
+pytest_plugins = ["tests.small_runs"]
+# Before NumPy and scikit-learn are imported: their threads wait for each other by spinning, and pytest runs two
+# processes on two cores.
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -37,7 +44,9 @@ SMALL = {
 def data_folders(tmp_path_factory):
     """Keeps the tests out of the user's data folders, and lets them share what they prepare."""
     folder = tmp_path_factory.mktemp("data")
-    variables = {"TFDS_DATA_DIR": str(folder / "tfds"), "XDG_CACHE_HOME": str(folder / "cache")}
+    # To prepare MNIST takes long, so the processes of pytest-xdist share it, too.
+    session = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    variables = {"TFDS_DATA_DIR": str(session / "tfds"), "XDG_CACHE_HOME": str(folder / "cache")}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
@@ -75,11 +84,19 @@ def command():
 
 
 @pytest.fixture
+def said(caplog):
+    """What the library says, information too: `said.text`, `said.messages`."""
+    caplog.set_level(logging.INFO, "dcgan_tf")
+    return caplog
+
+
+@pytest.fixture
 def cli(capsys):
-    """Runs `dcgan ARGUMENTS` within this process: `cli("train", "--steps=0")`. For what needs no TensorFlow."""
+    """Runs `dcgan ARGUMENTS` within this process: `cli("train", "--steps=0")`."""
 
     def run(*arguments):
         before = set(flags.FLAGS)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:  # noqa: PT012
             patch.setattr(sys, "argv", ["dcgan", *map(str, arguments)])
             try:
@@ -87,6 +104,8 @@ def cli(capsys):
             finally:
                 for name in set(flags.FLAGS) - before:
                     delattr(flags.FLAGS, name)
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
         shown = capsys.readouterr()
         return subprocess.CompletedProcess(arguments, stop.value.code or 0, shown.out, shown.err)
 

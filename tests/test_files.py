@@ -1,6 +1,7 @@
 import errno
 import io
 import json
+import logging
 import pathlib
 import threading
 
@@ -9,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf import files
+from dcgan_tf.progress import logger
 
 
 @pytest.mark.parametrize("name", ["plain", "[2024] faces", "a*b", "which?", "back\\slash", "a[!b]", "\udce9t\udce9"])
@@ -72,7 +74,7 @@ def test_unreadable_arrays_are_not_called_damaged(tmp_path):
         files.read_arrays(tmp_path / "arrays.npz")
 
 
-def test_lock_waits_only_where_it_says_so(tmp_path, capsys):
+def test_lock_waits_only_where_it_says_so(tmp_path, caplog, monkeypatch):
     released = threading.Event()
 
     def hold():
@@ -85,11 +87,11 @@ def test_lock_waits_only_where_it_says_so(tmp_path, capsys):
     held.wait()
     with pytest.raises(BlockingIOError), files.locked(tmp_path / "lock"):
         pass
-    timer = threading.Timer(0.1, released.set)
-    timer.start()
-    with files.locked(tmp_path / "lock", waiting="waiting"):
-        assert released.is_set()
-    assert capsys.readouterr().out == "waiting\n"
+    let_go = logging.Handler()
+    monkeypatch.setattr(let_go, "emit", lambda _: released.set())
+    monkeypatch.setattr(logger, "handlers", [*logger.handlers, let_go])
+    with caplog.at_level(logging.INFO, logger.name), files.locked(tmp_path / "lock", waiting="waiting"):
+        assert caplog.messages == ["waiting"]
     holder.join()
 
 
@@ -135,3 +137,33 @@ def test_reason_names_the_file_in_the_way_and_is_short_otherwise():
     assert files.reason(OSError("cut off\nhere")) == "cut off"
     assert files.reason(ValueError(path)) == path[:200]
     assert files.reason(EOFError()) == "EOFError"
+
+
+def test_what_is_written_is_whole_or_as_it_was(tmp_path):
+    path = files.write_json(tmp_path / "file", {"name": "caf\udce9"})
+    assert files.read_json(path) == {"name": "caf\udce9"}
+    assert path.read_text().endswith("}\n")
+    path = files.write_text(tmp_path / "file", "caf\udce9")
+    with pytest.raises(TypeError):
+        files.write_json(path, object())
+    with pytest.raises(KeyboardInterrupt), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "caf\\udce9"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
+    with files.replacing(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+        (temporary / "inside").touch()
+    with pytest.raises(OSError, match="No space"), files.replacing(tmp_path / "other") as temporary:
+        temporary.mkdir()
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["folder", "folder/inside"]
+
+
+def test_arrays_are_read_as_they_were_written(tmp_path):
+    path = files.write_arrays(tmp_path / "arrays.npz", values=np.arange(3.0), count=7.0, name="x")
+    arrays = files.read_arrays(path)
+    assert {name: array.tolist() for name, array in arrays.items()} == {"values": [0, 1, 2], "count": 7, "name": "x"}

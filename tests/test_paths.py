@@ -37,10 +37,10 @@ def test_unknown_user_is_refused():
 
 
 def test_default_folders_need_a_home_folder(monkeypatch, homeless, tmp_path):
-    with pytest.raises(UserError, match=r"--cache_dir: its default is ~/.cache, .* Set HOME, or give --cache_dir"):
+    with pytest.raises(UserError, match=r"`cache_dir`: its default is ~/.cache, .* Set HOME, or give `cache_dir`"):
         cache_root(Config())
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="--data_dir: its default is ~/tensorflow_datasets"):
+    with pytest.raises(UserError, match="`data_dir`: its default is ~/tensorflow_datasets"):
         find_source(Config())
     assert not os.listdir(tmp_path), "a folder called ~"
     assert cache_root(Config(cache_dir="/somewhere")) == pathlib.Path("/somewhere")
@@ -48,7 +48,7 @@ def test_default_folders_need_a_home_folder(monkeypatch, homeless, tmp_path):
 
 def test_folder_that_tensorflow_cannot_name_is_refused(tmp_path, monkeypatch):
     folder = tmp_path / os.fsdecode(b"r\xffn")
-    with pytest.raises(UserError, match=r"--out: expected a folder whose path is UTF-8.*r\\udcffn'$"):
+    with pytest.raises(UserError, match=r"`out`: expected a folder whose path is UTF-8.*r\\udcffn'$"):
         paths.refuse_undecodable(folder, "out")
     folder.mkdir()
     monkeypatch.chdir(folder)

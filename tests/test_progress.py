@@ -22,6 +22,12 @@ def test_messages_and_one_line_per_bar_in_a_pipe(capfd):
     assert capfd.readouterr() == ("said\nCounting ...\n", "warned\n")
 
 
+def test_a_bar_that_waits_to_be_drawn_is_no_line_in_a_pipe(capfd):
+    with progress.shown():
+        list(progress.bar(range(3), desc="asking", delay=2))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_bar_is_drawn_on_a_terminal(capfd, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress.shown():

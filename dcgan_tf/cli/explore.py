@@ -166,7 +166,7 @@ def run() -> None:
     try:
         import gradio as gr
     except ImportError:
-        raise UserError("the page needs Gradio: pip install -r requirements-explore.txt") from None
+        raise UserError("the page needs Gradio: pip install -r requirements/explore.txt") from None
 
     generator = common.load(source)
     source_flags = [f"--{name}={FLAGS[name].value}" for name in SOURCE_FLAGS if FLAGS[name].present]

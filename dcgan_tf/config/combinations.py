@@ -1,14 +1,10 @@
 """Settings that make no sense together: each pair is refused by name, before anything is trained."""
 
-from __future__ import annotations
-
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
-
-if TYPE_CHECKING:
-    from dcgan_tf.config.settings import Config
 
 LOSSES_WITH_TARGETS = ("non_saturating", "minimax", "least_squares", "relativistic_average")
 TARGET_FLAGS = ("label_smoothing", "label_noise", "label_flip")
@@ -47,7 +43,9 @@ IMAGE_FLAGS = (
 def refuse_bad_combinations(config: Config) -> None:
     """Raises UserError for the first combination that makes no sense, naming both flags and the way out."""
     for name, reason in flags_without_effect(config).items():
-        raise UserError(f"`{name}` means nothing to {reason}. Received: {getattr(config, name)!r}; leave it out")
+        raise UserError(
+            f"`{name}` means nothing to {reason}. Received: {getattr(config, name)!r}; leave it out", field=name
+        )
     _refuse_contradictions(config)
 
 

@@ -1,6 +1,5 @@
-"""Prepared data on disk: opened only where they are what was written, and locked while they are made."""
+"""Prepared data on disk, opened only where they are what was written."""
 
-import contextlib
 import dataclasses
 import hashlib
 import io
@@ -8,7 +7,6 @@ import json
 import os
 import pathlib
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -109,18 +107,3 @@ def checksums(path: pathlib.Path) -> dict[str, int]:
             file.seek(block * CHECKED_BLOCK_BYTES)
             sums[str(block * CHECKED_BLOCK_BYTES)] = zlib.crc32(file.read(CHECKED_BLOCK_BYTES))
     return sums
-
-
-@contextlib.contextmanager
-def locked(directory: pathlib.Path) -> Iterator[None]:
-    """Keeps other processes from preparing the same. The lock's file stays: all who come must find the same one."""
-    lock = directory.with_name(f".preparing-{directory.name}.lock")
-    with contextlib.ExitStack() as stack:
-        try:
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(files.locked(lock, "Another process is preparing the same data: waiting for it."))
-        except OSError as error:
-            raise UserError(
-                f"`cache_dir`: cannot write to '{directory.parent}': {error.strerror}. Choose another folder"
-            ) from None
-        yield

@@ -22,7 +22,8 @@ from dcgan_tf.config.combinations import refuse_bad_combinations, refuse_learnin
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data import listing
 from dcgan_tf.data.arrays import ARRAY, AnonymousSource
-from dcgan_tf.data.cache import DamagedError, ImageData, checksums, locked, open_data
+from dcgan_tf.data.cache import DamagedError, ImageData, checksums, open_data
+from dcgan_tf.data.locks import locked
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.points import PointData, PointSource
 from dcgan_tf.data.shards import (
@@ -184,7 +185,7 @@ def _open_or_build(config: Config, source: Source, directory: pathlib.Path) -> I
         data = _find(config, source, directory)
         if data is not None:
             return data
-    with locked(directory):
+    with locked(directory, "cache_dir"):
         for _ in range(MOST_DAMAGED):
             try:  # Again: another process may have made or mended them while this one waited.
                 data = _find(config, source, directory)
@@ -217,7 +218,7 @@ def _build(config: Config, source: Source, directory: pathlib.Path) -> None:
     """Converts the source shard by shard, continuing where an interrupted preparation stopped."""
     unfinished = directory.with_name(f".preparing-{_as_read_by_this_pillow(directory).name}")
     unfinished.mkdir(exist_ok=True)
-    source.prepare()  # Within the lock: TensorFlow Datasets fails where two processes prepare the same.
+    source.prepare()
     count, recipe = source.count(), Recipe.of(config)
     row_shape = (recipe.height, recipe.width, recipe.channels)
     shards = plan_shards(count, math.prod(row_shape))

@@ -18,6 +18,7 @@ from PIL import Image
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.arrays import ARRAY
 from dcgan_tf.data.folder import find_folder
+from dcgan_tf.data.locks import locked
 from dcgan_tf.data.pictures import NamedPicture
 from dcgan_tf.data.points import find_points
 from dcgan_tf.data.shards import Result, Shard, ShardWork
@@ -113,10 +114,6 @@ class TfdsSource:
         Raises:
             UserError: no network, a damaged file, no room.
         """
-        import tensorflow as tf
-        import tensorflow_datasets as tfds
-        from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
-
         if self._builder.is_prepared():
             return
         manual_dir = _manual_dir(self._config)
@@ -133,16 +130,29 @@ class TfdsSource:
         ]
         if missing:
             _check_network(missing[0], self._config.dataset)
-        # TFDS caches extracted files by name alone, and MNIST and Fashion-MNIST use the same names: with a common
-        # folder the second would silently hold the images of the first.
-        download_dir = pathlib.Path(self._builder.data_dir).parents[self.full_name.count("/")] / "downloads"
+        root = pathlib.Path(self._builder.data_dir).parents[self.full_name.count("/")]
+        # TFDS fails where two processes prepare the same data set, for two of its splits, too.
+        with locked(root / self._builder.name, "data_dir"):
+            if self._builder.is_prepared():
+                self._builder.info.read_from_directory(self._builder.data_dir)
+            else:
+                self._download_and_prepare(root / "downloads", manual_dir if not missing else None)
+
+    def _download_and_prepare(self, download_dir: pathlib.Path, complete_dir: pathlib.Path | None) -> None:
+        """``complete_dir``: The folder that holds all original files, if there is one."""
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+        from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
         try:
+            # TFDS caches extracted files by name alone, and MNIST and Fashion-MNIST use the same names: with a common
+            # folder the second would silently hold the images of the first.
             self._builder.download_and_prepare(
                 download_dir=download_dir / self._builder.name,
-                download_config=tfds.download.DownloadConfig(manual_dir=manual_dir),
+                download_config=tfds.download.DownloadConfig(manual_dir=_manual_dir(self._config)),
             )
         except NonMatchingChecksumError as error:
-            where = manual_dir if manual_dir and not missing else download_dir
+            where = complete_dir or download_dir
             raise UserError(
                 f"`dataset={self._config.dataset}`: a file in '{where}' is damaged or not the original: "
                 f"{_first_line(error)} Replace it with the original and repeat"

@@ -166,7 +166,7 @@ class GrpcTransport:
         if not importlib.util.find_spec("tensorflow_serving"):
             raise UserError(
                 "`grpc`: expected the package tensorflow-serving-api, which is not installed. "
-                "Do pip install 'tensorflow-serving-api>=2.21,<2.22', or leave --grpc out"
+                "Do pip install 'tensorflow-serving-api>=2.21,<2.22', or leave `grpc` out"
             )
         import grpc
         from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc

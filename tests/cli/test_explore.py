@@ -7,56 +7,54 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from dcgan_tf import load_generator
 from dcgan_tf.cli.explore import Page
 from tests.conftest import ROOT, one_line
-from tests.generation.conftest import write_run
-
-CLASSES = ("cat", "dog")
+from tests.small_runs import read
 
 
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("run with a space"), conditional=True, class_names=CLASSES)
-
-
-def test_the_page_shows_what_its_commands_make(run_dir, tmp_path, monkeypatch):
-    import importlib
-
-    from tests.generation.conftest import parsed
-
-    page = Page(load_generator(run_dir), [f"--run_dir={run_dir}"], tmp_path)
-    answers = [page.grid(5, 0.5, "dog", 0, -1.25, 3), page.walk(7, 9, 1.0, "cat", 2)]
+def test_the_page_shows_what_its_commands_make(sample, conditional_run_dir, tmp_path):
+    page = Page(load_generator(conditional_run_dir), [f"--run_dir={conditional_run_dir}"], tmp_path)
+    answers = [page.grid(5, 0.5, "1", 0, -1.25, 3), page.walk(7, 9, 1.0, "0", 2)]
     for number, (_, file, command) in enumerate(answers):
         words = shlex.split(command)
-        assert words[:3] == ["python", "-m", "dcgan_tf", "sample"]
-        module = importlib.import_module(f"dcgan_tf.cli.actions.{words[3]}")
-        with parsed(module, [*words[4:], f"--out={tmp_path / f'{number}.png'}"]):
-            module.run()
-        np.testing.assert_array_equal(Image.open(tmp_path / f"{number}.png"), Image.open(file))
+        assert words[:4] == ["python", "-m", "dcgan_tf", "sample"]
+        sample(*words[4:], f"--out={number}.png")
+        np.testing.assert_array_equal(read(f"{number}.png"), read(file))
     assert len(answers[0][0]) == 25
     assert "--psi" not in answers[1][2]
 
 
-def test_a_port_out_of_range_is_one_line(command, run_dir):
-    result = command("-m", "dcgan_tf", "explore", f"--run_dir={run_dir}", "--port=80")
-    assert "--port: expected from 1024 to 65535" in one_line(result)
+@pytest.mark.parametrize("text", [None, -3, 2**70])
+def test_a_seed_that_is_none_is_brought_into_range(conditional_run_dir, tmp_path, text):
+    page = Page(load_generator(conditional_run_dir), [], tmp_path)
+    assert f"--seed={0 if text != 2**70 else 2**63 - 25}" in page.grid(text, 1.0, "1")[2]
+
+
+def test_mistakes_are_one_line_before_anything_is_loaded(cli, conditional_run_dir, points_run_dir, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    for flags, expected in (
+        (["--port=80"], "--port: expected from 1024 to 65535"),
+        ([f"--run_dir={points_run_dir}"], "this action is for images"),
+        ([], "the page needs Gradio: pip install -r requirements/explore.txt"),
+    ):
+        assert expected in one_line(cli("explore", f"--run_dir={conditional_run_dir}", *flags))
 
 
 @pytest.fixture
-def page_port(run_dir, tmp_path):
+def page_port(conditional_run_dir, tmp_path):
     pytest.importorskip("gradio")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = open(tmp_path / "log", "w+")
     process = subprocess.Popen(
-        [sys.executable, "-m", "dcgan_tf", "explore", f"--run_dir={run_dir}", f"--port={port}"],
+        [sys.executable, "-m", "dcgan_tf", "explore", f"--run_dir={conditional_run_dir}", f"--port={port}"],
         cwd=ROOT,
         env={**os.environ, "http_proxy": "http://127.0.0.1:9"},  # No proxy is asked for the page.
         stdout=log,
@@ -75,6 +73,12 @@ def page_port(run_dir, tmp_path):
     finally:
         process.kill()
         log.close()
+
+
+@pytest.mark.long
+def test_the_page_is_served(page_port):
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{page_port}") as answer:
+        assert "grid-command" in answer.read().decode()
 
 
 @pytest.fixture
@@ -114,7 +118,7 @@ def test_the_page_in_a_browser(page_port, browser):
 
     # A class button changes the pictures and the command.
     find("#class label")[1].click()
-    wait(lambda: "--label=dog" in find("#grid-command")[0].text)
+    wait(lambda: "--label=1" in find("#grid-command")[0].text)
     second = wait(lambda: pictures() != first and pictures())
 
     # So does a slider.

@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
+from dcgan_tf import progress
 from dcgan_tf.cli import signals
-from dcgan_tf.training import loop
+from dcgan_tf.cli.train import stop_requests
+from dcgan_tf.distributed import strategies
 from tests.conftest import ROOT
 
 # Tells a file what it does: its terminal is closed.
@@ -104,24 +106,25 @@ def test_file_never_takes_the_place_of_a_closed_stream(tmp_path, closed):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interruption_is_a_request_and_the_second_one_is_as_before(monkeypatch, number):
+def test_first_signal_stops_a_training_and_the_second_one_acts_as_before(monkeypatch, number, capsys):
     monkeypatch.setattr(signals, "_leave_terminal", lambda: None)
     before = signal.signal(number, signal.default_int_handler)
     try:
-        with loop.Interruption() as interruption:
-            assert not interruption.requested
+        with progress.shown(), stop_requests() as is_stop_requested:
+            assert not is_stop_requested()
             os.kill(os.getpid(), number)
-            assert interruption.requested
+            assert is_stop_requested()
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), number)
         assert signal.getsignal(number) is signal.default_int_handler
     finally:
         signal.signal(number, before)
+    assert capsys.readouterr().out == f"{signal.Signals(number).name}: finishing the step and saving ...\n"
 
 
-def test_signals_end_the_process_within_the_block_and_are_handled_after_it():
+def test_while_tensorflow_connects_workers_signals_end_the_process_at_once():
     handler = signal.getsignal(signal.SIGTERM)
-    with signals.by_default():
+    with strategies._signals_by_default():
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, signal.SIG_IGN)
     assert signal.getsignal(signal.SIGTERM) == handler

@@ -12,54 +12,54 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
 
 
 @pytest.mark.parametrize(
-    ("typed", "flags"),
+    ("typed", "named"),
     [
-        ({**WGAN_GP, "weight_clip": 0.01}, ["--weight_clip", "--penalty=wgan_gp"]),
-        ({"penalty": "r1"}, ["--penalty=r1", "--discriminator_norm=batch"]),
-        ({**WGAN_GP, "minibatch_stddev": True}, ["--penalty=wgan_gp", "--minibatch_stddev"]),
-        ({"loss": "wasserstein"}, ["--loss=wasserstein", "--weight_clip", "--penalty", "--spectral_norm"]),
-        ({"loss": "wasserstein", "spectral_norm": True}, ["--spectral_norm", "--discriminator_norm=none"]),
-        ({"spectral_norm": True, "weight_clip": 0.1}, ["--spectral_norm", "--weight_clip"]),
-        ({"minibatch_stddev": True, "joint_batch": True}, ["--minibatch_stddev", "--joint_batch"]),
-        ({"dataset": "stacked_mnist", "channels": "1"}, ["--dataset=stacked_mnist", "--channels=1"]),
+        ({**WGAN_GP, "weight_clip": 0.01}, ["`weight_clip", "`penalty=wgan_gp`"]),
+        ({"penalty": "r1"}, ["`penalty=r1`", "`discriminator_norm=batch`"]),
+        ({**WGAN_GP, "minibatch_stddev": True}, ["`penalty=wgan_gp`", "`minibatch_stddev"]),
+        ({"loss": "wasserstein"}, ["`loss=wasserstein`", "`weight_clip", "`penalty", "`spectral_norm"]),
+        ({"loss": "wasserstein", "spectral_norm": True}, ["`spectral_norm", "`discriminator_norm=none`"]),
+        ({"spectral_norm": True, "weight_clip": 0.1}, ["`spectral_norm", "`weight_clip"]),
+        ({"minibatch_stddev": True, "joint_batch": True}, ["`minibatch_stddev", "`joint_batch"]),
+        ({"dataset": "stacked_mnist", "channels": "1"}, ["`dataset=stacked_mnist`", "`channels=1`"]),
         (
             {"instance_noise": 0.1, "instance_noise_decay": "constant", "instance_noise_steps": 5},
-            ["--instance_noise_steps", "--instance_noise_decay=constant"],
+            ["`instance_noise_steps", "`instance_noise_decay=constant`"],
         ),
         (
             {"learning_rate_decay": "linear", "learning_rate_decay_steps": 10},
-            ["--learning_rate_decay=linear", "--learning_rate_decay_steps=10", "--steps=10000"],
+            ["`learning_rate_decay=linear`", "`learning_rate_decay_steps=10`", "`steps=10000`"],
         ),
-        ({"loss": "hinge", "label_smoothing": 0.1}, ["--label_smoothing", "--loss=hinge"]),
-        ({**WGAN_GP, "label_flip": 0.1}, ["--label_flip", "--loss=wasserstein"]),
-        ({"label_smoothing": 0.3, "label_noise": 0.3}, ["--label_smoothing", "--label_noise"]),
-        ({"pack": 3}, ["--pack", "--batch_size=63"]),
-        ({"pack": 2, "conditional": True}, ["--pack", "--conditional"]),
+        ({"loss": "hinge", "label_smoothing": 0.1}, ["`label_smoothing", "`loss=hinge`"]),
+        ({**WGAN_GP, "label_flip": 0.1}, ["`label_flip", "`loss=wasserstein`"]),
+        ({"label_smoothing": 0.3, "label_noise": 0.3}, ["`label_smoothing", "`label_noise"]),
+        ({"pack": 3}, ["`pack", "`batch_size=63`"]),
+        ({"pack": 2, "conditional": True}, ["`pack", "`conditional"]),
         (
             {"penalty": "dragan", "discriminator_norm": "none", "unroll_steps": 1},
-            ["--unroll_steps", "--penalty=dragan"],
+            ["`unroll_steps", "`penalty=dragan`"],
         ),
-        ({"weight_clip": 0.1, "unroll_steps": 1}, ["--unroll_steps", "--weight_clip"]),
-        ({"optimizer": "rmsprop", "unroll_steps": 1}, ["--unroll_steps", "--optimizer=rmsprop"]),
-        ({"optimizer": "rmsprop", "beta_1": 0.9}, ["--beta_1", "--optimizer=rmsprop"]),
-        ({"learning_rate_decay": "linear"}, ["--learning_rate_decay=linear", "--learning_rate_decay_steps=10000"]),
-        ({"penalty_weight": 1.0}, ["--penalty_weight", "--penalty=none"]),
-        ({"instance_noise_steps": 5}, ["--instance_noise_steps", "--instance_noise=0.0"]),
-        ({"dataset": "ring", "architecture": "dcgan"}, ["--dataset=ring", "--architecture=mlp"]),
-        ({"dataset": "grid", "flip": True}, ["--flip", "--dataset=grid"]),
-        ({"dataset": "ring", "diff_augment": "cutout"}, ["--diff_augment", "--dataset=ring"]),
-        ({"diff_augment": "cutout,rotation"}, ["--diff_augment", "color,translation,cutout"]),
-        ({"preset": "gan", "spectral_norm": True, "blocks": 2}, ["--blocks", "--architecture=mlp"]),
-        ({"jit_compile": True, "upsampling": "bicubic"}, ["--jit_compile", "--upsampling"]),
-        ({"image_size": "28", "blocks": 6}, ["--image_size", "at most 4 times"]),
+        ({"weight_clip": 0.1, "unroll_steps": 1}, ["`unroll_steps", "`weight_clip"]),
+        ({"optimizer": "rmsprop", "unroll_steps": 1}, ["`unroll_steps", "`optimizer=rmsprop`"]),
+        ({"optimizer": "rmsprop", "beta_1": 0.9}, ["`beta_1", "`optimizer=rmsprop`"]),
+        ({"learning_rate_decay": "linear"}, ["`learning_rate_decay=linear`", "`learning_rate_decay_steps=10000`"]),
+        ({"penalty_weight": 1.0}, ["`penalty_weight", "`penalty=none`"]),
+        ({"instance_noise_steps": 5}, ["`instance_noise_steps", "`instance_noise=0.0`"]),
+        ({"dataset": "ring", "architecture": "dcgan"}, ["`dataset=ring`", "`architecture=mlp`"]),
+        ({"dataset": "grid", "flip": True}, ["`flip", "`dataset=grid`"]),
+        ({"dataset": "ring", "diff_augment": "cutout"}, ["`diff_augment", "`dataset=ring`"]),
+        ({"diff_augment": "cutout,rotation"}, ["`diff_augment", "color,translation,cutout"]),
+        ({"preset": "gan", "spectral_norm": True, "blocks": 2}, ["`blocks", "`architecture=mlp`"]),
+        ({"jit_compile": True, "upsampling": "bicubic"}, ["`jit_compile", "`upsampling"]),
+        ({"image_size": "28", "blocks": 6}, ["`image_size", "at most 4 times"]),
     ],
     ids=str,
 )
-def test_refused_with_both_flags_named(typed, flags):
+def test_refused_with_both_settings_named(typed, named):
     with pytest.raises(UserError) as error:
         make_config(typed)
-    for flag in flags:
-        assert flag in str(error.value)
+    for setting in named:
+        assert setting in str(error.value)
     assert "\n" not in str(error.value)
 
 

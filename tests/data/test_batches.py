@@ -2,17 +2,14 @@ import dataclasses
 import os
 import pathlib
 import re
-import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from dcgan_tf.config.making import make_config
 from dcgan_tf.data.batches import BatchOrder, augment, make_batches
 from dcgan_tf.data.prepare import ImageData, prepare
 from dcgan_tf.data.shards import HEADER_BYTES, write_header
-from dcgan_tf.training.gan import GAN
 
 CONFIG = make_config({"split": "train[:100]", "batch_size": 16, "seed": 1, "image_size": "28", "channels": "1"})
 
@@ -65,8 +62,8 @@ def test_batches_hold_the_images_of_their_rows(data):
 
 
 def test_memory_does_not_follow_the_data(tmp_path):
-    """Reading all of 400 MB of images in random order keeps few of their pages in this process."""
-    count = 400_000_000 // 784
+    """Reading all of 120 MB of images in random order keeps few of their pages in this process."""
+    count = 120_000_000 // 784
     write_header(tmp_path / "images.npy", (count, 28, 28, 1))
     os.truncate(tmp_path / "images.npy", HEADER_BYTES + 784 * count)
     images = np.load(tmp_path / "images.npy", mmap_mode="r")
@@ -81,7 +78,7 @@ def test_memory_does_not_follow_the_data(tmp_path):
 
     before = mapped_megabytes()
     largest = max(mapped_megabytes() for _ in make_batches(data, config, 0, count // 1000))
-    assert largest - before < 50
+    assert largest - before < 20
 
 
 @pytest.fixture
@@ -123,16 +120,3 @@ def test_order_of_a_million_images_is_a_permutation():
     order = BatchOrder(count=1_000_000, batch_size=1000, seed=0)
     rows = np.concatenate([order.rows(number) for number in range(1000)])
     assert np.array_equal(np.sort(rows), np.arange(1_000_000))
-
-
-def test_pipeline_is_fifty_times_faster_than_the_default_train_step():
-    config, data = prepare(make_config({}))
-    rates = []
-    gan = GAN(config)
-    for steps, consume in ((1000, lambda batches, count: [next(batches) for _ in range(count)]), (20, gan.train_steps)):
-        batches = iter(make_batches(data, config, first=0, stop=10_000))
-        consume(batches, tf.constant(2))
-        start = time.perf_counter()
-        consume(batches, tf.constant(steps))
-        rates.append(steps / (time.perf_counter() - start))
-    assert rates[0] > 50 * rates[1], f"batches a second: pipeline {rates[0]:.0f}, train step {rates[1]:.1f}"

@@ -95,12 +95,12 @@ def test_report_on_a_tfds_data_set():
     assert len(facts) == 300
 
 
-def test_command_writes_a_contact_sheet_and_nothing_else(command, folder, tmp_path):
+def test_command_writes_a_contact_sheet_and_nothing_else(cli, folder, tmp_path, monkeypatch):
     before = sorted(path for path in tmp_path.rglob("*"))
-    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     typed = ["--dataset=folder", f"--data_dir={folder}"]
     out = tmp_path / "sheet.png"
-    result = command("-m", "dcgan_tf", "inspect", *typed, f"--out={out}", environment=cache)
+    result = cli("inspect", *typed, f"--out={out}")
     assert result.returncode == 0, result.stderr
     assert "exact duplicates: 1" in result.stdout
     with Image.open(out) as sheet:
@@ -109,8 +109,9 @@ def test_command_writes_a_contact_sheet_and_nothing_else(command, folder, tmp_pa
     assert sorted(path for path in tmp_path.rglob("*") if "cache" not in path.parts) == sorted([*before, out])
 
 
-def test_command_on_a_data_set_that_is_not_on_disk(command, tmp_path):
-    result = command("-m", "dcgan_tf", "inspect", "--dataset=cifar10", f"--data_dir={tmp_path}", cwd=tmp_path)
+def test_command_on_a_data_set_that_is_not_on_disk(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = cli("inspect", "--dataset=cifar10", f"--data_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     assert "cifar10/3.0.2 is not prepared yet" in result.stdout
     assert list(tmp_path.iterdir()) == []

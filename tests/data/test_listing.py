@@ -62,8 +62,8 @@ def test_splits_are_told_from_classes(tmp_path, names, split, root, classes):
     [
         ("bus/1.png train/1.png", "test", "has no folder named 'test'$"),
         ("bus/1.png test/1.png", "test", "named 'test'. 'test' is not a split there: beside it are 'bus'"),
-        ("train/1.png dev/1.png", "test", "named 'test'. It has 'dev', 'train': name one of them with --split"),
-        ("test/1.png", "train", "named 'train'. It has 'test': name one of them with --split"),
+        ("train/1.png dev/1.png", "test", "named 'test'. It has 'dev', 'train': name one of them with `split`"),
+        ("test/1.png", "train", "named 'train'. It has 'test': name one of them with `split`"),
         ("1.png 2.png", "test", "has no folder named 'test'$"),
     ],
 )
@@ -98,7 +98,7 @@ def fruit(tmp_path):
     return tmp_path / "fruit"
 
 
-def test_labels_are_those_of_the_training_split(fruit, in_process, capsys):
+def test_labels_are_those_of_the_training_split(fruit, in_process, said):
     config, train = prepare(folder_config(fruit, conditional=True))
     test = open_test_split(config).data
     assert train.class_names == test.class_names == ("apple", "berry", "cherry")
@@ -106,12 +106,12 @@ def test_labels_are_those_of_the_training_split(fruit, in_process, capsys):
         10: 0, 11: 0, 110: 1, 111: 1, 210: 2, 211: 2
     }  # fmt: skip
     assert dict(zip(first_pixels(test), test.labels.tolist(), strict=True)) == {10: 0, 11: 0, 210: 2, 211: 2}
-    said = capsys.readouterr().out
+    text = said.text
     assert (
-        f"left out of '{fruit / 'test'}' because the training split has no such classes: 'unknown' (2 pictures)" in said
+        f"left out of '{fruit / 'test'}' because the training split has no such classes: 'unknown' (2 pictures)" in text
     )
-    assert f"'{fruit / 'test'}' has no pictures of the classes 'berry'" in said
-    assert said.count("no such classes") == 1
+    assert f"'{fruit / 'test'}' has no pictures of the classes 'berry'" in text
+    assert text.count("no such classes") == 1
 
 
 def test_labels_do_not_depend_on_which_split_is_looked_up_first(fruit, in_process):
@@ -182,7 +182,7 @@ def test_runs_exports_and_system_folders_are_left_out(tmp_path):
     )
 
 
-def test_own_sheets_are_no_data(tmp_path, in_process, monkeypatch, capsys):
+def test_own_sheets_are_no_data(tmp_path, in_process, monkeypatch, said):
     folder = tmp_path / "photos"
     for number in range(4):
         picture(folder / f"{number}.png", 20 * number)
@@ -193,7 +193,7 @@ def test_own_sheets_are_no_data(tmp_path, in_process, monkeypatch, capsys):
     after, again = prepare(folder_config(folder))
     assert (before.image_size, before.data_digest) == (after.image_size, after.data_digest)
     assert again.bad_files == 0
-    assert "because this program made them: 'samples.png', 'walk.gif'" in capsys.readouterr().out
+    assert "because this program made them: 'samples.png', 'walk.gif'" in said.text
     monkeypatch.setattr(listing_module, "MOST_LOOSE_PICTURES", 5)  # Too many to look into each at every start
     _, again = prepare(folder_config(folder, max_bad_share=0.4))
     assert (again.directory / "bad_files.txt").read_text().splitlines() == [

@@ -139,7 +139,7 @@ def bomb(path):
 
 def test_pixel_bomb_is_refused_from_its_header(tmp_path):
     bomb(tmp_path / "bomb.png")
-    with pytest.raises(BadPictureError, match="60000x60000 pixels are more than --max_pixels=100000000"):
+    with pytest.raises(BadPictureError, match="60000x60000 pixels are more than `max_pixels=100000000`"):
         read_row(tmp_path / "bomb.png", Recipe(16, 16, 3))
 
 
@@ -266,7 +266,7 @@ def test_link_to_a_picture_is_followed(tmp_path):
 @pytest.mark.parametrize("size", [(70_000, 1), (1, 70_000)])
 def test_longest_side_is_limited(tmp_path, size):
     Image.new("L", size, 5).save(tmp_path / "long.png")
-    with pytest.raises(BadPictureError, match=f"{size[0]}x{size[1]} pixels are more than --max_side=65535 on one side"):
+    with pytest.raises(BadPictureError, match=f"{size[0]}x{size[1]} pixels are more than `max_side=65535` on one side"):
         read_row(tmp_path / "long.png", Recipe(16, 16, 1))
     allowed = Recipe(16, 16, 1, crop="none", limits=Limits(max_side=70_000))
     assert np.all(read_row(tmp_path / "long.png", allowed) == 5)
@@ -283,7 +283,7 @@ def test_failure_to_convert_or_resize_is_the_pictures(monkeypatch):
 
 def test_picture_for_which_the_memory_does_not_suffice_is_named():
     with (
-        pytest.raises(UserError, match=r"^'a\\x1b.png': not enough memory.*--max_pixels or --max_side"),
+        pytest.raises(UserError, match=r"^'a\\x1b.png': not enough memory.*`max_pixels` or `max_side`"),
         memory_for("a\x1b.png"),
     ):
         raise MemoryError

@@ -40,7 +40,7 @@ def test_prepared_once_then_opened(prepared, monkeypatch):
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "info.json"])
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
-def test_damaged_cache_is_rebuilt_and_said(prepared, capsys, name, damage):
+def test_damaged_cache_is_rebuilt_and_said(prepared, said, name, damage):
     config, data = prepared
     wanted = np.array(data.images)
     file = data.directory / name
@@ -54,7 +54,7 @@ def test_damaged_cache_is_rebuilt_and_said(prepared, capsys, name, damage):
         file.unlink()
     _, again = prepare(config)
     np.testing.assert_array_equal(again.images, wanted)
-    assert "is damaged" in capsys.readouterr().out
+    assert "is damaged" in said.text
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_damaged_cache_is_rebuilt_and_said(prepared, capsys, name, damage):
         ([], 5),
     ],
 )
-def test_information_of_wrong_types_is_damage(prepared, capsys, at, value):
+def test_information_of_wrong_types_is_damage(prepared, said, at, value):
     config, data = prepared
     file = data.directory / "info.json"
     information = json.loads(file.read_text())
@@ -79,7 +79,7 @@ def test_information_of_wrong_types_is_damage(prepared, capsys, at, value):
         part[at[-1]] = value
     file.write_text(json.dumps(information if at else value))
     assert prepare(config)[1].digest == data.digest
-    assert "is damaged" in capsys.readouterr().out
+    assert "is damaged" in said.text
     file.write_text("[" * 100_000)
     assert prepare(config)[1].digest == data.digest
 
@@ -135,8 +135,8 @@ def test_data_mended_by_another_process_are_not_removed(prepared, monkeypatch):
     locked = preparation.locked
 
     @contextlib.contextmanager
-    def locked_after_another(directory):
-        with locked(directory):
+    def locked_after_another(directory, setting):
+        with locked(directory, setting):
             file.write_bytes(content)
             yield
 
@@ -193,7 +193,7 @@ def test_settings_that_change_pixels_have_their_own_cache(prepared, tmp_path):
 
 
 def test_batch_larger_than_the_data_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"--batch_size: expected at most the 100 images.*Received: 128"):
+    with pytest.raises(UserError, match=r"`batch_size`: expected at most the 100 images.*Received: 128"):
         prepare(make_config({"split": "train[:100]", "batch_size": 128, "cache_dir": str(tmp_path)}))
 
 
@@ -206,7 +206,7 @@ def test_rates_that_reach_zero_before_the_last_epoch_are_refused():
     """Where 3 epochs of 100 images in batches of 64 are 5 steps."""
     typed = {"batch_size": 64, "epochs": 3.0, "learning_rate_decay": "linear"}
     assert settle_length(make_config({**typed, "learning_rate_decay_steps": 5}), 100).steps == 5
-    with pytest.raises(UserError, match=r"--learning_rate_decay_steps=4, and --epochs=3, of 5 steps, goes on"):
+    with pytest.raises(UserError, match=r"`learning_rate_decay_steps=4`, and `epochs=3`, of 5 steps, goes on"):
         settle_length(make_config({**typed, "learning_rate_decay_steps": 4}), 100)
     exponential = {**typed, "learning_rate_decay": "exponential", "learning_rate_decay_steps": 4}
     assert settle_length(make_config(exponential), 100).steps == 5
@@ -237,12 +237,12 @@ def test_conditional_needs_classes(tmp_path):
     for number in range(4):
         Image.fromarray(np.full((16, 16), number, np.uint8)).save(tmp_path / f"{number}.png")
     config = make_config({"dataset": "folder", "data_dir": str(tmp_path), "conditional": True, "batch_size": 2})
-    with pytest.raises(UserError, match="--conditional: folder has no classes"):
+    with pytest.raises(UserError, match="`conditional=True`: folder has no classes"):
         prepare(config)
 
 
 def test_blocks_are_checked_and_used_once_the_size_is_known(tmp_path):
-    with pytest.raises(UserError, match="--image_size: 64 pixels can be halved at most 5 times, not 6"):
+    with pytest.raises(UserError, match="`image_size`: 64 pixels can be halved at most 5 times, not 6"):
         prepare(make_config({"split": "train[:100]", "blocks": 6}))
     for number in range(4):
         Image.fromarray(np.full((50, 50), number, np.uint8)).save(tmp_path / f"{number}.png")

@@ -43,18 +43,18 @@ def test_points_are_always_the_same_and_make_batches():
 
 
 def test_points_have_one_split():
-    with pytest.raises(UserError, match=r"--split: ring has the split train alone\. Received: 'test'"):
+    with pytest.raises(UserError, match=r"`split`: ring has the split train alone\. Received: 'test'"):
         prepare(make_config({"dataset": "ring", "split": "test"}))
 
 
 @pytest.fixture(scope="module")
 def stacked():
-    return prepare(make_config({"dataset": "stacked_mnist", "split": "train[:300]"}))
+    return prepare(make_config({"dataset": "stacked_mnist", "split": "test[:300]"}))
 
 
 def test_stacks_are_three_digits_of_mnist_with_their_label(stacked):
     config, data = stacked
-    _, mnist = prepare(make_config({"dataset": "mnist"}))
+    _, mnist = prepare(make_config({"dataset": "mnist", "split": "test"}))
     assert data.images.shape == (300, 28, 28, 3)
     assert (config.channels, config.image_size, len(config.class_names)) == ("3", "28", 1000)
     digits = {image.tobytes(): label for image, label in zip(mnist.images, mnist.labels, strict=True)}
@@ -66,7 +66,7 @@ def test_stacks_are_three_digits_of_mnist_with_their_label(stacked):
 
 def test_a_longer_split_begins_alike(stacked):
     _, data = stacked
-    _, longer = prepare(make_config({"dataset": "stacked_mnist", "split": "train[:400]"}))
+    _, longer = prepare(make_config({"dataset": "stacked_mnist", "split": "test[:400]"}))
     np.testing.assert_array_equal(longer.images[:300], data.images)
 
 
@@ -74,12 +74,12 @@ def test_splits_of_stacked_mnist():
     assert find_source(make_config({"dataset": "stacked_mnist"})).count() == 128_000
     assert find_source(make_config({"dataset": "stacked_mnist", "split": "test[:26000]"})).count() == 26_000
     for split in ("validation", "train[5:]", "train[:1]", "train[:99999999]"):
-        with pytest.raises(UserError, match="--split: expected train, test, or a number of stacks"):
+        with pytest.raises(UserError, match="`split`: expected train, test, or a number of stacks"):
             find_source(make_config({"dataset": "stacked_mnist", "split": split}))
 
 
-def test_points_cannot_be_inspected(command):
-    message = one_line(command("-m", "dcgan_tf", "inspect", "--dataset=ring"))
+def test_points_cannot_be_inspected(cli):
+    message = one_line(cli("inspect", "--dataset=ring"))
     assert "--dataset=ring: it holds points" in message
 
 

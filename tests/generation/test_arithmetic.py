@@ -23,7 +23,7 @@ def test_expressions(text, terms):
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "a +", "a -- b", "2", "2*a*3", "a + 2 b", "a*b", "(a)", "a + ß"])
 def test_what_is_no_expression_is_refused(text):
-    with pytest.raises(UserError, match="--expression: expected names"):
+    with pytest.raises(UserError, match="`expression`: expected names"):
         parse_expression(text)
 
 

@@ -9,7 +9,7 @@ from dcgan_tf.generation.attention import (
     stretch,
     strongest_images,
 )
-from tests.generation.conftest import make_gan
+from tests.small_runs import make_networks
 
 
 @pytest.fixture
@@ -70,18 +70,18 @@ def test_stretch_keeps_zero_gray_and_the_largest_at_the_edge():
     ids=str,
 )
 def test_every_kind_of_discriminator_can_be_looked_at(changes):
-    gan = make_gan(**changes)
-    shape = gan.config.sample_shape
+    networks = make_networks(**changes)
+    discriminator, shape = networks.discriminator, networks.config.sample_shape
     images = np.random.default_rng(0).integers(0, 256, (5, *shape)).astype(np.uint8)
-    filters = first_filters(gan.discriminator)
-    kernel = next(layer for layer in gan.discriminator.layers if hasattr(layer, "kernel")).kernel.numpy()
+    filters = first_filters(discriminator)
+    kernel = next(layer for layer in discriminator.layers if hasattr(layer, "kernel")).kernel.numpy()
     if kernel.ndim == 4:
         assert filters.shape == (8, 4, 4, shape[2])
         np.testing.assert_array_equal(filters[3], stretch(kernel[None, :, :, :, 3])[0])
     else:
         assert filters.shape == (9, *shape)
         np.testing.assert_array_equal(filters[3], stretch(kernel[:, 3].reshape(1, *shape))[0])
-    features = last_features(gan.discriminator)
+    features = last_features(discriminator)
     strongest = strongest_images(features, images, count=1, per_feature=5)
     images = images[strongest.images[0]]
     guided = guided_backpropagation(features, images, np.repeat(strongest.features, 5))

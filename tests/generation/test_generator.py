@@ -9,7 +9,7 @@ from dcgan_tf import load_generator
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation import generator as module
 from dcgan_tf.generation.sampling import generate, slerp
-from dcgan_tf.runs.checkpoints import load_gan
+from dcgan_tf.generation.networks import load_networks
 from dcgan_tf.runs.run_directory import load_run
 
 
@@ -33,8 +33,8 @@ def test_run_and_export_and_version_are_the_same_networks(run_dir, generator):
 
 
 def test_samples_are_those_of_training(run_dir, generator):
-    gan, _ = load_gan(load_run(run_dir))
-    np.testing.assert_array_equal(generator.sample(range(40)), generate(gan.ema_generator, range(40)))
+    networks = load_networks(load_run(run_dir))
+    np.testing.assert_array_equal(generator.sample(range(40)), generate(networks.generator, range(40)))
 
 
 def test_an_image_does_not_depend_on_what_else_was_asked_for(generator):

@@ -4,21 +4,12 @@ import tensorflow as tf
 from scipy import stats
 
 from dcgan_tf.generation.sampling import generate, latents_from_seeds
-from dcgan_tf.training.gan import GAN
+from tests.small_runs import make_networks
 
 
 @pytest.fixture(scope="module")
 def generator():
-    import dataclasses
-
-    from dcgan_tf.config.settings import Config
-    from tests.conftest import SMALL
-
-    gan = GAN(dataclasses.replace(Config(), **SMALL))
-    # Far from the start, where images would be one flat gray: rounding to gray levels has something to round.
-    for variable in gan.ema_generator.trainable_variables:
-        variable.assign(tf.random.stateless_normal(variable.shape, [1, 2]) * 0.3)
-    return gan.ema_generator
+    return make_networks().generator
 
 
 def test_latents_are_standard_normal():

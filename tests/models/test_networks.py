@@ -120,7 +120,7 @@ def test_filters():
     assert block_filters("generator_filters", 64, 4, from_image=False) == (512, 256, 128, 64)
     assert block_filters("discriminator_filters", (64,), 4, from_image=True) == (64, 128, 256, 512)
     assert block_filters("discriminator_filters", (128, 128), 2, from_image=True) == (128, 128)
-    with pytest.raises(UserError, match=r"--discriminator_filters.*2 blocks.*Received: 1,2,3"):
+    with pytest.raises(UserError, match=r"`discriminator_filters`.*2 blocks.*Received: 1,2,3"):
         block_filters("discriminator_filters", (1, 2, 3), 2, from_image=True)
     widths = [
         layer.filters

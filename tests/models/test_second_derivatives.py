@@ -9,6 +9,8 @@ from dcgan_tf.models.layers import BatchNorm, LayerFactory
 from dcgan_tf.models.minibatch import MinibatchStddev
 from dcgan_tf.training.gan import GAN
 
+# A slope of LeakyReLU without a kink, over which a difference would jump.
+NO_KINK = 1 - 1e-6
 # Name -> options of the factory, and the layer over its input.
 LAYERS = {
     "convolution": ({}, lambda layers, x: layers.downsample(4, use_bias=True, name="layer")(x)),
@@ -112,7 +114,7 @@ def difference_along(values, variables, direction, step):
     ids=["wgan_gp", "r1", "dragan", "mlp"],
 )
 def test_gradient_of_a_penalty_through_the_whole_discriminator(small_config, changes):
-    gan = GAN(small_config(**changes, leaky_slope=1.0))  # Without kinks, over which a difference jumps
+    gan = GAN(small_config(**changes, leaky_slope=NO_KINK))
     weights = discriminator_weights(gan)
     random = np.random.default_rng(0)
     real, fake = (tf.constant(random.uniform(-1, 1, (16, 16, 16, 1)), tf.float32) for _ in range(2))
@@ -143,7 +145,9 @@ def test_gradient_of_a_penalty_through_the_whole_discriminator(small_config, cha
     ids=["batch", "spectral", "layer"],
 )  # fmt: skip
 def test_gradient_through_virtual_updates_of_the_whole_discriminator(small_config, changes):
-    gan = GAN(small_config(**changes, unroll_steps=2, leaky_slope=1.0, learning_rate_discriminator=1e-2, batch_size=4))
+    gan = GAN(
+        small_config(**changes, unroll_steps=2, leaky_slope=NO_KINK, learning_rate_discriminator=1e-2, batch_size=4)
+    )
     random = np.random.default_rng(0)
     for variable in gan.discriminator_optimizer.variables[2:]:  # As after some updates, so that no root is of 0
         variable.assign(random.uniform(1e-3, 1e-2, variable.shape))

@@ -95,7 +95,7 @@ class Server:
         self.rest = f"127.0.0.1:{self._rest.server_port}"
         self.grpc = f"127.0.0.1:{self._grpc.add_insecure_port('127.0.0.1:0')}"
         self._grpc.start()
-        threading.Thread(target=self._rest.serve_forever, daemon=True).start()
+        threading.Thread(target=self._rest.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
         self._rest.shutdown()

@@ -14,10 +14,10 @@ from PIL import Image
 
 from dcgan_tf.data.pictures import BadPictureError, Limits, load_picture
 from dcgan_tf.errors import UserError
-from dcgan_tf.serving.answers import MAXIMUM_VALUES, Signature, VersionStatus
+from dcgan_tf.serving.answers import MAXIMUM_VALUES, Signature
 from dcgan_tf.serving.client import ROWS_PER_REQUEST, Client
 from dcgan_tf.serving.transports import GrpcTransport, RestTransport
-from export import client as command
+from tests.conftest import one_line
 from tests.data.test_pictures import bomb
 
 IMAGES = [[[[0], [1]], [[2], [255]]]] * 2
@@ -74,7 +74,7 @@ def serve():
 
             server = servers.enter_context(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler))
             server.daemon_threads, server.block_on_close = True, False
-            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True).start()
             servers.callback(server.shutdown)
             return f"127.0.0.1:{server.server_address[1]}"
 
@@ -297,12 +297,12 @@ def test_what_is_no_http_is_one_line(serve, answer):
 @pytest.mark.parametrize("grpc", [False, True])
 @pytest.mark.parametrize("host", ["[::1", "a b", "a..b", "x" * 300, "ü" * 100, ":80", "", "http://", "127.0.0.1:0x5"])
 def test_hosts_that_cannot_be_are_one_line(host, grpc):
-    assert "--host: expected" in refused(lambda: Client(host, grpc=grpc, deadline=0.3).image_shape())
+    assert "`host`: expected" in refused(lambda: Client(host, grpc=grpc, deadline=0.3).image_shape())
 
 
 @pytest.mark.parametrize("deadline", [0, -1, float("nan"), float("inf"), 1e9])
 def test_deadline_is_a_time(deadline):
-    assert "--deadline: expected" in refused(lambda: Client(deadline=deadline))
+    assert "`deadline`: expected" in refused(lambda: Client(deadline=deadline))
 
 
 @pytest.mark.parametrize(
@@ -379,16 +379,35 @@ def test_metadata_over_grpc_that_cannot_be_parsed_are_one_line(monkeypatch):
     assert "expected the gRPC interface" in refused(lambda: transport.signatures(1))
 
 
-def test_what_a_server_says_is_printed_without_its_control_characters(capsys):
-    command._print_status([VersionStatus(1, "AVAILABLE", "\x1b[2J\nmore")], {"model": "dcgan", "host": ""})
-    assert capsys.readouterr().out == "dcgan version 1: AVAILABLE \\x1b[2J\\nmore\n"
+def test_what_a_server_says_is_printed_without_its_control_characters(cli, serve):
+    version = {"version": "1", "state": "AVAILABLE", "status": {"error_message": "\x1b[2J\nmore"}}
+    result = cli("client", "--action=status", f"--host={serve(dcgan=http({'model_version_status': [version]}))}")
+    assert result.stdout == "dcgan version 1: AVAILABLE \\x1b[2J\\nmore\n"
 
 
 def test_rest_takes_the_path_of_a_proxy():
     assert RestTransport("https://example.org/my models/", "a/b", "")._path == "/my%20models/v1/models/a%2Fb"
 
 
-def test_pictures_are_read_as_training_reads_them(tmp_path):
+@pytest.fixture
+def judge(cli, monkeypatch):
+    """Runs the action discriminate; returns its result and the images that were asked about."""
+    asked = []
+
+    def discriminate(_, images, labels):
+        asked.append(images)
+        return {"logits": np.zeros(len(images)), "probability": np.full(len(images), 0.5)}
+
+    def run(path, shape=(4, 2, 1)):
+        monkeypatch.setattr(Client, "image_shape", lambda _: shape)
+        result = cli("client", "--action=discriminate", f"--images={path}")
+        return result, asked.pop() if asked else None
+
+    monkeypatch.setattr(Client, "discriminate", discriminate)
+    return run
+
+
+def test_pictures_are_read_as_training_reads_them(judge, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     upright = np.zeros((4, 2), np.uint8)
@@ -398,14 +417,17 @@ def test_pictures_are_read_as_training_reads_them(tmp_path):
     Image.new("RGBA", (2, 4), (200, 0, 0, 0)).save(tmp_path / "c.PNG")
     Image.new("L", (2, 4), 7).save(tmp_path / "d.jpg", quality=100)
     (tmp_path / "notes.txt").write_text("no picture")
-    paths, images = command._read_pictures(tmp_path, (4, 2, 1))
-    assert [path.name for path in paths] == ["a.png", "b.png", "c.PNG", "d.jpg"]
+    result, images = judge(tmp_path)
+    names = ["a.png", "b.png", "c.PNG", "d.jpg"]
+    assert result.stdout.splitlines() == [
+        f"{tmp_path}/{name}: real with probability 0.5000 (logit 0.000)" for name in names
+    ]
     np.testing.assert_array_equal(images[0, :, :, 0], upright)
     assert images[1:].reshape(3, -1).tolist() == [[40] * 8, [255] * 8, [7] * 8]
-    assert command._read_pictures(tmp_path / "d.jpg", (4, 2, 3))[1].shape == (1, 4, 2, 3)
+    assert judge(tmp_path / "d.jpg", (4, 2, 3))[1].shape == (1, 4, 2, 3)
 
 
-def test_pictures_that_cannot_be_read_are_one_line(tmp_path):
+def test_pictures_that_cannot_be_read_are_one_line(judge, tmp_path):
     Image.new("L", (2, 4)).save(tmp_path / "strange.png", format="TIFF")
     bomb(tmp_path / "bomb.png")
     (tmp_path / "empty").mkdir()
@@ -415,6 +437,6 @@ def test_pictures_that_cannot_be_read_are_one_line(tmp_path):
         ("empty", "expected a picture, or a folder of some"),
         ("bomb.png", "expected 2x4 pixels, as the model has. Received: "),
     ):
-        assert expected in refused(lambda name=name: command._read_pictures(tmp_path / name, (4, 2, 1)))
+        assert expected in one_line(judge(tmp_path / name)[0])
     with pytest.raises(BadPictureError):
         load_picture(tmp_path / "bomb.png", Limits())

@@ -1,29 +1,26 @@
 """How a version comes to stand beside the others, whatever else is there; what is in it is small and not verified."""
 
-import dataclasses
 import errno
 import json
+import logging
 import shutil
 import stat
 import subprocess
 import threading
 
+import numpy as np
 import pytest
 
-from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.serving import saved_model
 from dcgan_tf.serving.c_api import Session
-from dcgan_tf.serving.saved_model import export_gan, exported_steps, read_signatures, show_newest_card
-from dcgan_tf.training.gan import GAN
-from tests.conftest import SMALL
-
-SMALLEST = {**SMALL, "architecture": "mlp", "generator_filters": "2", "discriminator_filters": "2", "latent_dim": 2}
+from dcgan_tf.serving.saved_model import export_networks, exported_steps, read_signatures, show_newest_card
+from tests.small_runs import STEP, make_networks
 
 
 @pytest.fixture(scope="module")
-def gan():
-    return GAN(dataclasses.replace(Config(), **SMALLEST))
+def networks():
+    return make_networks(architecture="mlp", generator_filters="2", discriminator_filters="2", latent_dim=2)
 
 
 @pytest.fixture
@@ -37,7 +34,7 @@ def visible(directory):
     return sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
 
 
-def test_exports_at_once_wait_for_each_other(gan, tmp_path, empty_model, monkeypatch, capsys):
+def test_exports_at_once_wait_for_each_other(networks, tmp_path, empty_model, monkeypatch, caplog):
     begun, go_on = threading.Semaphore(0), threading.Event()
 
     def write(_, directory):
@@ -47,7 +44,8 @@ def test_exports_at_once_wait_for_each_other(gan, tmp_path, empty_model, monkeyp
 
     monkeypatch.setattr(saved_model, "_write", write)
     paths = []
-    exports = [threading.Thread(target=lambda: paths.append(export_gan(gan, 1, tmp_path, 5))) for _ in range(3)]
+    exports = [threading.Thread(target=lambda: paths.append(export_networks(networks, tmp_path, 5))) for _ in range(3)]
+    caplog.set_level(logging.INFO, "dcgan_tf")
     for export in exports:
         export.start()
     try:
@@ -59,13 +57,51 @@ def test_exports_at_once_wait_for_each_other(gan, tmp_path, empty_model, monkeyp
             export.join()
     assert sorted(path.name for path in paths) == ["1", "2", "3"]
     assert visible(tmp_path) == ["1", "2", "3", "MODEL_CARD.md"]
-    assert f"Another process exports to '{tmp_path}': waiting for it." in capsys.readouterr().out
+    assert caplog.messages == [f"Another process exports to '{tmp_path}': waiting for it."] * 2
 
 
-def test_what_killed_exports_left_is_removed(gan, tmp_path, empty_model):
+def test_versions_only_grow_and_the_oldest_go(networks, tmp_path, empty_model, caplog):
+    (tmp_path / "7").mkdir()
+    for expected in (["7", "8"], ["8", "9"]):
+        export_networks(networks, tmp_path, keep_versions=2)
+        assert visible(tmp_path) == [*expected, "MODEL_CARD.md"]
+    for version in ("8", "9"):
+        shutil.rmtree(tmp_path / version)
+    (tmp_path / "MODEL_CARD.md").unlink()
+    (tmp_path / "MODEL_CARD.md").mkdir()  # Which cannot be replaced by a file, and does not stop the export.
+    assert export_networks(networks, tmp_path, keep_versions=2).name == "10"  # A server never sees a number again.
+    assert "MODEL_CARD.md could not be written" in caplog.text
+
+
+def test_foreign_and_unwritable_targets_are_refused(networks, tmp_path):
+    (tmp_path / "file").write_text("")
+    for target, expected in (
+        (tmp_path, "it holds other files, such as 'file'"),
+        (tmp_path / "file", "it is a file"),
+        (tmp_path / "file" / "x", "cannot be written"),
+    ):
+        with pytest.raises(UserError, match=expected):
+            export_networks(networks, target, keep_versions=1)
+    assert visible(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(networks, tmp_path, value):
+    bias = networks.generator.get_layer("to_image").bias
+    before = bias.numpy()
+    bias.assign(np.where(np.arange(len(before)) == 3, value, before))
+    try:
+        with pytest.raises(UserError, match="weights generator/to_image/bias are not finite"):
+            export_networks(networks, tmp_path / "out", keep_versions=1)
+    finally:
+        bias.assign(before)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_killed_exports_left_is_removed(networks, tmp_path, empty_model):
     (tmp_path / ".writing-3").mkdir()
     (tmp_path / ".writing-1").write_text("a file")
-    assert export_gan(gan, 1, tmp_path, 1).name == "1"
+    assert export_networks(networks, tmp_path, 1).name == "1"
     assert sorted(path.name for path in tmp_path.glob(".*")) == [".last_version", ".lock"]
 
 
@@ -73,34 +109,34 @@ def test_what_killed_exports_left_is_removed(gan, tmp_path, empty_model):
     ("recorded", "expected"),
     [(b"7\n", "8"), (b"", "1"), ("²".encode(), "1"), (b"\xff\xfe", "1"), (b"-3", "1"), (b"9" * 5000, "1"), (None, "1")],
 )
-def test_damaged_record_of_the_last_version_counts_as_none(gan, tmp_path, empty_model, recorded, expected):
+def test_damaged_record_of_the_last_version_counts_as_none(networks, tmp_path, empty_model, recorded, expected):
     if recorded is None:
         (tmp_path / ".last_version").mkdir()
         with pytest.raises(UserError, match=r"cannot be written.*\.last_version'\. Remove the cause and repeat"):
-            export_gan(gan, 1, tmp_path, 1)
+            export_networks(networks, tmp_path, 1)
         return
     (tmp_path / ".last_version").write_bytes(recorded)
-    assert export_gan(gan, 1, tmp_path, 1).name == expected
+    assert export_networks(networks, tmp_path, 1).name == expected
 
 
 @pytest.mark.parametrize("name", ["²", "12x", "9" * 19, "variables"])
-def test_foreign_folders_are_named_and_kept(gan, tmp_path, empty_model, name):
+def test_foreign_folders_are_named_and_kept(networks, tmp_path, empty_model, name):
     (tmp_path / name).mkdir()
     with pytest.raises(UserError, match=f"it holds other files, such as '{name}'"):
-        export_gan(gan, 1, tmp_path, 1)
+        export_networks(networks, tmp_path, 1)
     assert visible(tmp_path) == [name]
 
 
-def test_file_with_the_name_of_a_version_is_kept(gan, tmp_path, empty_model):
+def test_file_with_the_name_of_a_version_is_kept(networks, tmp_path, empty_model):
     (tmp_path / "7").write_text("mine")
     with pytest.raises(UserError, match="it holds other files, such as '7'"):
-        export_gan(gan, 1, tmp_path, 1)
+        export_networks(networks, tmp_path, 1)
     assert (tmp_path / "7").read_text() == "mine"
 
 
-def test_version_with_leading_zeros_counts_as_a_server_counts_it(gan, tmp_path, empty_model):
+def test_version_with_leading_zeros_counts_as_a_server_counts_it(networks, tmp_path, empty_model):
     (tmp_path / "007").mkdir()
-    assert export_gan(gan, 1, tmp_path, 1).name == "8"
+    assert export_networks(networks, tmp_path, 1).name == "8"
     assert visible(tmp_path) == ["8", "MODEL_CARD.md"]
 
 
@@ -133,15 +169,15 @@ def test_version_whose_metadata_are_damaged_counts_as_none(tmp_path, content):
     assert exported_steps(tmp_path) == [6]
 
 
-def test_version_without_a_model_counts_as_none(gan, tmp_path, empty_model):
-    path = export_gan(gan, 6, tmp_path, 5)
-    assert exported_steps(tmp_path) == [6]
+def test_version_without_a_model_counts_as_none(networks, tmp_path, empty_model):
+    path = export_networks(networks, tmp_path, 5)
+    assert exported_steps(tmp_path) == [STEP]
     (path / "saved_model.pb").unlink()
     assert exported_steps(tmp_path) == []
 
 
-def test_card_of_a_version_whose_export_was_killed_appears(gan, tmp_path, empty_model):
-    export_gan(gan, 1, tmp_path, 5)
+def test_card_of_a_version_whose_export_was_killed_appears(networks, tmp_path, empty_model):
+    export_networks(networks, tmp_path, 5)
     card = (tmp_path / "MODEL_CARD.md").read_text()
     assert "version 1" in card
     shutil.copytree(tmp_path / "1", tmp_path / "2")
@@ -155,22 +191,16 @@ def test_card_of_a_version_whose_export_was_killed_appears(gan, tmp_path, empty_
     assert "version 2" in (tmp_path / "MODEL_CARD.md").read_text()
 
 
-def test_card_that_cannot_be_written_does_not_stop_the_export(gan, tmp_path, empty_model, capsys):
-    (tmp_path / "MODEL_CARD.md").mkdir()
-    assert export_gan(gan, 1, tmp_path, 1).name == "1"
-    assert "MODEL_CARD.md could not be written" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("number", "advice"), [(errno.ENOSPC, "Make room"), (errno.EACCES, "Allow writing there"), (errno.ELOOP, "Remove")]
 )
-def test_advice_fits_what_failed(gan, tmp_path, empty_model, monkeypatch, number, advice):
+def test_advice_fits_what_failed(networks, tmp_path, empty_model, monkeypatch, number, advice):
     def fail(*_):
         raise OSError(number, saved_model.os.strerror(number))
 
     monkeypatch.setattr(saved_model, "_sync", fail)
     with pytest.raises(UserError, match=rf"the export cannot be written to '{tmp_path}': .*\. {advice}"):
-        export_gan(gan, 1, tmp_path, 1)
+        export_networks(networks, tmp_path, 1)
     assert visible(tmp_path) == []
 
 
@@ -201,24 +231,25 @@ def git(tmp_path, monkeypatch):
         (f"echo {saved_model.ROOT}; echo 1234", "1234"),
     ],
 )
-def test_a_missing_or_failing_git_is_no_error(gan, tmp_path, empty_model, git, script, expected):
+def test_a_missing_or_failing_git_is_no_error(networks, tmp_path, empty_model, git, script, expected):
     git(script)
-    path = export_gan(gan, 1, tmp_path / "out", 1)
+    path = export_networks(networks, tmp_path / "out", 1)
     metadata = json.loads((path / "assets.extra" / "model.json").read_text())
     assert metadata["git_commit"] == expected
     assert ("commit `1234`" in (path.parent / "MODEL_CARD.md").read_text()) == bool(expected)
 
 
 @pytest.mark.skipif(not (saved_model.ROOT / ".git").exists() or not shutil.which("git"), reason="needs a clone")
-def test_commit_of_this_clone_is_known():
+def test_commit_of_this_clone_is_known(networks, tmp_path, empty_model):
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=saved_model.ROOT, capture_output=True, text=True)
-    assert saved_model._git_commit() == head.stdout.strip()
+    path = export_networks(networks, tmp_path, 1)
+    assert json.loads((path / "assets.extra" / "model.json").read_text())["git_commit"] == head.stdout.strip()
 
 
-def test_export_below_any_name_is_one_that_a_server_can_load(gan, tmp_path, monkeypatch):
+def test_export_below_any_name_is_one_that_a_server_can_load(networks, tmp_path, monkeypatch):
     monkeypatch.setattr(saved_model, "_verify", lambda *_: None)
-    path = export_gan(gan, 1, tmp_path / "[2024] fa*ces? back\\slash", 1)
+    path = export_networks(networks, tmp_path / "[2024] fa*ces? back\\slash", 1)
     signatures = read_signatures(path)
     session = Session(path, signatures)
-    (example,) = (s for s in saved_model.build_signatures(gan) if s.name == "sample")
+    (example,) = (s for s in saved_model.build_signatures(networks) if s.name == "sample")
     assert session.run("sample", example.make_example(3))["images"].shape == (3, 16, 16, 1)

@@ -157,7 +157,7 @@ def test_health_check(compose, body, healthy):
     if body is None:
         server.server_close()
     else:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     kind, *command = compose["services"]["server"]["healthcheck"]["test"]
     assert kind == "CMD"
     command[-1] = command[-1].replace("/8501", f"/{port}")

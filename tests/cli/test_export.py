@@ -1,0 +1,57 @@
+"""The command `export`: what it says, and the two ways in which a model is checked before it is published."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dcgan_tf import load_generator
+from dcgan_tf.serving import saved_model
+from tests.conftest import one_line
+
+
+def test_what_is_exported_is_the_generator_of_the_run(cli, run_dir, tmp_path):
+    result = cli("export", f"--run_dir={run_dir}", f"--out={tmp_path / 'out'}", "--verify=server")
+    assert (result.returncode, result.stdout) == (0, f"Exported step 7 to {tmp_path / 'out' / '1'}\n"), result.stderr
+    exported, trained = load_generator(tmp_path / "out"), load_generator(run_dir)
+    np.testing.assert_array_equal(exported.sample([3, 1]), trained.sample([3, 1]))
+
+
+@pytest.fixture
+def fault(monkeypatch):
+    """Makes the written models answer a little differently from the live ones."""
+    build = saved_model.build_signatures
+
+    def faulty(function):
+        def answer(*inputs):
+            outputs = function(*inputs)
+            return outputs if tf.executing_eagerly() else {name: value + 0.1 for name, value in outputs.items()}
+
+        return answer
+
+    def build_faulty(networks):
+        *others, last = build(networks)
+        return [*others, dataclasses.replace(last, function=faulty(last.function))]
+
+    monkeypatch.setattr(saved_model, "build_signatures", build_faulty)
+
+
+@pytest.mark.parametrize("flags", [[], ["--verify=server"]], ids=str)
+def test_a_model_that_answers_otherwise_is_not_published(cli, fault, points_run_dir, tmp_path, flags):
+    """In a fresh process: loaded by TensorFlow, which is the default, or in the C++ session of a server."""
+    line = one_line(cli("export", f"--run_dir={points_run_dir}", f"--out={tmp_path / 'out'}", *flags))
+    assert "the written model failed its check, so it was not published: discriminate: " in line
+    assert "differs from the live model by up to 0.1" in line
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [saved_model.LOCK]
+
+
+def test_mistakes_are_one_line(cli, points_run_dir, tmp_path):
+    (tmp_path / "mine").touch()
+    for flag, expected in (
+        ("--verify=never", "--verify: expected one of: load, server. Received: 'never'"),
+        ("--keep_versions=0", "--keep_versions: expected at least 1. Received: 0"),
+        ("--checkpoint=99", "--checkpoint: expected best, latest, or one of the steps 7. Received: '99'"),
+        (f"--out={tmp_path}", "it holds other files, such as 'mine'"),
+    ):
+        assert expected in one_line(cli("export", f"--run_dir={points_run_dir}", flag))
