@@ -35,7 +35,7 @@ def identity(originals: np.ndarray, edited: np.ndarray) -> Identity:
     distances = pairwise_distances(edited.astype(np.float64), originals.astype(np.float64))
     own = np.diagonal(distances)
     others = distances[~np.eye(len(distances), dtype=bool)].reshape(len(distances), -1)
-    ratios = own / others.mean(1)
+    ratios = own / np.maximum(others.mean(1), np.finfo(np.float64).tiny)  # All images may be the same.
     nearest = own < others.min(1)
     return Identity(
         Estimate(float(ratios.mean()), standard_error(ratios)), Estimate(float(nearest.mean()), standard_error(nearest))
