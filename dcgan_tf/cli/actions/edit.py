@@ -90,7 +90,7 @@ def run() -> None:
     for when, values in (("before", before), ("after", after)):
         print(f"mean probability of {class_name} {when}: {values.mean():.3f} +- {standard_error(values):.3f}")
     for network in _feature_networks(generator):
-        found = identity(_features(network, originals), _features(network, edited))
+        found = identity(_features(network, originals, "originals"), _features(network, edited, "edited images"))
         ratio, share = found.ratio, found.own_nearest
         print(
             f"{network.name}: distance to the own original {ratio.value:.3f} +- {ratio.standard_error:.3f} of that to "
@@ -141,8 +141,8 @@ def _feature_networks(generator: "Generator") -> "list[FeatureNetwork]":
     return networks
 
 
-def _features(network: "FeatureNetwork", images: np.ndarray) -> np.ndarray:
+def _features(network: "FeatureNetwork", images: np.ndarray, description: str) -> np.ndarray:
     from dcgan_tf.evaluation.features import compute_features, read_batches
 
     batches = read_batches(lambda rows: images[rows], np.arange(len(images)))
-    return compute_features([network], batches, len(images), network.name)[network.name].values
+    return compute_features([network], batches, len(images), f"{network.name}, {description}")[network.name].values
