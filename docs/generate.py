@@ -14,12 +14,13 @@ from typing import Any
 from dcgan_tf.config import presets as presets_module
 from dcgan_tf.config.combinations import DEPENDENT_FLAGS
 from dcgan_tf.config.presets import PRESETS
-from dcgan_tf.config.settings import Config
+from dcgan_tf.config.settings import fields_by_section
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 # Heading -> modules, in the order of the page. What is not here is of use within the project only.
 API: dict[str, tuple[str, ...]] = {
+    "Training": ("dcgan_tf.api", "dcgan_tf.training.result", "dcgan_tf.config.settings"),
     "A trained generator": (
         "dcgan_tf.generation.generator",
         "dcgan_tf.generation.projection",
@@ -28,17 +29,26 @@ API: dict[str, tuple[str, ...]] = {
         "dcgan_tf.generation.arithmetic",
         "dcgan_tf.drawing.grids",
     ),
-    "Training": (
-        "dcgan_tf.config.settings",
+    "Networks": (
+        "dcgan_tf.models.generator",
+        "dcgan_tf.models.discriminator",
+        "dcgan_tf.models.mlp",
+        "dcgan_tf.models.stock",
+        "dcgan_tf.models.configured",
+        "dcgan_tf.config.plan",
+    ),
+    "Training in pieces": (
+        "dcgan_tf.config.making",
         "dcgan_tf.training.loop",
         "dcgan_tf.training.gan",
         "dcgan_tf.training.monitor",
         "dcgan_tf.runs.run_directory",
         "dcgan_tf.runs.checkpoints",
+        "dcgan_tf.runs.records",
+        "dcgan_tf.generation.networks",
         "dcgan_tf.generation.sampling",
     ),
-    "Data": ("dcgan_tf.data.sources", "dcgan_tf.data.prepare", "dcgan_tf.data.batches"),
-    "Networks": ("dcgan_tf.models.generator", "dcgan_tf.models.discriminator", "dcgan_tf.config.plan"),
+    "Data": ("dcgan_tf.data.arrays", "dcgan_tf.data.sources", "dcgan_tf.data.prepare", "dcgan_tf.data.batches"),
     "Objectives": (
         "dcgan_tf.objectives.losses",
         "dcgan_tf.objectives.penalties",
@@ -59,7 +69,12 @@ API: dict[str, tuple[str, ...]] = {
         "dcgan_tf.metrics.neighbors",
         "dcgan_tf.metrics.arrays",
     ),
-    "Export and serving": ("dcgan_tf.serving.saved_model", "dcgan_tf.serving.signatures", "dcgan_tf.serving.client"),
+    "Export and serving": (
+        "dcgan_tf.serving.saved_model",
+        "dcgan_tf.serving.signatures",
+        "dcgan_tf.serving.client",
+    ),
+    "Errors and messages": ("dcgan_tf.errors", "dcgan_tf.progress"),
 }
 
 PAPER = re.compile(r"\b\d{4}\.\d{4,5}\b")
@@ -75,13 +90,14 @@ def configuration_page() -> str:
         "",
         GENERATED,
         "",
-        "Every setting is a field of `dcgan_tf.Config`, and a flag of `train.py`. Precedence: the defaults",
-        "below, then the preset, then what a data set of points needs, then the flags that you type. An on/off flag is",
-        "typed as `--flip` or `--noflip`. A run keeps its settings in `config.json`; where it is resumed, only those",
-        "with a yes in the column *Resume* may differ. Two more flags belong to the command, not to the run:",
-        "`--run_dir`, the run's folder, and `--dry_run`, which prints this, the networks and their cost, and stops.",
+        "Every setting is a field of `dcgan_tf.Config`, an argument of `dcgan_tf.train` and a flag of `train.py`.",
+        "Precedence: the defaults below, then the preset, then what a data set of points needs, then what you give. An",
+        "on/off flag is typed as `--flip` or `--noflip`. A run keeps its settings in `config.json`; where it is",
+        "resumed, only those with a yes in the column *Resume* may differ. Two more flags belong to the command, not",
+        "to the run: `--run_dir`, the run's folder, and `--dry_run`, which prints this, the networks and their cost,",
+        "and stops.",
     ]
-    for heading, fields in _fields_by_section().items():
+    for heading, fields in fields_by_section().items():
         lines += [
             "",
             f"## {heading}",
@@ -127,9 +143,10 @@ def api_page() -> str:
         "",
         GENERATED,
         "",
-        "What a program may import, by module, from the docstrings. `dcgan_tf.train` trains, `dcgan_tf.load_generator`",
-        "opens a trained generator, and `dcgan_tf.serving.client.Client` asks a server. Images are uint8 in files and",
-        "arrays, and float32 in [-1, 1] within networks.",
+        "What a program may import, by module, from the docstrings. `dcgan_tf.train` (of `dcgan_tf.api`) trains,",
+        "`dcgan_tf.load_generator` (of `dcgan_tf.generation.generator`) opens a trained generator, and",
+        "`dcgan_tf.serving.client.Client` asks a server. Images are uint8 in files and arrays, and float32 in [-1, 1]",
+        "within networks. Messages name settings in backquotes, by their names in Python.",
         "",
         *(
             f"- {heading}: {', '.join(f'[{module}](#{_anchor(module)})' for module in modules)}"
@@ -144,19 +161,6 @@ def api_page() -> str:
 
 
 PAGES = {"configuration.md": configuration_page, "api.md": api_page}
-
-
-def _fields_by_section() -> dict[str, list[dataclasses.Field]]:
-    """The flags under the headings that are comments in the class's source, such as ``# Data``."""
-    flags = {field.name: field for field in dataclasses.fields(Config) if field.metadata["flag"]}
-    sections: dict[str, list[dataclasses.Field]] = {}
-    heading = "The preset"
-    for line in inspect.getsource(Config).splitlines():
-        if match := re.fullmatch(r"    # (.+)", line):
-            heading = match[1]
-        elif (match := re.match(r"    (\w+): \w+", line)) and match[1] in flags:
-            sections.setdefault(heading, []).append(flags[match[1]])
-    return sections
 
 
 def _field_row(field: dataclasses.Field) -> str:
@@ -220,8 +224,19 @@ def _definition_lines(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
 
 
 def _signature(node: ast.FunctionDef) -> str:
+    # Annotations in quotes wait for an import that only a type checker makes.
+    for argument in ast.walk(node.args):
+        if isinstance(argument, ast.arg):
+            argument.annotation = _without_quotes(argument.annotation)
+    node.returns = _without_quotes(node.returns)
     arguments = ast.unparse(node.args).removeprefix("self").removeprefix(", ")
     return f"{node.name}({arguments}) -> {ast.unparse(node.returns) if node.returns else 'None'}"
+
+
+def _without_quotes(annotation: ast.expr | None) -> ast.expr | None:
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        return ast.parse(annotation.value, mode="eval").body
+    return annotation
 
 
 def _text_lines(docstring: str) -> list[str]:

@@ -86,8 +86,8 @@ def run_dir(tmp_path_factory, pictures):
 
 @pytest.fixture(scope="session")
 def conditional_run_dir(tmp_path_factory):
-    """A run of ten classes. Tests leave it as it is."""
-    changes = {"conditional": True, "class_names": tuple("0123456789"), "latent_dim": 5}
+    """A run of ten classes, in color. Tests leave it as it is."""
+    changes = {"channels": "3", "conditional": True, "class_names": tuple("0123456789"), "latent_dim": 5}
     return write_run(tmp_path_factory.mktemp("conditional run"), **changes)
 
 

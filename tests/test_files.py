@@ -146,9 +146,13 @@ def test_what_is_written_is_whole_or_as_it_was(tmp_path):
     path = files.write_text(tmp_path / "file", "caf\udce9")
     with pytest.raises(TypeError):
         files.write_json(path, object())
-    with pytest.raises(KeyboardInterrupt), files.replacing(path) as temporary:
+
+    def write_half(temporary):
         temporary.write_text("half")
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), files.replacing(path) as temporary:
+        write_half(temporary)
     assert path.read_text() == "caf\\udce9"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -157,9 +161,13 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
     with files.replacing(tmp_path / "folder") as temporary:
         temporary.mkdir()
         (temporary / "inside").touch()
-    with pytest.raises(OSError, match="No space"), files.replacing(tmp_path / "other") as temporary:
+
+    def write_half(temporary):
         temporary.mkdir()
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), files.replacing(tmp_path / "other") as temporary:
+        write_half(temporary)
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["folder", "folder/inside"]
 
 

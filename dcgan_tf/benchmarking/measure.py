@@ -197,7 +197,7 @@ def _measure_variant(
     switched: dict[str, Any] = {name: not getattr(gan.config, name)}
     config = dataclasses.replace(gan.config, **switched)
     refuse_bad_combinations(config)
-    progress.logger.info(f"Compiling the train step with `{name}={str(getattr(config, name)).lower()}` ...")
+    progress.logger.info(f"Compiling the train step with `{name}={getattr(config, name)}` ...")
     other, other_batches = GAN(config), endless_batches(data, config)
     start = time.perf_counter()
     train(other, other_batches, 1)

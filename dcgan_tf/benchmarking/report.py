@@ -45,7 +45,7 @@ def format_report(benchmark: Benchmark) -> str:
         rows.append((DESCRIPTIONS[name][0], _write(name, benchmark.figures[name]), spread))
     lines += _table(("Figure", "Median", "Range"), rows)
     for field, figures in benchmark.variants.items():
-        value = str(not getattr(benchmark.config, field)).lower()
+        value = not getattr(benchmark.config, field)
         rows = [(DESCRIPTIONS[name][0], _write(name, figures[name]), "") for name in figures]
         lines += ["", *_table((f"With `{field}={value}`", "Median", ""), rows)]
     if benchmark.breakdown:

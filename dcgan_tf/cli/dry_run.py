@@ -24,7 +24,7 @@ def describe(config: Config) -> None:
         print()
         network.summary()
         flops = costs.count_flops(network)
-        print(f"{network.name}: {network.count_params():,} parameters, {flops / 1e6:.1f} MFLOP an image forward")
+        print(f"{network.name}: {network.count_params():,} parameters, {flops / 1e6:.1f} MFLOP per image forward")
     print()
     shape = "x".join(map(str, config.sample_shape))
     kind = "points, float32" if config.draws_points else "images, uint8"

@@ -33,6 +33,8 @@ def run() -> None:
     if source.count_if_known() is None:
         print(f"{source.full_name} is not prepared yet. Training does that: python train.py --dataset={config.dataset}")
         return
+    if config.dataset != "folder":
+        command_line.import_tensorflow()  # It reads the files of TensorFlow Datasets.
     facts, seconds = examine(source, Recipe.of(config))
     print(describe(source, config, facts, seconds))
 

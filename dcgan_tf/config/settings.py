@@ -50,8 +50,11 @@ def _option(
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The settings of one run. Precedence: the defaults here, then the preset, then what the
-    data set needs (points need no convolutions), then the flags that the user typed."""
+    """The settings of one run.
+
+    Precedence: the defaults here, then the preset, then what the data set needs (points need no convolutions), then
+    what the user gives. docs/configuration.md describes every field.
+    """
 
     preset: str = _option("default", "Named combination of settings; any flag typed beside it wins.")
 

@@ -258,7 +258,7 @@ def _folder_hint(folder: str) -> str:
 
 
 def _refuse_pictures(config: Config) -> None:
-    """Refuses to keep a data set in a folder of pictures, where --dataset=folder was forgotten."""
+    """Refuses to keep a data set in a folder of pictures, where ``dataset="folder"`` was forgotten."""
     picture = find_picture(pathlib.Path(config.data_dir).expanduser(), TFDS_FOLDERS, FOLDERS_SEARCHED)
     if picture:
         raise UserError(

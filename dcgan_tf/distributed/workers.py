@@ -186,6 +186,8 @@ class Workers:
                 seconds = min(left, HANDSHAKE_SECONDS)
                 self._add(call_chief(address, self.index, self.addresses, self._secret, self._timeout, seconds))
                 return
+            except UserError:  # The chief refuses this worker.
+                raise
             except OSError as error:
                 reason = error.strerror or str(error) or "it does not answer"
             except (EOFError, ValueError, RecursionError):

@@ -70,7 +70,9 @@ def read_run(run_dir: str) -> EvaluatedRun:
         for figure in evaluation["figures"]:
             _require(figure, {"name": str, "value": float, "n_real": int, "n_fake": int, "split": str, "network": str})
     except ValueError as error:
-        raise UserError(f"'{path}' is damaged ({error}). Make it again with dcgan_tf.cli.evaluate") from None
+        raise UserError(
+            f"'{path}' is damaged ({error}). Make it again: python -m dcgan_tf evaluate --run_dir={run_dir}"
+        ) from None
     return EvaluatedRun(run.directory.resolve().name, run.config, evaluation, _train_seconds(run.metrics_file))
 
 

@@ -94,15 +94,18 @@ def _train(
     # Only the chief's run stays: the others do as it does, in a folder of their own that is removed.
     opened = run_directory.open_run(run_dir, config) if workers.is_chief else run_directory.scratch_run(config)
     with opened as run, stop_requests as is_stop_requested:
+        # The run is where the chief writes it, for all of them.
+        folder, *_ = workers.gather(str(run.directory.absolute()))
+        directory = run.directory if workers.is_chief else pathlib.Path(folder)
         if not workers.is_chief:
             workers.remove_at_loss(run.directory)
 
         # ---- Restore.
         checkpoints = Checkpoints(run.checkpoints, gan.checkpoint(), config.keep_checkpoints)
-        first = _restore(gan, checkpoints, run, workers)
+        first = _restore(gan, checkpoints, directory, workers)
         checkpoints.set_aside_damaged()
         if first > config.steps:
-            raise UserError(f"`steps={config.steps}`: the run is already at step {first:,}")
+            raise UserError(f"`steps={config.steps}`: the run is already at step {first:,}", field="steps")
         run.save_config()
         best, *_ = workers.gather(best_step(run.metrics_file, checkpoints.steps()))
         exported = exported_steps(run.saved_model)
@@ -115,7 +118,7 @@ def _train(
                 f"{first:,}",
                 f"{config.steps:,}",
             )
-            return TrainResult(run.directory, first, read_metrics(run.metrics_file), newest_version(run.saved_model))
+            return TrainResult(directory, first, read_metrics(run.metrics_file), newest_version(run.saved_model))
         logger.info("Run directory: %s", run.directory)
         logger.info(
             "Settings that differ from the defaults: %s; all of them: %s",
@@ -200,14 +203,14 @@ def _train(
                     if step == best or _is_due(step, config.checkpoint_every, config) or stopped:
                         checkpoints.save(step, best, means.sums)
                     if stopped and step < config.steps:
-                        return TrainResult(run.directory, step, read_metrics(run.metrics_file), None)
+                        return TrainResult(directory, step, read_metrics(run.metrics_file), None)
             except KeyboardInterrupt:
                 checkpoints.save(int(gan.step.numpy()), best, means.sums)
                 raise
 
         # ---- Finish.
         if not workers.is_chief:
-            return TrainResult(run.directory, step, [], None)
+            return TrainResult(directory, step, [], None)
         logger.info("Writing the curves, the GIF, the final grid and the export ...")
         save_curves(run)
         save_training_gif(run)
@@ -220,16 +223,14 @@ def _train(
         with decoration("generator.keras"):
             stock_generator(trained.generator).save(run.directory / "generator.keras")
         saved_model = export_networks(trained, run.saved_model, config.keep_versions, metrics_at(run, trained.step))
-        return TrainResult(run.directory, step, read_metrics(run.metrics_file), saved_model)
+        return TrainResult(directory, step, read_metrics(run.metrics_file), saved_model)
 
 
-def _restore(gan: GAN, checkpoints: Checkpoints, run: run_directory.Run, workers: Workers) -> int:
-    """Restores what the chief does, on every worker; returns the step."""
-    if workers.count == 1:
-        return checkpoints.restore() or 0
-    folder, *_ = workers.gather(str(run.checkpoints.absolute()))
+def _restore(gan: GAN, checkpoints: Checkpoints, directory: pathlib.Path, workers: Workers) -> int:
+    """Restores what the chief does, on every worker, from the run in a directory; returns the step."""
+    folder = run_directory.Run(directory, gan.config).checkpoints
     if not workers.is_chief:
-        checkpoints = Checkpoints(pathlib.Path(folder), gan.checkpoint())
+        checkpoints = Checkpoints(folder, gan.checkpoint())
     steps = workers.gather(checkpoints.restore() or 0)
     if len(set(steps)) > 1:
         raise UserError(

@@ -7,8 +7,6 @@ import importlib
 import sys
 import time
 
-import tensorflow as tf
-
 from dcgan_tf.cli import command_line
 from dcgan_tf.errors import UserError
 from docs.figures import FIGURES
@@ -25,6 +23,9 @@ def run(names: list[str]) -> None:
         if name not in FIGURES:
             known = "; ".join(f"{known} ({text})" for known, text in FIGURES.items())
             raise UserError(f"unknown figure '{name}'. Expected any of: {known}")
+    command_line.import_tensorflow()
+    import tensorflow as tf
+
     tf.config.experimental.enable_op_determinism()
     for name in names or FIGURES:
         start = time.perf_counter()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from dcgan_tf.cli.command_line import in_flags
 from dcgan_tf.config.making import make_config
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.drawing.grids import make_grid
@@ -114,5 +115,5 @@ def draw() -> None:
         print(f"{title}: {changes.replace(chr(10), ' ')}")
         print("  at the end: " + ", ".join(f"{name} {last[name]:.3f}" for _, names, _ in rows for name in names))
         for sentence in outcome.sentences:
-            print(f"  {sentence}")
+            print(f"  {in_flags(sentence)}")
     save(figure, "failures")

@@ -43,7 +43,7 @@ def run() -> None:
 
     from dcgan_tf.evaluation.quick import QuickEvaluation
     from dcgan_tf.runs.checkpoints import Checkpoints
-    from dcgan_tf.runs.records import Summaries
+    from dcgan_tf.runs.summaries import Summaries
     from dcgan_tf.training import loop
     from dcgan_tf.training.monitor import Monitor
 
@@ -79,13 +79,13 @@ def run() -> None:
         stack.enter_context(mock.patch.object(loop, "save_curves", mark("last", loop.save_curves)))
         loop.train(config, f"{folder}/run")
     # What comes after the loop is timed, too, but is no part of it.
-    loop = marks["last"] - marks["first"]
-    print(f"\nThe loop of {config.steps:,} steps: {loop:.1f} s, with the first step's compilation\n")
+    whole = marks["last"] - marks["first"]
+    print(f"\nThe loop of {config.steps:,} steps: {whole:.1f} s, with the first step's compilation\n")
     print("| Part | Calls | s | Share of the loop |\n|---|---|---|---|")
     for name in parts:
-        print(f"| {name} | {calls[name]} | {seconds[name]:.2f} | {seconds[name] / loop:.2%} |")
+        print(f"| {name} | {calls[name]} | {seconds[name]:.2f} | {seconds[name] / whole:.2%} |")
     together = marks["last, parts"]
-    print(f"| together | | {together:.2f} | {together / loop:.2%} |")
+    print(f"| together | | {together:.2f} | {together / whole:.2%} |")
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ import tempfile
 import time
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
-OUT = flags.DEFINE_string("out", "docs/images", "Folder of the picture.")
-CHILD = flags.DEFINE_string("child", "", "Settings of one measurement as JSON; used by the command itself.")
+from dcgan_tf.cli import command_line
+
+FLAGS = flags.FLAGS
 
 ROOT = pathlib.Path(__file__).parents[2]
 SECONDS = 5.0
@@ -27,6 +28,11 @@ IMAGE_SIZES = (28, 32, 48, 64, 96, 128)
 IMAGE_COUNTS = (1_000, 10_000, 100_000, 1_000_000)
 STEPS = 2_000
 MEMORY_EVERY = 100
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("out", "docs/images", "Folder of the picture.")
+    flags.DEFINE_string("child", "", "Settings of one measurement as JSON; used by the command itself.")
 
 
 def measure(settings: dict[str, Any], images: int | None, steps: int) -> dict[str, Any]:
@@ -121,12 +127,12 @@ def draw(results: dict[str, dict[str, dict[str, Any]]], path: pathlib.Path) -> N
     figure.savefig(path, dpi=100)
 
 
-def main(_: list[str]) -> None:
-    if CHILD.value:
-        print(json.dumps(measure(**json.loads(CHILD.value))))
+def run() -> None:
+    if FLAGS.child:
+        print(json.dumps(measure(**json.loads(FLAGS.child))))
         return
     results = measure_all()
-    path = pathlib.Path(OUT.value, "performance_growth.png")
+    path = pathlib.Path(FLAGS.out, "performance_growth.png")
     draw(results, path)
     for kind, values in results.items():
         print(f"\n| {kind} | images/s | peak memory, MiB |\n|---|---|---|")
@@ -137,4 +143,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(sys.modules[__name__], sys.argv[1:], "python -m tests.benchmarks.growth")

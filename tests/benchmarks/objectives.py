@@ -8,15 +8,17 @@ pictures of the first seed are joined to one, a row a data set and a column a me
 
 import json
 import pathlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 from PIL import Image
 
+from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
 from dcgan_tf.config.presets import PRESETS
 from dcgan_tf.config.settings import Config
@@ -24,22 +26,19 @@ from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import MIXTURES
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.drawing.grids import make_grid, save_png
+from dcgan_tf.drawing.samples import draw_samples
+from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import load_or_train_classifier
 from dcgan_tf.evaluation.features import classifier_network, compute_features, read_batches
 from dcgan_tf.evaluation.splits import open_test_split
-from dcgan_tf.generation.sampling import draw_samples, generate, training_samples
+from dcgan_tf.generation.sampling import generate, training_samples
 from dcgan_tf.metrics.frechet import frechet_distance
 from dcgan_tf.metrics.modes import count_modes, stacked_modes
 from dcgan_tf.training.gan import GAN
 from tests.benchmarks.settings import parse_settings
 
-RESULTS = flags.DEFINE_string("results", "", "File of the finished runs, a JSON object a line.")
-PICTURES = flags.DEFINE_string("pictures", "", "Folder for a picture of each run's samples.")
-SEEDS = flags.DEFINE_integer("seeds", 3, "Runs of each setting.")
-STEPS = flags.DEFINE_integer("steps", 0, "Train steps; 0: as in the documentation.")
-SECONDS = flags.DEFINE_float("seconds", 180.0, "Training time of each run of mnist, without compiling.")
-ONLY = flags.DEFINE_list("only", [], "Names of the methods to run; all where empty.")
-SET = flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
+ARGUMENTS = "points|stacked|mnist"
+FLAGS = flags.FLAGS
 
 POINT_SAMPLES, POINT_STEPS = 2_500, 5_000
 STACKED_SAMPLES, STACKED_STEPS = 25_600, 5_000
@@ -94,6 +93,16 @@ NETWORK_FLAGS = ("kernel_size", "generator_filters", "discriminator_filters", "l
 MNIST_PRESETS = ("default", "dcgan", "lsgan", "wgan", "wgan_gp", "sngan", "unrolled", "pacgan", "hinge", "gan")
 
 
+def define_flags() -> None:
+    flags.DEFINE_string("results", None, "File of the finished runs, a JSON object a line.", required=True)
+    flags.DEFINE_string("pictures", "", "Folder for a picture of each run's samples.")
+    flags.DEFINE_integer("seeds", 3, "Runs of each setting.")
+    flags.DEFINE_integer("steps", 0, "Train steps; 0: as in the documentation.")
+    flags.DEFINE_float("seconds", 180.0, "Training time of each run of mnist, without compiling.")
+    flags.DEFINE_list("only", [], "Names of the methods to run; all where empty.")
+    flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
+
+
 def train(config: Config, *, seconds: float = float("inf")) -> tuple[GAN, float]:
     """Trains for ``config.steps``, or until the time is up; returns the seconds without those of compiling."""
     config, data = prepare(config)
@@ -110,17 +119,17 @@ def train(config: Config, *, seconds: float = float("inf")) -> tuple[GAN, float]
 
 
 def points_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
-    for seed in range(SEEDS.value):
+    for seed in range(FLAGS.seeds):
         for dataset in MIXTURES:
             for method, changes in POINT_METHODS.items():
-                steps = STEPS.value or POINT_STEPS
+                steps = FLAGS.steps or POINT_STEPS
                 typed = {**POINTS_BASE, **changes, "dataset": dataset, "seed": seed, "steps": steps}
                 typed["learning_rate_decay_steps"] = steps
                 yield {"data": dataset, "method": method, "seed": seed}, lambda typed=typed: run_points(typed)
 
 
 def run_points(typed: dict[str, Any]) -> dict[str, Any]:
-    gan, seconds = train(make_config({**typed, **parse_settings(SET.value)}))
+    gan, seconds = train(make_config({**typed, **parse_settings(FLAGS.set)}))
     points = generate(gan.ema_generator, range(POINT_SAMPLES))
     mixture = MIXTURES[gan.config.dataset]
     distances = np.linalg.norm(points[:, None] - mixture.centers[None], axis=2)
@@ -131,16 +140,16 @@ def run_points(typed: dict[str, Any]) -> dict[str, Any]:
 
 
 def stacked_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
-    for seed in range(SEEDS.value):
+    for seed in range(FLAGS.seeds):
         for size, filters in STACKED_SIZES.items():
             for method, changes in STACKED_METHODS.items():
                 typed = {**STACKED_BASE, **changes, "discriminator_filters": filters, "seed": seed}
-                typed["steps"] = STEPS.value or STACKED_STEPS
+                typed["steps"] = FLAGS.steps or STACKED_STEPS
                 yield {"data": f"D = {size} G", "method": method, "seed": seed}, lambda typed=typed: run_stacked(typed)
 
 
 def run_stacked(typed: dict[str, Any]) -> dict[str, Any]:
-    gan, seconds = train(make_config({**typed, **parse_settings(SET.value)}))
+    gan, seconds = train(make_config({**typed, **parse_settings(FLAGS.set)}))
     digits_config, _ = prepare(make_config({"dataset": "mnist"}))
     classifier = load_or_train_classifier(digits_config)
     images = generate(gan.ema_generator, range(STACKED_SAMPLES))
@@ -159,7 +168,7 @@ def classify(network: Any, images: np.ndarray) -> np.ndarray:
 
 
 def mnist_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
-    for seed in range(SEEDS.value):
+    for seed in range(FLAGS.seeds):
         for preset in MNIST_PRESETS:
             values = {name: value for name, value in PRESETS[preset].items() if name not in NETWORK_FLAGS}
             if preset == "gan":  # Its networks are what it is.
@@ -169,7 +178,7 @@ def mnist_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, An
 
 
 def run_mnist(typed: dict[str, Any]) -> dict[str, Any]:
-    gan, seconds = train(make_config({**typed, **parse_settings(SET.value)}), seconds=SECONDS.value)
+    gan, seconds = train(make_config({**typed, **parse_settings(FLAGS.set)}), seconds=FLAGS.seconds)
     classifier = load_or_train_classifier(gan.config)
     network = classifier_network(classifier, gan.config.sample_shape)
     test = open_test_split(gan.config)
@@ -186,8 +195,8 @@ def run_mnist(typed: dict[str, Any]) -> dict[str, Any]:
 
 
 def picture(gan: GAN, image: np.ndarray) -> None:
-    if PICTURES.value:
-        folder = pathlib.Path(PICTURES.value)
+    if FLAGS.pictures:
+        folder = pathlib.Path(FLAGS.pictures)
         folder.mkdir(parents=True, exist_ok=True)
         save_png(image, folder / f"{current['name']}.png")
 
@@ -197,7 +206,7 @@ def picture_name(key: tuple[Any, ...]) -> str:
 
 
 def join_pictures(records: list[dict[str, Any]], experiment: str) -> None:
-    folder = pathlib.Path(PICTURES.value)
+    folder = pathlib.Path(FLAGS.pictures)
     data_names, methods = (list(dict.fromkeys(record[name] for record in records)) for name in ("data", "method"))
     rows = []
     for data in data_names:
@@ -226,19 +235,21 @@ def print_table(records: list[dict[str, Any]]) -> None:
         print(f"| {data} | {method} | {len(group)} | " + " | ".join(cells) + " |")
 
 
-def main(arguments: list[str]) -> None:
-    (experiment,) = arguments[1:]
+def run(arguments: list[str]) -> None:
+    if len(arguments) != 1 or arguments[0] not in EXPERIMENTS:
+        raise UserError(f"expected one of: {', '.join(EXPERIMENTS)}. Received: {' '.join(arguments)!r}")
+    (experiment,) = arguments
     tf.config.experimental.enable_op_determinism()
-    file = pathlib.Path(RESULTS.value)
+    file = pathlib.Path(FLAGS.results)
     records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     done = {(record["experiment"], record["data"], record["method"], record["seed"]) for record in records}
     settings = list(EXPERIMENTS[experiment]())
-    for setting, run in settings:
+    for setting, train_and_measure in settings:
         key = (experiment, *setting.values())
-        if key in done or (ONLY.value and setting["method"] not in ONLY.value):
+        if key in done or (FLAGS.only and setting["method"] not in FLAGS.only):
             continue
         current["name"] = picture_name(key)
-        record = {"experiment": experiment, **setting, **run()}
+        record = {"experiment": experiment, **setting, **train_and_measure()}
         print(json.dumps(record), flush=True)
         records.append(record)
         with open(file, "a") as lines:
@@ -248,9 +259,9 @@ def main(arguments: list[str]) -> None:
     keys = [(experiment, *setting.values()) for setting, _ in settings]
     records = [found[key] for key in keys if key in found]
     print_table(records)
-    if PICTURES.value:
+    if FLAGS.pictures:
         join_pictures(records, experiment)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(sys.modules[__name__], sys.argv[1:], "python -m tests.benchmarks.objectives")

@@ -5,7 +5,6 @@ figures. Networks of the default configuration at 28x28 pixels, untrained, or th
 On one core: taskset -c 0 python -m tests.benchmarks.serving
 """
 
-import dataclasses
 import os
 import pathlib
 import sys
@@ -16,14 +15,14 @@ from collections.abc import Callable
 import numpy as np
 from tqdm import tqdm
 
-from dcgan_tf.config.settings import Config
+from dcgan_tf.config.making import make_config
+from dcgan_tf.generation.networks import Networks, load_networks
+from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from dcgan_tf.models.pixels import to_uint8
 from dcgan_tf.runs import run_directory
-from dcgan_tf.runs.checkpoints import load_gan
 from dcgan_tf.serving.c_api import Session
-from dcgan_tf.serving.saved_model import WARM_UP_ROWS, export_gan, read_signatures
+from dcgan_tf.serving.saved_model import WARM_UP_ROWS, export_networks, read_signatures
 from dcgan_tf.serving.signatures import build_signatures
-from dcgan_tf.training.gan import GAN
 
 ROUNDS = 300
 LONGEST_SECONDS = 10
@@ -48,29 +47,31 @@ def measure(calls: dict[str, Callable[[], object]]) -> dict[str, np.ndarray]:
 
 def main() -> None:
     if len(sys.argv) > 1:
-        gan, step = load_gan(run_directory.load_run(sys.argv[1]))
+        networks = load_networks(run_directory.load_run(sys.argv[1]))
     else:
-        gan, step = GAN(dataclasses.replace(Config(), image_size="28", channels="1")), 0
-    generator = gan.ema_generator
-    if gan.config.conditional:
+        config = make_config({"image_size": "28", "channels": "1"})
+        pair = configured_generator(config, seed=0), configured_discriminator(config, seed=0)
+        networks = Networks(config, *pair, step=0)
+    generator, discriminator = networks.generator, networks.discriminator
+    if networks.config.conditional:
         sys.exit("error: expected a run that is not conditional")
     print(f"{len(os.sched_getaffinity(0))} core(s), images of {'x'.join(map(str, generator.output.shape[1:]))}")
     with tempfile.TemporaryDirectory() as folder:
-        path = export_gan(gan, step, pathlib.Path(folder), keep_versions=1)
+        path = export_networks(networks, pathlib.Path(folder), keep_versions=1)
         starts = []
         for _ in range(5):
             start = time.perf_counter()
             session = Session(path, read_signatures(path))
             starts.append(time.perf_counter() - start)
         print(f"load: {np.median(starts):.2f} s")
-        weights = 4 * (generator.count_params() + gan.discriminator.count_params())
+        weights = 4 * (generator.count_params() + discriminator.count_params())
         sizes = {file.name: file.stat().st_size for file in path.rglob("*") if file.is_file()}
         print(f"on disk: {sum(sizes.values()):,} bytes, of which saved_model.pb {sizes['saved_model.pb']:,}")
         stored = sum(size for name, size in sizes.items() if name.startswith("variables.data"))
         print(f"variables: {stored:,} bytes, of which weights {weights:,}")
         print("\n| Call | Rows | p50 ms | p99 ms | Images/s |\n|---|---|---|---|---|")
         for rows in WARM_UP_ROWS:
-            examples = {signature.name: signature.make_example(rows) for signature in build_signatures(gan)}
+            examples = {signature.name: signature.make_example(rows) for signature in build_signatures(networks)}
             z = examples["serving_default"]["z"]
             report = measure(
                 {

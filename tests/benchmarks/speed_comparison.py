@@ -12,15 +12,21 @@ import statistics
 import subprocess
 import sys
 
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
-ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds.")
-STEPS = flags.DEFINE_integer("steps", 3, "Train steps of each side in a round.")
-TORCH_PYTHON = flags.DEFINE_string("torch_python", sys.executable, "A Python that has PyTorch; empty to leave it out.")
+from dcgan_tf.cli import command_line
+
+FLAGS = flags.FLAGS
 
 ROOT = pathlib.Path(__file__).parents[2]
 BATCH_SIZE = 256
+
+
+def define_flags() -> None:
+    flags.DEFINE_integer("rounds", 7, "Rounds.")
+    flags.DEFINE_integer("steps", 3, "Train steps of each side in a round.")
+    flags.DEFINE_string("torch_python", sys.executable, "A Python that has PyTorch; empty to leave it out.")
 
 
 class Side:
@@ -64,25 +70,25 @@ def start_sides() -> list[Side]:
         Side("tutorial, oneDNN off", [*tensorflow, "tutorial"], "0"),
         Side("tutorial, oneDNN on, D before G", [*tensorflow, "tutorial_in_our_order"], "1"),
     ]
-    if TORCH_PYTHON.value:
+    if FLAGS.torch_python:
         torch_step = str(pathlib.Path(__file__).with_name("torch_step.py"))
-        sides.append(Side("PyTorch, eager", [TORCH_PYTHON.value, torch_step]))
+        sides.append(Side("PyTorch, eager", [FLAGS.torch_python, torch_step]))
     return sides
 
 
-def main(_: list[str]) -> None:
+def run() -> None:
     sides = start_sides()
-    with tqdm(total=(ROUNDS.value + 1) * len(sides), mininterval=0.5, leave=False) as progress:
-        for round_number in range(ROUNDS.value + 1):
+    with tqdm(total=(FLAGS.rounds + 1) * len(sides), mininterval=0.5, leave=False) as progress:
+        for round_number in range(FLAGS.rounds + 1):
             for side in sides:
-                seconds = side.run(STEPS.value)
+                seconds = side.run(FLAGS.steps)
                 if round_number:  # The first one compiles and fills caches.
                     side.seconds.append(seconds)
                 progress.update()
     for side in sides:
         side.close()
     ours = sides[0].seconds
-    print(f"{len(os.sched_getaffinity(0))} cores, batch {BATCH_SIZE}, medians of {ROUNDS.value} rounds by turns\n")
+    print(f"{len(os.sched_getaffinity(0))} cores, batch {BATCH_SIZE}, medians of {FLAGS.rounds} rounds by turns\n")
     print("| Train step | ms | range | images/s | times ours |\n|---|---|---|---|---|")
     for side in sides:
         middle = statistics.median(side.seconds)
@@ -95,4 +101,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(sys.modules[__name__], sys.argv[1:], "python -m tests.benchmarks.speed_comparison")

@@ -8,13 +8,15 @@ at the end a table of all lines is printed. One run of the default takes 20 minu
 
 import json
 import pathlib
+import sys
 import time
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
+from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.prepare import prepare
@@ -27,12 +29,7 @@ from dcgan_tf.metrics.frechet import frechet_distance
 from dcgan_tf.training.gan import GAN
 from tests.benchmarks.settings import parse_settings
 
-RESULTS = flags.DEFINE_string("results", None, "File of the finished runs, a JSON object a line.", required=True)
-PICTURES = flags.DEFINE_string("pictures", "", "Folder for a picture of each run's last samples.")
-CANDIDATES = flags.DEFINE_list("candidates", ["default", "quick_pair"], "Names of the rows of CANDIDATES to run.")
-MINUTES = flags.DEFINE_list("minutes", ["1", "2", "4", "8", "12"], "Minutes of training after which to measure.")
-SEEDS = flags.DEFINE_integer("seeds", 1, "Runs of each candidate.")
-SET = flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
+FLAGS = flags.FLAGS
 
 SAMPLES = 10_000
 # A pair without any tuning, by which the defaults are judged: kernels of 4, 7x7x128 -> 64 -> 1, 32 -> 64.
@@ -57,10 +54,19 @@ CANDIDATES_BY_NAME: dict[str, dict[str, Any]] = {
 }
 
 
-def run(name: str, seed: int) -> dict[str, Any]:
+def define_flags() -> None:
+    flags.DEFINE_string("results", None, "File of the finished runs, a JSON object a line.", required=True)
+    flags.DEFINE_string("pictures", "", "Folder for a picture of each run's last samples.")
+    flags.DEFINE_list("candidates", ["default", "quick_pair"], "Names of the rows of CANDIDATES to run.")
+    flags.DEFINE_list("minutes", ["1", "2", "4", "8", "12"], "Minutes of training after which to measure.")
+    flags.DEFINE_integer("seeds", 1, "Runs of each candidate.")
+    flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
+
+
+def train_and_measure(name: str, seed: int) -> dict[str, Any]:
     """Trains one candidate and measures it after each of the minutes."""
-    marks = sorted(float(minutes) * 60 for minutes in MINUTES.value)
-    config = make_config({"steps": 10**7, "seed": seed, **CANDIDATES_BY_NAME[name], **parse_settings(SET.value)})
+    marks = sorted(float(minutes) * 60 for minutes in FLAGS.minutes)
+    config = make_config({"steps": 10**7, "seed": seed, **CANDIDATES_BY_NAME[name], **parse_settings(FLAGS.set)})
     config, data = prepare(config)
     network = classifier_network(load_or_train_classifier(config), config.sample_shape)
     test = open_test_split(config)
@@ -81,10 +87,10 @@ def run(name: str, seed: int) -> dict[str, Any]:
         row["frechet_distance"] = measure(gan, network, real)
         print(json.dumps({"candidate": name, "seed": seed, **row}), flush=True)
         rows_of_table.append(row)
-    if PICTURES.value:
-        pathlib.Path(PICTURES.value).mkdir(parents=True, exist_ok=True)
-        save_png(make_grid(generate(gan.ema_generator, range(64))), pathlib.Path(PICTURES.value) / f"{name}-{seed}.png")
-    return {"candidate": name, "seed": seed, "settings": SET.value, "network": network.name, "rows": rows_of_table}
+    if FLAGS.pictures:
+        pathlib.Path(FLAGS.pictures).mkdir(parents=True, exist_ok=True)
+        save_png(make_grid(generate(gan.ema_generator, range(64))), pathlib.Path(FLAGS.pictures) / f"{name}-{seed}.png")
+    return {"candidate": name, "seed": seed, "settings": FLAGS.set, "network": network.name, "rows": rows_of_table}
 
 
 def measure(gan: GAN, network: FeatureNetwork, real: np.ndarray) -> float:
@@ -111,18 +117,18 @@ def print_table(records: list[dict[str, Any]]) -> None:
         print(f"| {name} | {len(group)} | {steps} | " + " | ".join(cells) + " |")
 
 
-def main(_: list[str]) -> None:
-    file = pathlib.Path(RESULTS.value)
+def run() -> None:
+    file = pathlib.Path(FLAGS.results)
     records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     done = [(record["candidate"], record["seed"], record["settings"]) for record in records]
-    for seed in range(SEEDS.value):
-        for name in CANDIDATES.value:
-            if (name, seed, SET.value) not in done:
-                records.append(run(name, seed))
+    for seed in range(FLAGS.seeds):
+        for name in FLAGS.candidates:
+            if (name, seed, FLAGS.set) not in done:
+                records.append(train_and_measure(name, seed))
                 with open(file, "a") as lines:
                     lines.write(json.dumps(records[-1]) + "\n")
     print_table(records)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(sys.modules[__name__], sys.argv[1:], "python -m tests.benchmarks.time_to_quality")

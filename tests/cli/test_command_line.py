@@ -1,20 +1,27 @@
 """What is typed: help, versions, mistakes. None of it waits for TensorFlow."""
 
+import ast
 import dataclasses
+import json
 import re
 import signal
 import subprocess
 import sys
+import types
 
 import pytest
+import tensorflow as tf
 from absl import flags
 
+from dcgan_tf import progress
 from dcgan_tf.cli import command_line
 from dcgan_tf.cli.main import COMMANDS
 from dcgan_tf.cli.sample import ACTIONS
 from dcgan_tf.config.settings import Config, fields_by_section
+from dcgan_tf.errors import UserError
 from tests.conftest import ROOT, one_line
 
+EVERY_COMMAND = [(name,) for name in COMMANDS] + [("sample", action) for action in ACTIONS]
 DOORS = [("train.py",), ("-m", "export.saved_model"), ("-m", "export.client"), ("-m", "dcgan_tf", "train")]
 
 
@@ -82,15 +89,19 @@ def test_overview_names_every_command(cli, arguments):
 
 
 @pytest.mark.parametrize("help_flag", ["--help", "-h", "--helpfull"])
-@pytest.mark.parametrize(
-    "command", [(name,) for name in COMMANDS] + [("sample", action) for action in ACTIONS], ids=str
-)
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=str)
 def test_every_command_has_help(cli, command, help_flag):
     result = cli(*command, help_flag)
     assert result.returncode == 0
     assert result.stdout.startswith(f"Usage: dcgan {' '.join(command)} ")
     assert "Options\n" in result.stdout
     assert not result.stderr
+
+
+def test_help_of_sample_names_every_action(cli):
+    for arguments in ((), ("images",)):
+        text = cli("sample", *arguments, "--help").stdout
+        assert all(f"\n  {name:<12} {summary}\n" in text for name, summary in ACTIONS.items()) == (not arguments)
 
 
 def test_help_and_mistakes_do_not_import_tensorflow():
@@ -150,6 +161,170 @@ def test_version(cli):
 )
 def test_mistakes_are_one_line(cli, arguments, expected):
     assert expected in one_line(cli(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("`batch_size`: expected at least 2. Received: 1", "--batch_size: expected at least 2. Received: 1"),
+        ("use `loss=hinge` or `flip=True`, not `flip=False`", "use --loss=hinge or --flip, not --noflip"),
+        ("`class_names=a b`, `data_dir=`", "--class_names=a b, --data_dir="),
+        ("`out`: give another `out=x.png`", "--out: give another --out=x.png"),
+        ("`labels` and `nothing=3` are no flags", "`labels` and `nothing=3` are no flags"),
+        ("a lone ` and `batch_size", "a lone ` and `batch_size"),
+    ],
+)
+def test_settings_in_messages_become_flags(message, expected, monkeypatch):
+    values = flags.FlagValues()
+    flags.DEFINE_string("out", "", "", flag_values=values)
+    monkeypatch.setattr(flags, "FLAGS", values)
+    assert command_line.in_flags(message) == expected
+
+
+@pytest.fixture
+def run_function(capsys, monkeypatch):
+    """Runs a function as a command; returns its exit code, standard output and standard error."""
+    monkeypatch.setattr(signal, "signal", lambda *_: signal.SIG_DFL)
+
+    def run(function):
+        command = types.SimpleNamespace(__doc__="Does nothing.", define_flags=lambda: None, run=function)
+        with pytest.raises(SystemExit) as stop:
+            command_line.run(command, [], "dcgan nothing")
+        return stop.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_messages_of_the_library_are_shown_with_flags(run_function):
+    def run():
+        progress.logger.info("pass a larger `steps`")
+        progress.logger.warning("try `flip=True`")
+
+    assert run_function(run) == (0, "pass a larger --steps\n", "try --flip\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (UserError("`steps`: two\nlines"), "--steps: two\\nlines"),
+        (OSError(28, "No space left on device", "/x"), "OSError: [Errno 28] No space left on device: '/x'"),
+        (
+            PermissionError(13, "Permission denied", "\x1b[2J"),
+            "PermissionError: [Errno 13] Permission denied: '\\x1b[2J'",
+        ),
+        (MemoryError("a  lot"), "MemoryError: a lot"),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "OOM\nwhen allocating"),
+            "ResourceExhaustedError: OOM when allocating",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_errors_that_the_user_can_mend_are_one_line(run_function, error, expected):
+    def run():
+        raise error
+
+    assert run_function(run) == (1, "", f"error: {expected}\n")
+
+
+def test_a_mistake_of_the_program_keeps_its_traceback(run_function):
+    with pytest.raises(ZeroDivisionError):
+        run_function(lambda: 1 / 0)
+
+
+@pytest.fixture
+def import_fake(command, tmp_path):
+    """Imports a TensorFlow of a few lines, as commands do, after which one more line is written; with its stderr."""
+
+    def run(source, **environment):
+        (tmp_path / "tensorflow.py").write_text(f"import os, types\nos.write(2, b'notice\\n')\n{source}")
+        code = "import sys; from dcgan_tf.cli.command_line import import_tensorflow; import_tensorflow()"
+        code += "; import tensorflow; sys.stderr.write('after')"
+        return command("-c", code, environment={"PYTHONPATH": f"{tmp_path}:{ROOT}", **environment})
+
+    return run
+
+
+GOOD = "config = types.SimpleNamespace(list_physical_devices=lambda: os.write(2, b'no GPU\\n'))"
+
+
+def test_notices_of_tensorflow_are_hidden_unless_they_are_asked_for(import_fake, monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    assert import_fake(GOOD).stderr == "after"
+    assert import_fake(GOOD, TF_CPP_MIN_LOG_LEVEL="0").stderr == "notice\nafter"
+
+
+@pytest.mark.parametrize("fault", ["raise ImportError('libcuda.so is missing')", "config = None"])
+def test_notices_of_tensorflow_are_shown_where_its_import_fails(import_fake, monkeypatch, fault):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    result = import_fake(fault)
+    assert result.returncode == 1
+    assert result.stderr.startswith("notice\n")
+    assert "Error: " in result.stderr.splitlines()[-1]
+
+
+# Says of each command line in the arguments how TensorFlow was imported first: with its notices hidden, or not.
+WATCHED = """
+import json, sys, traceback
+from absl import flags
+from dcgan_tf.cli.main import main
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tensorflow":
+            functions = {frame.name for frame in traceback.extract_stack()}
+            raise SystemExit("hidden" if "import_tensorflow" in functions else "seen")
+
+sys.meta_path.insert(0, Watch())
+before = set(flags.FLAGS)
+for arguments in json.loads(sys.argv.pop()):
+    sys.argv[1:] = arguments
+    try:
+        main()
+    except SystemExit as stop:
+        print(*arguments[:2], stop.code)
+    for name in set(flags.FLAGS) - before:
+        delattr(flags.FLAGS, name)
+"""
+
+
+def test_every_command_hides_the_notices_of_tensorflow(command, run_dir, tmp_path):
+    options = {
+        "sweep": ["--directions=1"],
+        "vectors": ["--name=a", "--seeds=1"],
+        "arithmetic": ["--expression=a"],
+        "project": [f"--image={next((ROOT / 'docs').rglob('*.png'))}", "--resize"],
+        "directions": ["--samples=20"],
+    }
+    lines = [["sample", action, f"--run_dir={run_dir}", *options.get(action, [])] for action in ACTIONS]
+    lines += [[name, f"--run_dir={run_dir}"] for name in ("evaluate", "export", "train")]
+    lines += [["train", "--dry_run"], ["benchmark", "--steps_per_call=2"]]
+    result = command("-c", WATCHED, json.dumps(lines), cwd=tmp_path)
+    assert result.stdout.splitlines() == [f"{line[0]} {line[1]} hidden" for line in lines], result.stderr
+
+
+@pytest.mark.long
+def test_tensorflow_itself_says_nothing(command, monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    code = "from dcgan_tf.cli import command_line; command_line.import_tensorflow(); import tensorflow; print('done')"
+    result = command("-c", code)
+    assert (result.stdout, result.stderr) == ("done\n", "")
+
+
+def test_only_the_command_line_names_flags(cli):
+    """Elsewhere, messages name settings, and flags at most in a whole command that can be typed."""
+    texts = [cli(*command, "--helpfull").stdout for command in EVERY_COMMAND]
+    names = set(re.findall(r"^  --(?:\[no\])?(\w+)", "\n".join(texts), re.M))
+    assert {"batch_size", "verify", "expression"} < names
+    found = []
+    for path in (ROOT / "dcgan_tf").rglob("*.py"):
+        nodes = [] if "cli" in path.parts else list(ast.walk(ast.parse(path.read_text())))
+        docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
+        for node in nodes:
+            text = node.value if isinstance(node, ast.Constant) and node not in docstrings else None
+            if isinstance(text, str) and "python " not in text and names & set(re.findall(r"--(\w+)", text)):
+                found.append((path.name, text))
+    assert found == []
 
 
 @pytest.mark.parametrize("name", ["data_dir", "manual_dir", "cache_dir", "worker_secret"])

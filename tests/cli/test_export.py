@@ -11,10 +11,10 @@ from dcgan_tf.serving import saved_model
 from tests.conftest import one_line
 
 
-def test_what_is_exported_is_the_generator_of_the_run(cli, run_dir, tmp_path):
-    result = cli("export", f"--run_dir={run_dir}", f"--out={tmp_path / 'out'}", "--verify=server")
+def test_what_is_exported_is_the_generator_of_the_run(cli, points_run_dir, tmp_path):
+    result = cli("export", f"--run_dir={points_run_dir}", f"--out={tmp_path / 'out'}", "--verify=server")
     assert (result.returncode, result.stdout) == (0, f"Exported step 7 to {tmp_path / 'out' / '1'}\n"), result.stderr
-    exported, trained = load_generator(tmp_path / "out"), load_generator(run_dir)
+    exported, trained = load_generator(tmp_path / "out"), load_generator(points_run_dir)
     np.testing.assert_array_equal(exported.sample([3, 1]), trained.sample([3, 1]))
 
 
@@ -31,8 +31,8 @@ def fault(monkeypatch):
         return answer
 
     def build_faulty(networks):
-        *others, last = build(networks)
-        return [*others, dataclasses.replace(last, function=faulty(last.function))]
+        first, *_, last = build(networks)
+        return [first, dataclasses.replace(last, function=faulty(last.function))]
 
     monkeypatch.setattr(saved_model, "build_signatures", build_faulty)
 

@@ -1,6 +1,6 @@
 """Two and three real workers on loopback, with what can happen to them.
 
-    python -m pytest -m "long or measurement" tests/test_multi_worker.py
+    python -m pytest -m "long or measurement" tests/distributed/test_multi_worker.py
 
 The faults of two workers are in the long tests; what takes longer is left to be run by hand, so that these stay below
 ten minutes.
@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -21,12 +20,11 @@ from dcgan_tf.runs import run_directory
 from dcgan_tf.runs.records import read_metrics
 from tests.conftest import ROOT
 from tests.distributed.test_workers import free_addresses
-from tests.training.test_loop import assert_same_checkpoint, checkpoint_values, wait_for
+from tests.training.outcomes import assert_same_checkpoint, checkpoint_values
+from tests.training.test_processes import wait_for
 
 # Divides by two and by three.
 BATCH = {"batch_size": 12}
-# From the loss of a worker to the end of the others, where the loss shows as a closed connection.
-STOP_SECONDS = 15
 
 
 class Group:
@@ -108,11 +106,9 @@ def test_killed_worker_stops_the_other_and_the_same_command_resumes_bit_for_bit(
 
     killed = tmp_path / "killed"
     first = workers(2, [*flags, f"--run_dir={killed}"])
-    wait_for(killed / "checkpoints" / "step-00000015", FakeCommunicate(first))
+    wait_for((killed / "checkpoints" / "step-00000015").exists, FakeCommunicate(first))
     first.processes[1].send_signal(signal.SIGKILL)
-    killed_at = time.monotonic()
     assert first.wait(60)[0] == 1
-    assert time.monotonic() - killed_at < STOP_SECONDS
     assert first.error(0).startswith("error: worker 1 (127.0.0.1:")
     assert "is gone. Start all workers again" in first.error(0)
 
@@ -161,14 +157,14 @@ def test_two_workers_resume_on_one_and_one_on_two(workers, command, small_flags,
 def test_sigterm_on_any_worker_leads_to_one_checkpoint(workers, small_flags, tmp_path):
     flags = small_flags(**BATCH, steps=100_000, checkpoint_every=100_000, sample_every=100_000)
     group = workers(2, [*flags, f"--run_dir={tmp_path / 'run'}"])
-    wait_for(tmp_path / "run" / "metrics.jsonl", FakeCommunicate(group))
-    while not read_metrics(tmp_path / "run" / "metrics.jsonl"):
-        time.sleep(0.1)
+    wait_for(lambda: read_metrics(tmp_path / "run" / "metrics.jsonl"), FakeCommunicate(group))
     group.processes[1].send_signal(signal.SIGTERM)
     assert group.wait(60) == [0, 0], group.output(0) + group.output(1)
     (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
     step = int(checkpoint.name.split("-")[1])
-    assert f"Stopped at step {step} of 100000, and saved" in group.output(0)
+    for index in (0, 1):
+        assert f"Stopped at step {step:,} of 100,000, and saved" in group.output(index)
+        assert f"--run_dir={tmp_path / 'run'}" in group.output(index)
     assert int(np.max(checkpoint_values(tmp_path / "run", step)["step/.ATTRIBUTES/VARIABLE_VALUE"])) == step
 
 
@@ -183,11 +179,9 @@ def test_three_workers_train_and_the_loss_of_the_chief_stops_the_others(workers,
     assert_near(tmp_path / "one", tmp_path / "three", 8)
 
     endless = workers(3, [*small_flags(**BATCH, steps=100_000), f"--run_dir={tmp_path / 'lost'}"])
-    wait_for(tmp_path / "lost" / "checkpoints" / "step-00000006", FakeCommunicate(endless))
+    wait_for((tmp_path / "lost" / "checkpoints" / "step-00000006").exists, FakeCommunicate(endless))
     endless.processes[0].send_signal(signal.SIGKILL)
-    killed_at = time.monotonic()
     assert endless.wait(60)[1:] == [1, 1]
-    assert time.monotonic() - killed_at < STOP_SECONDS
     assert not endless.left_over()
     for index in (1, 2):
         assert endless.error(index).startswith("error: worker 0 (127.0.0.1:")
@@ -197,7 +191,7 @@ def test_three_workers_train_and_the_loss_of_the_chief_stops_the_others(workers,
 def test_stopped_worker_counts_as_lost_after_the_timeout(workers, small_flags, tmp_path):
     flags = [*small_flags(**BATCH, steps=100_000), f"--run_dir={tmp_path / 'run'}", "--worker_timeout=20"]
     group = workers(2, flags)
-    wait_for(tmp_path / "run" / "checkpoints" / "step-00000006", FakeCommunicate(group))
+    wait_for((tmp_path / "run" / "checkpoints" / "step-00000006").exists, FakeCommunicate(group))
     group.processes[1].send_signal(signal.SIGSTOP)  # As a machine that hangs or a cable that is cut
     assert group.processes[0].wait(60) == 1
     assert "gave no sign of life for 20 seconds (--worker_timeout)" in group.error(0)

@@ -158,7 +158,7 @@ def test_stranger_has_one_deadline_for_all_it_sends(pool, addresses, monkeypatch
 @pytest.mark.parametrize(("chief", "worker"), [(SECRET, b""), (b"", SECRET), (SECRET, SECRET + b".")])
 def test_worker_with_another_secret_is_refused_and_the_chief_waits_on(pool, addresses, chief, worker):
     waiting = pool.submit(take_part, addresses, 0, chief)
-    with pytest.raises(UserError, match="the chief refuses this worker: it has another --worker_secret"):
+    with pytest.raises(UserError, match="the chief refuses this worker: it has another `worker_secret`"):
         take_part(addresses, 1, worker)
     assert not waiting.done()
     assert pool.submit(take_part, addresses, 1, chief).result(30) == waiting.result(30) == [0, 1]
@@ -168,7 +168,7 @@ def test_chief_says_at_its_end_that_secrets_differed(pool, addresses):
     chief = pool.submit(take_part, addresses, 0, SECRET, 1.0)
     with pytest.raises(UserError):
         take_part(addresses, 1, b"")
-    with pytest.raises(UserError, match=r"no sign of worker 1 .* \(1 connections gave another --worker_secret\)$"):
+    with pytest.raises(UserError, match=r"no sign of worker 1 .* \(1 connections gave another `worker_secret`\)$"):
         chief.result(30)
 
 
@@ -186,7 +186,7 @@ def test_proof_is_an_hmac_over_both_nonces_and_cannot_be_used_again(pool, addres
         overheard = greeting(workers=addresses, nonce="mine", proof=prove("worker", *facts))
         assert read(second)["nonce"] != facts[0]
         second.sendall(overheard)
-        assert "another --worker_secret" in read(second)["refused"]
+        assert "another `worker_secret`" in read(second)["refused"]
         assert is_closed(second)
         first.sendall(overheard)
         assert read(first) == {"proof": prove("chief", *facts)}
@@ -219,7 +219,7 @@ def test_worker_does_not_take_a_stranger_for_the_chief(pool, addresses, proof):
 def test_worker_gives_up_in_time_where_the_chief_is_silent(addresses):
     with (
         socket.create_server(split_address(addresses[0])),
-        pytest.raises(UserError, match=r"--worker_timeout=0.5 seconds"),
+        pytest.raises(UserError, match=r"`worker_timeout=0.5` seconds"),
     ):
         take_part(addresses, 1, timeout=0.5)
 

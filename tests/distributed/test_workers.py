@@ -76,7 +76,8 @@ def end(process):
 @pytest.fixture
 def three():
     addresses = free_addresses(3)
-    processes = [start(addresses, index) for index in (2, 0, 1)]
+    # Longer than a test waits: the loss of one must not show by its silence alone.
+    processes = [start(addresses, index, timeout=60.0) for index in (2, 0, 1)]
     yield addresses, [processes[1], processes[2], processes[0]]
     for process in processes:
         process.kill()
@@ -97,13 +98,11 @@ def test_gather_gives_all_values_to_all_and_all_leave_together(three):
 def test_killed_worker_stops_the_others_at_once_and_is_named(three, lost):
     addresses, processes = three
     ask(processes, [1, 1, 1])
-    killed_at = time.monotonic()
     processes[lost].kill()
     what = f"error: worker {lost} ({addresses[lost]}) is gone"
     advice = "Start all workers again to resume from the last checkpoint"
     for index in {0, 1, 2} - {lost}:
         assert end(processes[index]) == (1, [f"{what}. {advice}"])
-    assert time.monotonic() - killed_at < 5
 
 
 def test_error_of_one_worker_is_told_to_the_others(three):
@@ -133,8 +132,8 @@ def test_worker_without_a_sign_of_life_counts_as_lost():
 def test_worker_that_never_starts_is_named_after_the_timeout():
     addresses = free_addresses(3)
     chief, first = start(addresses, 0, timeout=1.5), start(addresses, 1, timeout=1.5)
-    what = f"error: --workers: no sign of worker 2 ({addresses[2]}) within --worker_timeout=1.5 seconds"
-    assert end(chief) == (1, [f"{what}. Start each with the same command and its own --worker_index"])
+    what = f"error: `workers`: no sign of worker 2 ({addresses[2]}) within `worker_timeout=1.5` seconds"
+    assert end(chief) == (1, [f"{what}. Start each with the same command and its own `worker_index`"])
     code, errors = end(first)
     assert code == 1
     assert "no sign of worker 2" in errors[0]
@@ -142,7 +141,7 @@ def test_worker_that_never_starts_is_named_after_the_timeout():
 
 def test_chief_that_never_starts_is_named_after_the_timeout():
     with (
-        pytest.raises(UserError, match=r"no sign of the chief \(127.0.0.1:\d+\) within --worker_timeout=0.5 sec"),
+        pytest.raises(UserError, match=r"no sign of the chief \(127.0.0.1:\d+\) within `worker_timeout=0.5` sec"),
         Workers(tuple(free_addresses(2)), 1, 0.5),
     ):
         pass
@@ -175,5 +174,5 @@ def test_a_single_worker_needs_nobody():
 
 @pytest.mark.parametrize("address", ["node", "node:", ":80", "node:http", "node:0", "node:70000"])
 def test_address_that_is_none_is_refused(address):
-    with pytest.raises(UserError, match=r"--workers: expected addresses such as node0:2222"):
+    with pytest.raises(UserError, match=r"`workers`: expected addresses such as node0:2222"):
         split_address(address)

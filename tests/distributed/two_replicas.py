@@ -19,6 +19,7 @@ from tests.conftest import SMALL
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf import progress
 from dcgan_tf.data.batches import places_of
 from dcgan_tf.models.layers import BatchNorm
 from dcgan_tf.serving import saved_model
@@ -150,7 +151,8 @@ def main() -> None:
     if sys.argv[1].startswith("--run_dir="):
         saved_model._verify = lambda *_: None
         settings = {**SMALL, **json.loads(sys.argv[2]), "strategy": "mirrored"}
-        loop.train(dataclasses.replace(Config(), **settings), sys.argv[1].partition("=")[2])
+        with progress.shown():
+            loop.train(dataclasses.replace(Config(), **settings), sys.argv[1].partition("=")[2])
         print(json.dumps({"page_faults": page_faults_of_a_tensor()}))
         return
     strategy = tf.distribute.MirroredStrategy()

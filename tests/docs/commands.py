@@ -2,32 +2,42 @@
 
 import ast
 import importlib
-import pathlib
 import re
 import shlex
 from collections.abc import Iterator
+from types import ModuleType
 
 from absl import flags
 
-from dcgan_tf.cli import command_line
-from dcgan_tf.cli.sample import ACTIONS
+from dcgan_tf.cli import command_line, sample
+from dcgan_tf.cli.main import COMMANDS
 from dcgan_tf.config.making import make_config
 from docs import figures
 from tests.conftest import ROOT
-from tests.generation.conftest import parsed
 
 # Programs of others: what is typed for them is not checked beyond the files that it names.
-FOREIGN = ("docker", "curl", "tensorboard", "ruff", "mypy", "git", "cd", "wait", "export", "source", "jupyter")
+FOREIGN = (
+    "docker",
+    "curl",
+    "tensorboard",
+    "ruff",
+    "mypy",
+    "lint-imports",
+    "git",
+    "cd",
+    "wait",
+    "export",
+    "source",
+    "jupyter",
+)
+# How a command may be called besides by its name -> the command.
+DOORS = {"train.py": "train", "export.saved_model": "export", "export.client": "client"}
 # Words before a command of ours.
 PREFIXES = (("taskset", "-c", "0"), ("taskset", "-c", "1"), ("srun",), ("exec",))
 REQUIREMENT = re.compile(r"[a-z][\w\-]*([<>=!~,.\d]+)?")
+THIS_PACKAGE = re.compile(r"\.(?:\[([\w,]+)\])?")
+EXTRAS = {path.stem for path in ROOT.glob("requirements/*.txt")}
 FILE_WORD = re.compile(r"[\w\-/]+\.(py|txt|yaml|config|md|ipynb)")
-# Functions of the actions that define flags for several of them.
-SHARED = {
-    node.name: node
-    for node in ast.parse((ROOT / "dcgan_tf" / "actions" / "common.py").read_text()).body
-    if isinstance(node, ast.FunctionDef)
-}
 
 
 class BadCommand(Exception):
@@ -66,88 +76,82 @@ def check(words: list[str]) -> None:
         _check_pip(rest)
     elif program in ("python", "python3"):
         _check_python(rest)
+    elif program == "dcgan":
+        _check_command(rest)
     else:
         raise BadCommand(f"unknown program {program!r}")
 
 
-def defined_flags(source: pathlib.Path) -> flags.FlagValues:
-    """The flags that a program defines, read from its source without importing it."""
-    values = flags.FlagValues()
-    tree = ast.parse(source.read_text())
-    constants = {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    nodes = list(ast.walk(tree))
-    while nodes:
-        node = nodes.pop()
-        name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-        if name.endswith("define_config_flags"):
-            command_line.define_config_flags(flag_values=values)
-        elif name.startswith("common.define_"):
-            nodes += ast.walk(SHARED[name.removeprefix("common.")])
-        elif name.endswith("define_path"):
-            command_line.define_path(ast.literal_eval(node.args[0]), None, "", flag_values=values)
-        elif name.startswith("flags.DEFINE_"):
-            choices = []
-            if name.endswith("_enum"):
-                given = node.args[2]
-                choices = [ast.literal_eval(constants[given.id] if isinstance(given, ast.Name) else given)]
-            define = getattr(flags, name.removeprefix("flags."))
-            define(ast.literal_eval(node.args[0]), None, *choices, "", flag_values=values)
-    return values
+def check_imports(code: str) -> None:
+    """Raises ImportError where Python code imports what is not there, within its functions, too."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            exec(ast.unparse(node), {})
 
 
 def _check_python(words: list[str]) -> None:
-    if words[0] == "train.py":
-        source, rest = ROOT / "train.py", words[1:]
-    elif words[0] == "-m":
-        module, rest = words[1], words[2:]
-        if module == "pytest":
-            return _check_files([word for word in rest if not word.startswith("-")])
-        if module == "pip":
-            return _check_pip(rest)
-        if module == "venv":
-            return None
-        if module == "dcgan_tf.cli.sample":
-            return _check_sample(rest)
-        if module == "docs.figures":
-            if unknown := set(rest) - set(figures.FIGURES) - {"NAME"}:
-                raise BadCommand(f"no such figure: {', '.join(unknown)}")
-            return None
-        path = ROOT / module.replace(".", "/")
-        source = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
-    else:
-        raise BadCommand(f"expected train.py or -m, not {words[0]!r}")
-    if not source.exists():
-        raise BadCommand(f"there is no {source.relative_to(ROOT)}")
-    values = defined_flags(source)
-    try:
-        others = values(["program", *rest])[1:]
-    except flags.Error as error:
-        raise BadCommand(str(error)) from None
-    takes_arguments = "takes_arguments=True" in source.read_text() or "benchmarks" in source.parts
-    if others and not takes_arguments:
-        raise BadCommand(f"takes flags only, not {others}")
-    if "define_config_flags" in source.read_text():
-        make_config(command_line.typed_config_values(values))
-    return None
+    name, *rest = words
+    if name == "-m":
+        name, *rest = rest
+    elif name not in DOORS:
+        raise BadCommand(f"expected train.py or -m, not {name!r}")
+    if name in DOORS:
+        _check_command([DOORS[name], *rest])
+    elif name == "dcgan_tf":
+        _check_command(rest)
+    elif name == "pytest":
+        _check_files([word for word in rest if not word.startswith("-")])
+    elif name == "pip":
+        _check_pip(rest)
+    elif name != "venv":
+        _check_module(name, rest)
 
 
-def _check_sample(words: list[str]) -> None:
-    action = words.pop(0) if words and not words[0].startswith("-") else "images"
-    if action == "ACTION":
+def _check_command(words: list[str]) -> None:
+    """What is typed after `dcgan`, without --help."""
+    if words in ([], ["COMMAND"], ["--version"]):
         return
-    if action not in ACTIONS:
-        raise BadCommand(f"unknown action {action!r}")
+    name, *rest = words
+    if name not in COMMANDS:
+        raise BadCommand(f"unknown command {name!r}")
+    module = importlib.import_module(f"dcgan_tf.cli.{name}")
+    if module is sample:
+        if rest[:1] == ["ACTION"]:
+            return
+        if rest and not rest[0].startswith("-") and rest[0] not in sample.ACTIONS:
+            raise BadCommand(f"unknown action {rest[0]!r}")
+        module, _, rest = sample.choose(rest)
+    _parse(module, rest)
+
+
+def _check_module(name: str, words: list[str]) -> None:
+    """A command of the documentation or of the measurements."""
+    path = ROOT / name.replace(".", "/")
+    if not (path / "__main__.py").exists() and not path.with_suffix(".py").exists():
+        raise BadCommand(f"there is no module {name}")
+    if name == "docs.figures" and (unknown := set(words) - set(figures.FIGURES) - {"NAME"}):
+        raise BadCommand(f"no such figure: {', '.join(unknown)}")
+    module = importlib.import_module(f"{name}.__main__" if path.is_dir() else name)
+    if hasattr(module, "define_flags"):
+        _parse(module, words)
+    elif options := [word for word in words if word.startswith("-")]:
+        raise BadCommand(f"{name} takes no flags, and not {options}")
+
+
+def _parse(module: ModuleType, words: list[str]) -> None:
+    before = set(flags.FLAGS)
     try:
-        with parsed(importlib.import_module(f"dcgan_tf.cli.actions.{action}"), words):
-            pass
+        module.define_flags()
+        others = flags.FLAGS(["program", *words])[1:]
+        if others and not hasattr(module, "ARGUMENTS"):
+            raise BadCommand(f"takes flags only, not {others}")
+        if "preset" in flags.FLAGS:
+            make_config(command_line.typed_config_values())
     except flags.Error as error:
         raise BadCommand(str(error)) from None
+    finally:
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
 
 
 def _check_pip(words: list[str]) -> None:
@@ -155,7 +159,10 @@ def _check_pip(words: list[str]) -> None:
         raise BadCommand(f"expected pip install, not pip {' '.join(words)}")
     requirements = [word for word in words[1:] if not word.startswith("-")]
     for word in requirements:
-        if not REQUIREMENT.fullmatch(word) and not word.endswith(".txt"):
+        if match := THIS_PACKAGE.fullmatch(word):
+            if unknown := set((match[1] or "").split(",")) - EXTRAS - {""}:
+                raise BadCommand(f"no such extra: {', '.join(unknown)}")
+        elif not REQUIREMENT.fullmatch(word) and not word.endswith(".txt"):
             raise BadCommand(f"not a requirement: {word!r}")
     _check_files(requirements)
 

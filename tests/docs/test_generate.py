@@ -26,5 +26,6 @@ def test_every_flag_and_preset_is_on_the_page_of_settings():
 def test_docstrings_become_lists():
     page = generate.api_page()
     assert "#### `frechet_distance(" in page
+    assert page.index("### dcgan_tf.api\n") < page.index("### dcgan_tf.generation.generator\n")
     assert "\n- `restarts`: optimised side by side; the best is returned." in page
     assert "`UserError`:" in page

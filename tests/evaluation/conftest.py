@@ -46,3 +46,4 @@ def bars_config(bars):
 @pytest.fixture
 def short_classifier_training(monkeypatch):
     monkeypatch.setattr(classifier, "STEPS", 40)
+    monkeypatch.setattr(classifier, "BATCH_SIZE", 32)

@@ -18,18 +18,17 @@ from dcgan_tf.models.weights import digest_of_weights
 from tests.evaluation.conftest import draw
 
 
-def test_trained_once_then_read_and_trained_again_where_damaged(
-    bars_config, short_classifier_training, tmp_path, capsys
-):
+def test_trained_once_then_read_and_trained_again_where_damaged(bars_config, short_classifier_training, tmp_path, said):
     bars_config = dataclasses.replace(bars_config, cache_dir=str(tmp_path))  # Nobody has trained it for these data.
     first = load_or_train_classifier(bars_config)
     assert first.accuracy > 0.95
     assert first.accuracy_split == "120 images of test"
     assert first.name.endswith("-classifier")
-    assert "Training the" in capsys.readouterr().out
+    assert "Training the" in said.text
+    said.clear()
 
     second = load_or_train_classifier(bars_config)
-    assert "Training the" not in capsys.readouterr().out
+    assert "Training the" not in said.text
     assert (second.digest, second.accuracy) == (first.digest, first.accuracy)
 
     (path,) = (cache_root(bars_config) / "classifiers").glob(f"{first.name}-*.npz")
@@ -37,7 +36,7 @@ def test_trained_once_then_read_and_trained_again_where_damaged(
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
     third = load_or_train_classifier(bars_config)
-    assert "is damaged" in capsys.readouterr().out
+    assert "is damaged" in said.text
     # Trained anew, the weights are the same, bit for bit.
     assert third.digest == first.digest
 

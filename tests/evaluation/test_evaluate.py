@@ -9,6 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from dcgan_tf.config.storage import load_config, save_config
@@ -19,15 +20,16 @@ from dcgan_tf.evaluation.comparison import format_groups, group_runs, read_run, 
 from dcgan_tf.evaluation.evaluator import Options, evaluate_run
 from dcgan_tf.evaluation.figures import Figure, format_table, format_value
 from dcgan_tf.evaluation.published import compare_with_published
-from dcgan_tf.evaluation.quick import METRIC, QuickEvaluation
+from dcgan_tf.evaluation.quick import QuickEvaluation
 from dcgan_tf.evaluation.report import write_json, write_report
 from dcgan_tf.evaluation.splits import Split
+from dcgan_tf.generation.networks import load_networks
 from dcgan_tf.generation.sampling import generate
+from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from dcgan_tf.runs import run_directory
-from dcgan_tf.runs.checkpoints import Checkpoints, load_gan
-from dcgan_tf.runs.records import read_metrics
-from dcgan_tf.serving.saved_model import exported_steps
-from dcgan_tf.training.gan import GAN
+from dcgan_tf.runs.checkpoints import Checkpoints
+from dcgan_tf.runs.records import QUICK_METRIC, read_metrics
+from dcgan_tf.serving import saved_model
 from dcgan_tf.training.loop import train
 from tests.conftest import one_line
 
@@ -58,6 +60,7 @@ def train_with_values(config, run_dir, values):
     values = iter(values)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(QuickEvaluation, "measure", lambda _: next(values))
+        patch.setattr(saved_model, "_verify", lambda *_, **__: None)  # It has tests of its own, and takes seconds.
         train(config, str(run_dir))
 
 
@@ -69,37 +72,35 @@ def trained(bars_config, tmp_path_factory):
     return run_dir
 
 
-def test_best_checkpoint_is_kept_and_used(trained, tmp_path, capsys):
+def test_best_checkpoint_is_kept_and_used(trained, tmp_path, said):
     run = run_directory.load_run(trained)
-    measured = {record["step"]: record[METRIC] for record in read_metrics(run.metrics_file) if METRIC in record}
+    measured = {
+        record["step"]: record[QUICK_METRIC] for record in read_metrics(run.metrics_file) if QUICK_METRIC in record
+    }
     assert measured == {4: 5.0, 8: 1.0, 12: 3.0}
-    gan, best = load_gan(run)
-    assert best == 8
-    assert int(gan.step) == 8
-    assert load_gan(run, "latest")[1] == 12
-    assert load_gan(run, "12")[1] == 12
+    assert [load_networks(run, which).step for which in ("best", "latest", "12")] == [8, 12, 12]
     # keep_checkpoints is 1: the newest, and the best besides it.
-    assert Checkpoints(run.checkpoints, gan.checkpoint()).steps() == [8, 12]
-    assert exported_steps(run.saved_model) == [8]
+    assert Checkpoints(run.checkpoints, tf.train.Checkpoint()).steps() == [8, 12]
+    assert saved_model.exported_steps(run.saved_model) == [8]
     for wrong in ("4", "newest", "-1"):
         with pytest.raises(UserError, match="expected best, latest, or one of the steps 8, 12"):
-            load_gan(run, wrong)
+            load_networks(run, wrong)
 
     continued = run_directory.Run(tmp_path / "continued", run.config)
     shutil.copytree(trained, continued.directory)
     train_with_values(run.config, continued.directory, [])
-    assert "complete" in capsys.readouterr().out
+    assert "This run is complete" in said.text
     # Resuming keeps the best of before, as long as none is better.
     train_with_values(dataclasses.replace(run.config, steps=16), continued.directory, [2.0])
-    assert "of step 8, the best" in capsys.readouterr().out
-    assert load_gan(continued)[1] == 8
-    assert Checkpoints(continued.checkpoints, gan.checkpoint()).steps() == [8, 16]
+    assert "of step 8, the best" in said.text
+    assert load_networks(continued).step == 8
+    assert Checkpoints(continued.checkpoints, tf.train.Checkpoint()).steps() == [8, 16]
 
 
 def test_evaluation_report_and_comparison(trained, short_classifier_training, monkeypatch, tmp_path):
     shutil.copytree(trained, tmp_path / "first")
-    monkeypatch.setattr(synthetic, "STEPS", 20)
-    monkeypatch.setattr(synthetic, "GENERATED_IMAGES", 200)
+    monkeypatch.setattr(synthetic, "STEPS", 4)
+    monkeypatch.setattr(evaluator, "GENERATED_IMAGES", 200)
     monkeypatch.setattr(evaluator, "MEMORIZATION_IMAGES", 60)
     monkeypatch.setattr(classifier, "TEST_IMAGES", 50)
     asked_for = []
@@ -176,19 +177,21 @@ def packed(bars_config, tmp_path_factory):
     config, _ = prepare(dataclasses.replace(bars_config, batch_size=15, pack=3))
     run = run_directory.Run(tmp_path_factory.mktemp("packed"), config)
     run.save_config()
-    Checkpoints(run.checkpoints, GAN(config).checkpoint()).save(1)
+    networks = {"ema_generator": configured_generator, "discriminator": configured_discriminator}
+    checkpoint = tf.train.Checkpoint(**{name: build(config, seed=0) for name, build in networks.items()})
+    Checkpoints(run.checkpoints, checkpoint).save(1)
     return run
 
 
-def test_a_packed_run_is_evaluated_with_as_many_images_as_there_are(packed, short_classifier_training, capsys):
+def test_a_packed_run_is_evaluated_with_as_many_images_as_there_are(packed, short_classifier_training, said):
     evaluation = evaluate_run(packed, Options())
     assert "judges 3 images at once" in evaluation.left_out["frechet_distance, kernel_distance[discriminator]"]
     assert "kernel_distance" in format_table(evaluation.figures)
     # Of 300 training images, no more than 300 can stand beside the generated ones.
     counts = {figure.n_fake for figure in evaluation.figures if "memorization" not in figure.name}
     assert (counts, evaluation.facts["n_fake"]) == ({300}, 300)
-    assert "--num=10000: 300 images are generated" in capsys.readouterr().out
-    with pytest.raises(UserError, match="--pack=3: its discriminator judges 3 images at once"):
+    assert "`num=10000`: 300 images are generated" in said.text
+    with pytest.raises(UserError, match="`pack=3`: its discriminator judges 3 images at once"):
         evaluate_run(packed, Options(probe=True))
 
 
@@ -207,9 +210,9 @@ def test_rare_classes_are_refused_before_anything_is_trained(bars_config):
     data = prepare(bars_config)[1]
     rare = dataclasses.replace(data, labels=np.repeat([0, 1], [293, 7]))
     test = Split("test", data)
-    with pytest.raises(UserError, match=r"--train_on_synthetic: expected at least 10 .* Received: 7 of class 1"):
+    with pytest.raises(UserError, match=r"`train_on_synthetic=True`: expected at least 10 .* Received: 7 of class 1"):
         evaluator._need_classes(rare, test, Options(synthetic=True))
-    with pytest.raises(UserError, match=r"--labels_per_class: expected at least 8 .* Received: 7 of class 1"):
+    with pytest.raises(UserError, match=r"`labels_per_class`: expected at least 8 .* Received: 7 of class 1"):
         evaluator._need_classes(rare, test, Options(probe=True, labels_per_class=(2, 8, 0)))
     assert evaluator._need_classes(rare, test, Options(probe=True, labels_per_class=(7,))) == 2
     unlabelled = Split("test", dataclasses.replace(data, labels=np.full(300, -1)))
@@ -231,24 +234,24 @@ def test_changed_data_are_refused(trained, bars, tmp_path):
 def test_what_cannot_be_done_is_said_first(trained, bars, monkeypatch):
     monkeypatch.setattr(evaluator, "load_or_train_classifier", None)  # Nothing that takes minutes is begun.
     run = run_directory.load_run(trained)
-    with pytest.raises(UserError, match="--inception_weights: expected a file"):
+    with pytest.raises(UserError, match="`inception_weights`: expected a file"):
         evaluate_run(run, Options(num=220, inception_weights="missing.pb"))
     flat = dataclasses.replace(run.config, data_dir=str(bars / "train"), data_digest="", conditional=False)
     unlabelled = run_directory.Run(run.directory, dataclasses.replace(flat, data_dir=str(bars / "train" / "down")))
-    monkeypatch.setattr(evaluator, "load_gan", lambda *_: (None, 1))
+    monkeypatch.setattr(evaluator, "load_networks", lambda *_: None)
     with pytest.raises(UserError, match="need a data set with classes"):
         evaluate_run(unlabelled, Options(num=220, probe=True))
     with pytest.raises(UserError, match="need a data set with a split test that the run was not trained on"):
         evaluate_run(run_directory.Run(run.directory, flat), Options(num=220, synthetic=True))
 
 
-def test_run_without_a_checkpoint_whose_data_have_moved(command, bars, bars_config, tmp_path):
+def test_run_without_a_checkpoint_whose_data_have_moved(cli, bars, bars_config, tmp_path):
     """The data are found where the flag says, which is kept, before anything else can fail."""
     config = dataclasses.replace(bars_config, blocks=2)
     save_config(dataclasses.replace(config, data_dir="/gone", cache_dir="/gone"), tmp_path / "config.json")
     folders = {"data_dir": str(bars), "cache_dir": str(tmp_path / "cache")}
     flags = [f"--{name}={value}" for name, value in folders.items()]
-    result = command("-m", "dcgan_tf", "evaluate", f"--run_dir={tmp_path}", "--num=220", *flags)
+    result = cli("evaluate", f"--run_dir={tmp_path}", "--num=220", *flags)
     assert "has no checkpoint yet" in one_line(result)
     assert load_config(tmp_path / "config.json") == dataclasses.replace(config, **folders)
 
@@ -256,14 +259,14 @@ def test_run_without_a_checkpoint_whose_data_have_moved(command, bars, bars_conf
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["dcgan_tf.cli.evaluate", "--run_dir={run}", "--num=199"], "--num: expected at least 200"),
-        (["dcgan_tf.cli.evaluate", "--run_dir=nowhere"], "--run_dir: expected a folder made by train.py"),
-        (["dcgan_tf.cli.compare"], "expected folders of evaluated runs"),
+        (["evaluate", "--run_dir={run}", "--num=199"], "--num: expected at least 200"),
+        (["evaluate", "--run_dir=nowhere"], "--run_dir: expected a folder made by train.py"),
+        (["compare"], "expected folders of evaluated runs"),
     ],
 )
-def test_mistakes_are_one_line(command, bars_config, tmp_path, arguments, expected):
+def test_mistakes_are_one_line(cli, bars_config, tmp_path, arguments, expected):
     save_config(bars_config, tmp_path / "config.json")
-    assert expected in one_line(command("-m", *(argument.format(run=tmp_path) for argument in arguments)))
+    assert expected in one_line(cli(*(argument.format(run=tmp_path) for argument in arguments)))
 
 
 def test_digits_follow_the_error():

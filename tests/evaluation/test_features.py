@@ -16,7 +16,7 @@ from dcgan_tf.evaluation.features import (
     read_batches,
     stacked_network,
 )
-from dcgan_tf.training.gan import GAN
+from dcgan_tf.models.configured import configured_discriminator
 
 
 def mean_network(digest="d", calls=None):
@@ -41,7 +41,7 @@ def test_features_keep_their_order_over_batches():
     assert features.probabilities is None
 
 
-def test_cache_is_read_by_the_same_rows_data_and_network_only(tmp_path, capsys):
+def test_cache_is_read_by_the_same_rows_data_and_network_only(tmp_path, said):
     calls, images = [], flat_images(range(10))
 
     def features(rows, data="data", digest="d"):
@@ -68,7 +68,8 @@ def test_cache_is_read_by_the_same_rows_data_and_network_only(tmp_path, capsys):
         for path in tmp_path.glob("*.npz"):
             damage(path, how)
         np.testing.assert_allclose(features([1, 2, 3]), [1, 2, 3])
-        assert "damaged" in capsys.readouterr().out
+        assert "damaged" in said.text
+        said.clear()
 
 
 def test_features_that_are_not_finite_are_refused():
@@ -89,9 +90,9 @@ def test_random_network_is_always_the_same_and_tells_images_apart():
 
 @pytest.mark.parametrize("changes", [{}, {"conditional": True, "class_names": ("a", "b")}, {"architecture": "mlp"}])
 def test_discriminator_features_need_no_label(small_config, changes):
-    gan = GAN(small_config(**changes))
+    discriminator = configured_discriminator(small_config(**changes), seed=0)
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 1), np.uint8)
-    features = compute_features([discriminator_network(gan.discriminator)], iter([images]), 5, "x")["discriminator"]
+    features = compute_features([discriminator_network(discriminator)], iter([images]), 5, "x")["discriminator"]
     assert features.values.shape[0] == 5
     assert len(np.unique(features.values, axis=0)) == 5
 

@@ -21,12 +21,12 @@ def write_graph(path, features=5, feature_name="pool_3"):
     return weights
 
 
-def test_frozen_graph_takes_batches_and_gray_images(tmp_path, capsys):
+def test_frozen_graph_takes_batches_and_gray_images(tmp_path, said):
     path = tmp_path / "graph.pb"
     weights = write_graph(path)
     network = load_inception(str(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert f"sha256 {digest}" in capsys.readouterr().out
+    assert f"sha256 {digest}" in said.text
     assert network.name == f"graph-{digest[:8]}"  # Five features: not the graph of FID.
     gray = np.array([10, 200], np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
     values, probabilities = network.function(tf.constant(gray))
@@ -40,7 +40,7 @@ def test_graph_of_the_right_size_gives_fid(tmp_path):
 
 
 def test_wrong_files_are_one_line(tmp_path):
-    with pytest.raises(UserError, match="--inception_weights: expected a file"):
+    with pytest.raises(UserError, match="`inception_weights`: expected a file"):
         load_inception(str(tmp_path / "missing.pb"))
     (tmp_path / "text.pb").write_text("no graph at all, not even nearly")
     with pytest.raises(UserError, match="is not a frozen graph"):

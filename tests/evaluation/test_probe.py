@@ -13,7 +13,7 @@ from dcgan_tf.evaluation.probe import (
     probe,
     raw_pixels,
 )
-from dcgan_tf.training.gan import GAN
+from dcgan_tf.models.configured import configured_discriminator
 from tests.evaluation.conftest import draw
 
 
@@ -40,11 +40,11 @@ def test_every_pixel_is_in_a_cell_where_the_side_is_no_multiple():
 
 
 def test_pooled_features_are_all_convolutional_layers(small_config):
-    function = pooled_features(GAN(small_config(discriminator_filters="8")).discriminator)
+    function = pooled_features(configured_discriminator(small_config(discriminator_filters="8"), seed=0))
     # 16x16: maps of 8x8 with 8 filters and of 4x4 with 16.
     assert function(np.zeros((3, 16, 16, 1), np.uint8)).shape == (3, 16 * (8 + 16))
     with pytest.raises(UserError, match="no convolutional layers"):
-        pooled_features(GAN(small_config(architecture="mlp")).discriminator)
+        pooled_features(configured_discriminator(small_config(architecture="mlp"), seed=0))
 
 
 @pytest.mark.parametrize("penalty", [0.01, 1.0])
@@ -81,7 +81,7 @@ def test_a_feature_that_lives_in_test_images_only_drowns_no_other():
 
 
 def test_more_labels_than_images():
-    with pytest.raises(UserError, match=r"--labels_per_class: expected at least 11 .* each class. Received: 10"):
+    with pytest.raises(UserError, match=r"`labels_per_class`: expected at least 11 .* each class. Received: 10"):
         probe("pixels", raw_pixels, labelled(0, 20), labelled(0, 20), 2, labels_per_class=11)
 
 

@@ -1,6 +1,7 @@
 import doctest
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
@@ -8,8 +9,9 @@ import dcgan_tf
 from dcgan_tf import load_generator
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation import generator as module
-from dcgan_tf.generation.sampling import generate, slerp
 from dcgan_tf.generation.networks import load_networks
+from dcgan_tf.generation.sampling import generate, slerp
+from dcgan_tf.models import configured
 from dcgan_tf.runs.run_directory import load_run
 
 
@@ -30,6 +32,23 @@ def test_run_and_export_and_version_are_the_same_networks(run_dir, generator):
         for ours, theirs in ((exported.network, generator.network), (exported.discriminator, generator.discriminator)):
             for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
                 np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", ["run", "export"])
+def test_the_discriminator_is_built_once_it_is_asked_for_and_an_optimizer_never(run_dir, monkeypatch, kind):
+    built = []
+    for name in ("build_generator", "build_discriminator"):
+        build = getattr(configured, name)
+        monkeypatch.setattr(
+            configured, name, lambda *sizes, build=build, **options: [built.append(build), build(*sizes, **options)][1]
+        )
+    monkeypatch.setattr(keras.optimizers.Optimizer, "__init__", lambda *_, **__: pytest.fail("an optimizer is built"))
+    generator = load_generator(run_dir if kind == "run" else run_dir / "saved_model")
+    generator.sample([0])
+    assert [build.__name__ for build in built] == ["build_generator"]
+    for _ in range(2):
+        assert generator.discriminator is not None
+    assert [build.__name__ for build in built] == ["build_generator", "build_discriminator"]
 
 
 def test_samples_are_those_of_training(run_dir, generator):
@@ -61,7 +80,7 @@ def test_conditional(conditional_run_dir):
         images = generator.sample([1, 1, 2], labels=[0, 9, 9])
         assert (images[0] != images[1]).any()
         np.testing.assert_array_equal(generator.interpolate([1, 2], 3, label=9)[[0, 3]], images[1:])
-        assert generator.project(images[1], steps=2, label=9).image.shape == (16, 16, 1)
+        assert generator.project(images[1], steps=2, label=9).image.shape == (16, 16, 3)
         assert generator.principal_directions.vectors.shape == (5, 5)
     for labels in (None, [0, 10], [0, -1], [0], [0.0, 1.0]):
         with pytest.raises(UserError, match="labels"):

@@ -19,34 +19,36 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from dcgan_tf.drawing.grids import make_grid
 from dcgan_tf.errors import UserError
+from dcgan_tf.generation.networks import load_networks
 from dcgan_tf.generation.sampling import generate
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_outputs
 from dcgan_tf.models.pixels import to_float
+from dcgan_tf.runs.run_directory import load_run
 from dcgan_tf.serving.answers import Signature
 from dcgan_tf.serving.client import ROWS_PER_REQUEST, Client
 from dcgan_tf.serving.signatures import MAXIMUM_ROWS
 from dcgan_tf.serving.verification import decode_pngs
 from tests.conftest import ROOT, one_line
 from tests.serving.serving_stub import Server
-from tests.small_runs import export_unverified, make_networks
 
 SEEDS = [3, 1, 4, 1, 5]
-CLASSES = ("cat", "dog", "fox")
 
 
 @pytest.fixture(scope="module")
-def pairs():
-    """Version 1, called "stable", is not conditional and gray; version 2, called "canary", is both and in color."""
-    return {1: make_networks(), 2: make_networks(channels="3", conditional=True, class_names=CLASSES)}
+def runs(run_dir, conditional_run_dir):
+    """Version 1, called "stable", is gray and without classes; version 2, called "canary", is conditional, in color."""
+    return {1: run_dir, 2: conditional_run_dir}
 
 
 @pytest.fixture(scope="module")
-def versions(pairs, tmp_path_factory):
-    return {
-        version: export_unverified(pair, tmp_path_factory.mktemp(f"served {version}"))
-        for version, pair in pairs.items()
-    }
+def pairs(runs):
+    return {version: load_networks(load_run(directory)) for version, directory in runs.items()}
+
+
+@pytest.fixture(scope="module")
+def versions(runs):
+    return {version: directory / "saved_model" / "1" for version, directory in runs.items()}
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +209,7 @@ def test_a_server_that_never_answers_is_left():
         (lambda make: make().sample([1, 2], psi=[1, 1, 1]), "as many rows in every input. Received: seed 2, psi 3"),
         (lambda make: make().sample([1], labels=1), "`label`: expected none"),
         (lambda make: make("canary").sample([1]), "`label`: expected the number of a class"),
-        (lambda make: make("canary").sample([1], labels=3), "refused the request: .*label"),
+        (lambda make: make("canary").sample([1], labels=10), "refused the request: .*label"),
         (lambda make: make().discriminate(np.zeros((1, 8, 8, 1), np.uint8)), r"expected uint8 \[N, 16, 16, 1\]"),
         (lambda make: make().discriminate(np.zeros((1, 16, 16, 1))), "Received: float64"),
         (lambda make: make()._predict("paint", {}, None), "the signature 'paint'.* only: discriminate, interpolate"),
@@ -295,7 +297,7 @@ def test_curl_in_rows_and_columns(server, pairs):
             "expected at most 1024 rows",
         ),
         ("dcgan/versions/1:predict", {"signature_name": "sample", "inputs": {"seed": [1]}}, 400, "input: psi"),
-        ("dcgan:predict", {"signature_name": "sample_png", "inputs": {"seed": [1], "label": [3]}}, 400, "label"),
+        ("dcgan:predict", {"signature_name": "sample_png", "inputs": {"seed": [1], "label": [10]}}, 400, "label"),
     ],
 )
 def test_curl_error_bodies(server, path, body, status, error):

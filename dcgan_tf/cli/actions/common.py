@@ -96,6 +96,7 @@ def data_config(source: Source) -> Config:
 def keep_typed_folders(run: run_directory.Run) -> None:
     """Saves the folders that were typed with the run, after a look whether its data are there."""
     if typed_folders():
+        command_line.import_tensorflow()  # Which reads the data sets of TensorFlow Datasets
         from dcgan_tf.data.prepare import prepare
 
         prepare(run.config)  # Refuses other data.

@@ -73,11 +73,11 @@ def run() -> None:
     out = common.png_path(FLAGS.out or f"{name}.png")
     label = common.required_label(source)
 
+    generator = common.load(source)
     from dcgan_tf.generation.directions import FIRST_SEED, fit_direction, measure_along
     from dcgan_tf.generation.vectors import Vector
     from dcgan_tf.metrics.arrays import standard_error
 
-    generator = common.load(source)
     file = common.open_vectors(source, generator)
     measured = _measure(source, wanted)
 

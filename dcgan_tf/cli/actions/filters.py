@@ -30,11 +30,12 @@ def run() -> None:
     out = common.png_path(FLAGS.out)
     config = common.data_config(source)
 
+    generator = common.load(source)
     from dcgan_tf.evaluation.splits import open_split, spread_rows
     from dcgan_tf.generation.attention import require_single_images
     from dcgan_tf.models.configured import configured_discriminator
 
-    trained = require_single_images(common.load(source).discriminator, config.pack)
+    trained = require_single_images(generator.discriminator, config.pack)
     data = open_split(config, config.split)
     images = data.read(spread_rows(len(data.images), FLAGS.candidates))
     random = configured_discriminator(config, seed=config.seed + 1)
@@ -59,6 +60,6 @@ def _draw(discriminator: "keras.Model", images: np.ndarray, kind: str) -> list[t
     guided = guided_backpropagation(features, shown, np.repeat(strongest.features, columns))
     return [
         (f"{kind}:\nfirst filters", make_grid(first_filters(discriminator), columns=4)),
-        ("real images,\na row a feature", make_grid(shown, columns)),
+        ("real images,\none row per feature", make_grid(shown, columns)),
         ("guided\nbackpropagation", make_grid(stretch(guided), columns)),
     ]

@@ -23,7 +23,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "label", "", "Class of the images of a conditional run: its name or number. Default: a row of the grid each."
     )
-    flags.DEFINE_boolean("separate", False, "Write one file an image, <seed>.png, in place of a grid.")
+    flags.DEFINE_boolean("separate", False, "Write one file per image, <seed>.png, in place of a grid.")
     flags.DEFINE_boolean("show_seeds", False, "Write the seed below each image of the grid.")
     common.define_out_flag(
         "", "The PNG file of the grid; with --separate, a folder. Default: samples.png, or the folder samples."

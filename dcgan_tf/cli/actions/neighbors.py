@@ -28,11 +28,11 @@ def run() -> None:
     label = common.required_label(source)
     config = common.data_config(source)
 
+    generator = common.load(source)
     from dcgan_tf.evaluation.memorization import nearest_training_images
     from dcgan_tf.evaluation.splits import open_split
 
     data = open_split(config, config.split)
-    generator = common.load(source)
     images = generator.sample(seeds, labels=generator.repeat_label(label, len(seeds)))
     rows = np.arange(len(data.images))
     found = nearest_training_images(images, data.read, rows, FLAGS.count, "searching the training images")

@@ -104,7 +104,7 @@ def load_image(path: pathlib.Path, config: Config, resize: bool) -> np.ndarray:
         )
     if not resize and is_gray(picture) != (channels == 1):
         raise UserError(
-            f"--image: expected {'gray' if channels == 1 else 'colour'}. Received: the mode {picture.mode}. --resize "
+            f"--image: expected {'gray' if channels == 1 else 'color'}. Received: the mode {picture.mode}. --resize "
             "converts it, too"
         )
     return row

@@ -36,12 +36,12 @@ def run() -> None:
         raise UserError(f"--out: expected a folder. Received the file '{out}'")
     config = common.data_config(source)
 
+    generator = common.load(source)
     from dcgan_tf.evaluation.features import discriminator_network
     from dcgan_tf.evaluation.splits import open_split, spread_rows
     from dcgan_tf.generation.attention import require_single_images
     from dcgan_tf.generation.projection import optimize
 
-    generator = common.load(source)
     discriminator = require_single_images(generator.discriminator, config.pack)
     data = open_split(config, config.split)
     rows = spread_rows(len(data.images), FLAGS.num)

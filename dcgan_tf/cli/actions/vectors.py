@@ -52,7 +52,7 @@ def run() -> None:
         )
     for name in ("count", "candidates", "first_candidate", "of", "features_from"):
         if FLAGS[name].present and ways != ["propose"]:
-            raise UserError(f"--{name}: means something with --propose only. Leave it out")
+            raise UserError(f"--{name}: has an effect with --propose only. Leave it out")
     seeds = common.parse_seeds(FLAGS.seeds) if ways == ["seeds"] else []
     label = common.required_label(source) if FLAGS.name else None
     wanted = _wanted_class(source, label)

@@ -25,9 +25,10 @@ def run() -> None:
     out = common.png_path(FLAGS.out)
     label = common.required_label(source)
 
+    generator = common.load(source)
     from dcgan_tf.generation.paths import path_rows
 
-    images = common.load(source).interpolate(seeds, FLAGS.steps, closed=True, label=label)
+    images = generator.interpolate(seeds, FLAGS.steps, closed=True, label=label)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(make_grid(path_rows(np.concatenate([images, images[:1]]), FLAGS.steps), FLAGS.steps + 1), out)
     print(f"Wrote a walk through the seeds {seeds[0]} to {seeds[-1]}, and back to the first, to {out}")
