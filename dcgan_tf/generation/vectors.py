@@ -31,6 +31,11 @@ class Vector:
     seeds: tuple[int, ...] = ()
     label: int | None = None
 
+    @property
+    def is_direction(self) -> bool:
+        """Whether it was fitted, to be moved along: not a mean of exemplars, nor a projection."""
+        return not self.seeds and bool(np.isclose(np.linalg.norm(self.values), 1, atol=1e-3))
+
 
 @dataclasses.dataclass
 class VectorFile:
