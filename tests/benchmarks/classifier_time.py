@@ -4,29 +4,39 @@ Trains it in a temporary cache, so that every call trains, and prints the second
 prepared before the clock starts.
 """
 
+import sys
 import tempfile
 import time
 
-from absl import app, flags
+from absl import flags
 
-from dcgan_tf import progress
+from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
-from dcgan_tf.data.prepare import prepare
-from dcgan_tf.evaluation.classifier import load_or_train_classifier
+from dcgan_tf.errors import UserError
 
-DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of pictures, sorted into one folder per class.", required=True)
-IMAGE_SIZE = flags.DEFINE_string("image_size", "64", "Pixels of the square image, or HEIGHTxWIDTH.")
+FLAGS = flags.FLAGS
 
 
-def main(_: list[str]) -> None:
-    with tempfile.TemporaryDirectory() as cache, progress.shown():
-        typed = {"dataset": "folder", "data_dir": DATA_DIR.value, "image_size": IMAGE_SIZE.value, "cache_dir": cache}
-        config, _data = prepare(make_config(typed))
+def define_flags() -> None:
+    command_line.define_path("data_dir", "", "Folder of pictures, sorted into one folder per class.")
+    flags.DEFINE_string("image_size", "64", "Pixels of the square image, or HEIGHTxWIDTH.")
+
+
+def run() -> None:
+    if not FLAGS.data_dir:
+        raise UserError("--data_dir: name a folder of pictures, sorted into one folder per class")
+
+    from dcgan_tf.data.prepare import prepare
+    from dcgan_tf.evaluation.classifier import load_or_train_classifier
+
+    with tempfile.TemporaryDirectory() as cache:
+        typed = {"dataset": "folder", "data_dir": FLAGS.data_dir, "image_size": FLAGS.image_size, "cache_dir": cache}
+        config, _ = prepare(make_config(typed))
         start = time.perf_counter()
         classifier = load_or_train_classifier(config)
         seconds = time.perf_counter() - start
     print(f"{seconds:.0f} s; {classifier.accuracy:.2%} right on {classifier.accuracy_split}")
 
 
-if __name__ == "__main__":  # Pictures are decoded in processes that import this file.
-    app.run(main)
+if __name__ == "__main__":
+    command_line.run(sys.modules[__name__], sys.argv[1:], "python -m tests.benchmarks.classifier_time")

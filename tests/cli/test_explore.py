@@ -40,8 +40,8 @@ def test_attributes_have_sliders_of_their_own(sample, conditional_run_dir, tmp_p
     smile = np.eye(generator.latent_dim, dtype=np.float32)[0]
     vectors = VectorFile(generator.digest, generator.latent_dim)
     vectors.add("smile", Vector(smile, "direction fitted to the log odds of smile of 300 images"))
-    vectors.add("exemplars", Vector(smile, "mean of exemplars", seeds=(1,)))
-    vectors.add("face", Vector(2 * smile, "projection of face.png"))
+    vectors.add("exemplars", Vector(smile, "mean of exemplars", (1,), label=0))
+    vectors.add("face", Vector(2 * smile, "projection of face.png", label=0))
     vectors.save(pathlib.Path("v.json"))
     source = types.SimpleNamespace(run=conditional_run_dir, directory=tmp_path)
     with pytest.MonkeyPatch.context() as patch:
@@ -56,6 +56,13 @@ def test_attributes_have_sliders_of_their_own(sample, conditional_run_dir, tmp_p
     assert "--shift=smile:2,1:-1" in command
     sample(*shlex.split(command)[4:], "--out=same.png")
     np.testing.assert_array_equal(read("same.png"), read(file))
+
+    # In a sum, a projection shows the image that it stands for, and a direction a blank.
+    sums = [("face", False), ("smile", True)]
+    for name, is_blank in sums:
+        output = sample("arithmetic", *flags, f"--expression={name} + exemplars", "--label=0")
+        assert "Directions and projections have no exemplars" in output
+        assert (read("arithmetic.png")[32:, :40] == 255).all() == is_blank
 
     # Those of an earlier checkpoint have no sliders, and do not keep the page from opening.
     VectorFile("other", generator.latent_dim, vectors.vectors).save(tmp_path / "vectors.json")
