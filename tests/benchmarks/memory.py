@@ -42,12 +42,18 @@ def write_noise(folder: pathlib.Path) -> pathlib.Path:
 def measure(arguments: list[str]) -> tuple[float, float]:
     """Estimated and measured peak memory in MiB of ``dcgan train`` with the given flags."""
     command = [sys.executable, "-m", "dcgan_tf", "train", *arguments]
-    planned = subprocess.run([*command, "--dry_run"], cwd=ROOT, capture_output=True, text=True, check=True)
+    planned = subprocess.run([*command, "--dry_run"], cwd=ROOT, capture_output=True, text=True)
+    if planned.returncode:
+        sys.exit(planned.stderr)
     found = re.search(r"^memory: about ([\d,]+) MiB", planned.stdout, re.MULTILINE)
     assert found is not None, planned.stdout
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            raise
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             log.seek(0)
