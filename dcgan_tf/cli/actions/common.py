@@ -62,6 +62,19 @@ def define_data_flags() -> None:
     command_line.define_path("cache_dir", "", f"Where its prepared images are kept now, {default}")
 
 
+def define_classifier_flags() -> None:
+    """--features_from and --resize, for commands that use the classifier of another data set."""
+    command_line.define_path(
+        "features_from",
+        "",
+        "Use the classifier of another labelled data set: a folder of pictures, sorted into one folder per class, or a "
+        "run's folder, which stands for its data. It is trained once.",
+    )
+    flags.DEFINE_boolean(
+        "resize", False, "With --features_from: prepare its pictures at the size of the model's images."
+    )
+
+
 def typed_folders() -> dict[str, str]:
     """The folders of the data set that were typed."""
     return {
