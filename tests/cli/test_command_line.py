@@ -293,6 +293,7 @@ def test_every_command_hides_the_notices_of_tensorflow(command, run_dir, tmp_pat
         "sweep": ["--directions=1"],
         "vectors": ["--name=a", "--seeds=1"],
         "arithmetic": ["--expression=a"],
+        "edit": ["--expression=a", "--class=bars"],
         "project": [f"--image={next((ROOT / 'docs').rglob('*.png'))}", "--resize"],
         "directions": ["--samples=20"],
     }

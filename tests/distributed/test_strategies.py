@@ -48,6 +48,8 @@ CASES = {
         "conditional": True,
         "class_names": ["a", "b", "c"],
     },
+}
+LONG_CASES = {
     "pairs": {
         "loss": "relativistic_pairing",
         "penalty": "r1_r2",
@@ -92,6 +94,13 @@ def test_two_replicas_equal_one_over_20_steps():
     results = compare_replicas({"batch_norm": {}, **CASES})
     assert max(results.pop("batch_norm").values()) < 5e-3  # Around 10,000, float32 has three decimals.
     assert results.keys() == CASES.keys()
+    for distances in results.values():
+        assert_equal_replicas(distances)
+
+
+@pytest.mark.long
+def test_two_replicas_equal_one_with_every_kind_of_penalty_and_adaptive_augmentation():
+    results = compare_replicas(LONG_CASES)
     one, two = results["adaptive"]["probabilities"]
     assert one == two != 0.7
     for distances in results.values():
