@@ -24,6 +24,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # TensorFlow's C++ log reports a harmless "remapper failed" for every convolution followed by LeakyReLU, and a
 # missing GPU on every CPU machine, as errors. Real errors also arrive as Python exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow takes all of a GPU's memory at once, so that a second process on the same card fails. With this, memory
+# grows with what is used. "false" brings TensorFlow's own way back.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
 # TensorFlow takes seconds to import, so everything waits until somebody asks for it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dcgan_tf import progress
+from dcgan_tf import notices, progress
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.arrays import ARRAY, open_array, open_dataset
 from dcgan_tf.errors import UserError
@@ -69,6 +69,7 @@ def train(
             raise UserError(f"`{name}` follows from the data that were passed in: leave it out", field=name)
     with progress.shown(verbose):
         config = configure(os.fspath(run_dir), {**settings, **named})
+        notices.import_tensorflow()
         from dcgan_tf.training import loop
 
         return loop.train(config, os.fspath(run_dir), source=source, on_log=on_log)

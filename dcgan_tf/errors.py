@@ -5,6 +5,8 @@ import re
 # Control characters, line separators, and marks that turn the direction of what follows.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
+_LEADING_SETTING = re.compile(r"`(\w+)(?:=[^`]*)?`")
+
 
 def printable(text: object) -> str:
     """Text on one line, with escapes such as ``\\x1b`` for whatever would steer a terminal.
@@ -23,12 +25,14 @@ class UserError(ValueError):
     non-zero exit code, without a traceback.
 
     Attributes:
-        field: The setting that the error is about, where it is one.
+        field: The setting that the error is about, where it is one: that with which the message begins, unless it is
+            given.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(printable(message))
-        self.field = field
+        named_first = _LEADING_SETTING.match(message)
+        self.field = field or (named_first[1] if named_first else None)
 
 
 class UnknownSplitError(UserError):

@@ -55,6 +55,7 @@ API: dict[str, tuple[str, ...]] = {
         "dcgan_tf.objectives.unrolled",
         "dcgan_tf.objectives.stabilizers",
         "dcgan_tf.objectives.augment",
+        "dcgan_tf.objectives.adaptive",
     ),
     "Measures": (
         "dcgan_tf.metrics.frechet",

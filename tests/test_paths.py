@@ -41,7 +41,7 @@ def test_default_folders_need_a_home_folder(monkeypatch, homeless, tmp_path):
         cache_root(Config())
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="`data_dir`: its default is ~/tensorflow_datasets"):
-        find_source(Config())
+        find_source(Config(dataset="fashion_mnist"))
     assert not os.listdir(tmp_path), "a folder called ~"
     assert cache_root(Config(cache_dir="/somewhere")) == pathlib.Path("/somewhere")
 

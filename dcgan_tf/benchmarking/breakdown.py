@@ -2,7 +2,7 @@
 
 import functools
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -11,9 +11,7 @@ from dcgan_tf.benchmarking.timing import measure_by_turns
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
-from dcgan_tf.models.pixels import to_float
-from dcgan_tf.training.gan import FRESH_LATENTS, GAN, LATENTS
-from dcgan_tf.training.optimizers import apply_gradients
+from dcgan_tf.training.gan import GAN
 
 PARTS = (
     "generator, forward",
@@ -51,7 +49,9 @@ def measure_breakdown(
     """
     images, labels = next(iter(make_batches(data, gan.config, 0, 1)))
     calls: dict[str, Callable[[], object]] = {
-        part: functools.partial(_call, tf.function(functools.partial(run_until, gan, part)), images, labels)
+        part: functools.partial(
+            _call, tf.function(functools.partial(run_until, gan, part), autograph=False), images, labels
+        )
         for part in PARTS[:-1]
     }
     complete = tf.function(gan.train_step)
@@ -68,47 +68,12 @@ def measure_breakdown(
 
 
 def run_until(gan: GAN, last: str, images: tf.Tensor, labels: tf.Tensor) -> Any:
-    """The part named and all before it, as in `GAN.train_step`, with one update of the discriminator.
+    """A train step up to the part named.
 
     Returns:
-        What the last part computes; a graph leaves out whatever nobody asks for.
+        What that part computes; a graph leaves out whatever nobody asks for.
     """
-    steps = _steps(gan, images, labels)
-    for part in PARTS:
-        result = next(steps)
-        if part == last:
-            return result
-    raise AssertionError(last)
-
-
-def _steps(gan: GAN, images: tf.Tensor, labels: tf.Tensor) -> Iterator[Any]:
-    """Yields after each part but the last."""
-    gan._key_dropouts()
-    gan._decay_learning_rates()
-    real_images, classes = to_float(images), labels if gan.config.conditional else None
-    with tf.GradientTape() as generator_tape:
-        fake_images = gan._generate(LATENTS, classes, 0)
-        yield fake_images
-        with generator_tape.stop_recording():
-            with tf.GradientTape() as discriminator_tape:
-                loss, _ = gan._discriminator_loss(real_images, fake_images, 0, lambda seen: gan._logits(seen, classes))
-            yield loss
-            gradients = discriminator_tape.gradient(loss, gan.discriminator.trainable_variables)
-            yield gradients
-            gan._apply_to_discriminator(gradients)
-            yield loss
-        if gan.config.fresh_noise:
-            fake_images = gan._generate(FRESH_LATENTS, classes, 0)
-        loss = gan._generator_loss(real_images, fake_images, classes)
-        yield loss
-    variables = gan.generator.trainable_variables
-    gradients = generator_tape.gradient(loss, variables)
-    yield gradients
-    apply_gradients(gan.generator_optimizer, gradients, variables)
-    yield loss
-    gan._update_ema()
-    gan.step.assign_add(1)
-    yield loss
+    return next(result for part, result in gan.step_parts(images, labels) if part == last)
 
 
 def _call(function: Callable[..., Any], images: tf.Tensor, labels: tf.Tensor) -> None:

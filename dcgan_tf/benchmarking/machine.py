@@ -10,6 +10,8 @@ import tensorflow as tf
 
 # Large enough to reach the full rate: on two CPU cores one product takes 0.1 to 0.2 s.
 MATRIX_SIZE_CPU, MATRIX_SIZE_GPU = 2048, 8192
+# On a GPU one takes a millisecond or two, to which reading a number of it would add a noticeable part.
+PRODUCTS_CPU, PRODUCTS_GPU = 1, 16
 
 
 def describe_device() -> str:
@@ -42,13 +44,21 @@ def matrix_product(dtype: str) -> tuple[Callable[[], object], int]:
         dtype: float32 or bfloat16.
 
     Returns:
-        A call that returns when the product is done, and its floating-point operations.
+        A call that returns when the product, on a GPU several in a row, is done, and its floating-point operations.
     """
-    size = MATRIX_SIZE_GPU if has_gpu() else MATRIX_SIZE_CPU
+    size, products = (MATRIX_SIZE_GPU, PRODUCTS_GPU) if has_gpu() else (MATRIX_SIZE_CPU, PRODUCTS_CPU)
     left, right = (tf.cast(tf.random.stateless_normal((size, size), seed=[0, number]), dtype) for number in range(2))
-    multiply = tf.function(lambda: tf.matmul(left, right))
+    right /= float(size) ** 0.5  # So that what is multiplied again and again keeps its scale.
+
+    @tf.function
+    def multiply() -> tf.Tensor:
+        product = left
+        for _ in range(products):
+            product = tf.matmul(product, right)
+        return product
+
     # One number is read, which waits for the device without a copy of the whole matrix.
-    return lambda: multiply()[0, 0].numpy(), 2 * size**3
+    return lambda: multiply()[0, 0].numpy(), 2 * products * size**3
 
 
 def peak_memory_bytes() -> int:

@@ -22,6 +22,7 @@ from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
 from dcgan_tf.generation.sampling import generate
 from dcgan_tf.models import costs
+from dcgan_tf.training.devices import read_scalars
 from dcgan_tf.training.gan import GAN
 
 # More than a benchmark ever takes.
@@ -111,8 +112,7 @@ def run_benchmark(config: Config, options: Options) -> Benchmark:
 def train(gan: GAN, batches: Any, steps: int) -> None:
     """Train steps in one call, whose scalars are read as the training loop reads them."""
     metrics, _ = gan.train_steps(batches, tf.constant(steps))
-    for value in metrics.values():
-        float(value)
+    read_scalars(metrics)
 
 
 def bare_step(gan: GAN, data: ImageData | PointData) -> Callable[[], object]:

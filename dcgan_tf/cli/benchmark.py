@@ -4,6 +4,7 @@ import pathlib
 
 from absl import flags
 
+from dcgan_tf import notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
 from dcgan_tf.errors import UserError
@@ -55,7 +56,7 @@ def run() -> None:
     if FLAGS.profile:
         refuse_undecodable(pathlib.Path(FLAGS.profile), "profile")
 
-    command_line.import_tensorflow()
+    notices.import_tensorflow()
     from dcgan_tf.benchmarking import machine
     from dcgan_tf.benchmarking.measure import Options, run_benchmark
     from dcgan_tf.benchmarking.report import format_report, write_json

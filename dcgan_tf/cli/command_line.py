@@ -5,11 +5,9 @@ import difflib
 import importlib.metadata
 import io
 import logging
-import os
 import re
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterable
 from types import ModuleType
 from typing import Any, NoReturn
@@ -123,30 +121,6 @@ def in_flags(text: str) -> str:
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return in_flags(super().format(record))
-
-
-def import_tensorflow() -> None:
-    """Imports TensorFlow without the notices that its C++ code writes before anybody can set its log level.
-
-    They are shown where the user asks for its log, by TF_CPP_MIN_LOG_LEVEL, and where the import fails.
-    """
-    if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
-        return
-    sys.stderr.flush()
-    visible = os.dup(2)
-    with tempfile.TemporaryFile() as hidden:
-        os.dup2(hidden.fileno(), 2)
-        try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()  # It says that there is no GPU, too.
-        except BaseException:
-            hidden.seek(0)
-            os.write(visible, hidden.read())
-            raise
-        finally:
-            os.dup2(visible, 2)
-            os.close(visible)
 
 
 def print_version() -> NoReturn:

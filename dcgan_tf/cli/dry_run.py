@@ -6,12 +6,19 @@ from dcgan_tf.config import plan
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.prepare import resolve, settle_length
 from dcgan_tf.data.sources import find_source
+from dcgan_tf.evaluation.features import IMAGES_PER_CALL
 from dcgan_tf.models import costs
 from dcgan_tf.training.gan import GAN
+from dcgan_tf.training.transfer import begin_from_model
 
 
-def describe(config: Config) -> None:
-    """Prints the settled configuration, both models with their cost, the data's shape and a memory estimate."""
+def describe(config: Config, *, begins_from_model: bool = False) -> None:
+    """Prints the settled configuration, both models with their cost, the data's shape and a memory estimate.
+
+    Args:
+        config: Of the run.
+        begins_from_model: Whether it would begin with the weights that ``init_from`` names; then prints what fits.
+    """
     source = find_source(config)
     config = resolve(config, source)
     count = source.count_if_known()
@@ -37,8 +44,11 @@ def describe(config: Config) -> None:
         f"train step: {costs.step_flops(gan.generator, gan.discriminator, config) / 1e9:.1f} GFLOP, "
         f"batch {config.batch_size}"
     )
-    memory = costs.estimate_memory(gan.generator, gan.discriminator, config)
+    evaluated = IMAGES_PER_CALL if config.evaluate_every and not config.draws_points else 0
+    memory = costs.estimate_memory(gan.generator, gan.discriminator, config, evaluated)
     print(f"memory: about {memory / 2**20:,.0f} MiB")
+    if begins_from_model:
+        begin_from_model(gan)
     print("dry run: nothing was prepared, trained or written")
 
 

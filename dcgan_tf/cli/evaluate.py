@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from dcgan_tf import notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.errors import UserError
@@ -27,6 +28,7 @@ def define_flags() -> None:
         "Also measure with Inception v3 from this file: the 2015 frozen graph (.pb, gives FID), or Keras's ImageNet "
         "weights without top (.h5, does not).",
     )
+    common.define_classifier_flags()
     flags.DEFINE_boolean("probe", False, "Test the discriminator's features by a linear SVM, and two baselines.")
     flags.DEFINE_string("labels_per_class", "all", "For --probe: such as 10,100,1000; or all.")
     flags.DEFINE_integer("draws", 10, "For --probe: how many times the labels are drawn, unless all are used.")
@@ -48,7 +50,7 @@ def run() -> None:
     if FLAGS.draws < 1:
         raise UserError(f"--draws: expected at least 1. Received: {FLAGS.draws}")
     labels_per_class = _parse_labels(FLAGS.labels_per_class)
-    command_line.import_tensorflow()
+    notices.import_tensorflow()
     common.keep_typed_folders(run)
 
     from dcgan_tf.evaluation.evaluator import Options, evaluate_run
@@ -60,6 +62,8 @@ def run() -> None:
         num=FLAGS.num,
         seed=FLAGS.seed,
         inception_weights=FLAGS.inception_weights,
+        features_from=FLAGS.features_from,
+        resize=FLAGS.resize,
         probe=FLAGS.probe,
         labels_per_class=labels_per_class,
         draws=FLAGS.draws,

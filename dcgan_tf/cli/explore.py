@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import flags
 
+from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
 from dcgan_tf.distributed import proxy
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.errors import UserError
+from dcgan_tf.generation.source import Source
 
 if TYPE_CHECKING:
     from dcgan_tf.generation.generator import Generator
@@ -23,7 +25,7 @@ NUM = 25
 COLUMNS = 5
 SLIDERS = 6
 EXTENT = 4
-SOURCE_FLAGS = ("run_dir", "checkpoint", "saved_model")
+SOURCE_FLAGS = ("run_dir", "checkpoint", "saved_model", "vectors")
 WALK_STEPS = 9
 
 
@@ -34,18 +36,32 @@ class Page:
         generator: of images.
         source_flags: such as ``--run_dir=runs/000-mnist``, for the commands.
         folder: where the pictures to download are written.
+        named: directions that were fitted to an attribute, by name: float32 [latent_dim] of length 1.
+
+    Attributes:
+        sliders: name of the direction that each slider moves along; the attributes come before the numbers of the
+            leading directions.
     """
 
-    def __init__(self, generator: "Generator", source_flags: list[str], folder: pathlib.Path) -> None:
+    def __init__(
+        self,
+        generator: "Generator",
+        source_flags: list[str],
+        folder: pathlib.Path,
+        named: dict[str, np.ndarray] | None = None,
+    ) -> None:
         self._generator = generator
         self._source_flags = source_flags
         self._folder = folder
-        self.sliders = min(SLIDERS, len(generator.principal_directions.vectors))
+        leading = generator.principal_directions.vectors[:SLIDERS]
+        directions = (named or {}) | {str(number): vector for number, vector in enumerate(leading, start=1)}
+        self.sliders = tuple(directions)
+        self._directions = np.array(list(directions.values()), np.float32)
 
     def grid(
         self, seed: float, psi: float, class_name: str | None, *amounts: float
     ) -> tuple[list[np.ndarray], str, str]:
-        """The images of 25 seeds, moved along the leading directions.
+        """The images of 25 seeds, moved along the directions of the sliders.
 
         Args:
             seed: of the first.
@@ -84,7 +100,7 @@ class Page:
         return np.broadcast_to(picture, (*picture.shape[:2], 3)), str(path), command
 
     def _shift(self, amounts: tuple[float, ...]) -> np.ndarray:
-        return np.array(amounts, np.float32) @ self._generator.principal_directions.vectors[: len(amounts)]
+        return np.array(amounts, np.float32) @ self._directions[: len(amounts)]
 
     def _label(self, class_name: str | None) -> int | None:
         return self._generator.class_names.index(class_name) if class_name else None
@@ -93,7 +109,7 @@ class Page:
         self, action: str, words: list[str], psi: float, class_name: str | None, amounts: tuple[float, ...]
     ) -> str:
         words = ["python", "-m", "dcgan_tf", "sample", action, *self._source_flags, *words]
-        moved = [f"{number}:{amount:g}" for number, amount in enumerate(amounts, start=1) if amount]
+        moved = [f"{name}:{amount:g}" for name, amount in zip(self.sliders, amounts, strict=False) if amount]
         words += [f"--psi={psi:g}"] * (psi != 1) + [f"--shift={','.join(moved)}"] * bool(moved)
         return shlex.join(words + [f"--label={class_name}"] * bool(class_name))
 
@@ -113,8 +129,8 @@ def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
                     visible=bool(class_names),
                 )  # fmt: skip
                 amounts = [
-                    gr.Slider(-EXTENT, EXTENT, 0, step=0.25, label=f"Direction {number}", elem_id=f"direction-{number}")
-                    for number in range(1, page.sliders + 1)
+                    gr.Slider(-EXTENT, EXTENT, 0, step=0.25, label=_title(name), elem_id=f"direction-{name}")
+                    for name in page.sliders
                 ]
             with gr.Column(scale=2):
                 gallery = gr.Gallery(
@@ -152,6 +168,7 @@ def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
 
 def define_flags() -> None:
     common.define_source_flags()
+    common.define_vectors_flag()
     flags.DEFINE_integer("port", 7860, "Port of the page, on this machine alone (127.0.0.1).")
 
 
@@ -169,10 +186,11 @@ def run() -> None:
         raise UserError("the page needs Gradio: pip install -r requirements/explore.txt") from None
 
     generator = common.load(source)
+    named = named_directions(source, generator)
     source_flags = [f"--{name}={FLAGS[name].value}" for name in SOURCE_FLAGS if FLAGS[name].present]
     with tempfile.TemporaryDirectory(prefix="dcgan_tf-") as folder:
         print("Looking for the leading directions of the latent space ...")
-        page = Page(generator, source_flags, pathlib.Path(folder))
+        page = Page(generator, source_flags, pathlib.Path(folder), named)
         blocks = build_page(page, generator.class_names)
         # Fonts of the machine: the themes' own are fetched from the network.
         theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
@@ -185,6 +203,22 @@ def run() -> None:
             raise UserError(f"--port: {FLAGS.port} is in use. Name another one") from None
         print(f"Open http://{HOST}:{FLAGS.port} in a browser; Ctrl-C ends.")
         blocks.block_thread()
+
+
+def named_directions(source: Source, generator: "Generator") -> dict[str, np.ndarray]:
+    """The directions that were fitted to attributes and kept, float32 [latent_dim] by name."""
+    try:
+        vectors = common.open_vectors(source, generator).vectors
+    except UserError as error:
+        if FLAGS.vectors:
+            raise
+        print(f"There are no sliders for named directions: {command_line.in_flags(str(error))}")
+        return {}
+    return {name: vector.values for name, vector in vectors.items() if vector.is_direction}
+
+
+def _title(direction: str) -> str:
+    return f"Direction {direction}" if direction.isdecimal() else direction.replace("_", " ")
 
 
 def _whole(seed: float | None) -> int:

@@ -4,6 +4,7 @@ import pathlib
 
 from absl import flags
 
+from dcgan_tf import notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.errors import UserError
@@ -33,7 +34,7 @@ def run() -> None:
     if keep_versions < 1:
         raise UserError(f"--keep_versions: expected at least 1. Received: {keep_versions}")
 
-    command_line.import_tensorflow()
+    notices.import_tensorflow()
     from dcgan_tf.generation.networks import load_networks
     from dcgan_tf.runs.records import metrics_at
     from dcgan_tf.serving.saved_model import export_networks

@@ -13,8 +13,8 @@ from dcgan_tf.config.settings import fields_by_section
 EVERYDAY_SETTINGS = (
     "preset", "dataset", "split", "image_size", "channels", "crop", "flip", "data_dir", "steps", "epochs", "batch_size",
     "seed", "conditional", "latent_dim", "generator_filters", "discriminator_filters", "dropout", "loss", "penalty",
-    "diff_augment", "learning_rate_generator", "learning_rate_discriminator", "evaluate_every", "checkpoint_every",
-    "mixed_precision", "strategy",
+    "diff_augment", "augment", "init_from", "learning_rate_generator", "learning_rate_discriminator", "evaluate_every",
+    "checkpoint_every", "mixed_precision", "strategy",
 )  # fmt: skip
 NAME_WIDTH = 26
 

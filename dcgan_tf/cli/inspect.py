@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
+from dcgan_tf import notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
 from dcgan_tf.data.inspection import describe, examine
@@ -34,7 +35,7 @@ def run() -> None:
         print(f"{source.full_name} is not prepared yet. Training does that: python train.py --dataset={config.dataset}")
         return
     if config.dataset != "folder":
-        command_line.import_tensorflow()  # It reads the files of TensorFlow Datasets.
+        notices.import_tensorflow()  # It reads the files of TensorFlow Datasets.
     facts, seconds = examine(source, Recipe.of(config))
     print(describe(source, config, facts, seconds))
 

@@ -17,6 +17,7 @@ ACTIONS = {
     "directions": "Find the direction along which a measured value grows.",
     "vectors": "Average exemplars into a named vector.",
     "arithmetic": "Sums and differences of named vectors.",
+    "edit": "Add a sum of named vectors to many images, and measure what it changes.",
     "project": "Find the latent whose image is closest to a picture.",
     "neighbors": "The training images nearest to each sample.",
     "filters": "What the discriminator responds to.",

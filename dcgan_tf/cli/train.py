@@ -8,9 +8,11 @@ from types import FrameType
 
 from absl import flags
 
+from dcgan_tf import notices
 from dcgan_tf.cli import command_line, signals
+from dcgan_tf.generation.source import open_initial
 from dcgan_tf.progress import logger
-from dcgan_tf.runs.run_directory import configure
+from dcgan_tf.runs.run_directory import configure, has_checkpoint
 
 FLAGS = flags.FLAGS
 
@@ -27,12 +29,15 @@ def define_flags() -> None:
 
 def run() -> None:
     config = configure(FLAGS.run_dir, command_line.typed_config_values())
-    # TensorFlow takes seconds to import: a mistyped flag is answered before that.
-    command_line.import_tensorflow()
+    begins_from_model = bool(config.init_from) and not has_checkpoint(FLAGS.run_dir)
+    # TensorFlow takes seconds to import: what was mistyped is answered before that.
+    if begins_from_model:
+        open_initial(config)
+    notices.import_tensorflow()
     if FLAGS.dry_run:
         from dcgan_tf.cli import dry_run
 
-        dry_run.describe(config)
+        dry_run.describe(config, begins_from_model=begins_from_model)
         return
     from dcgan_tf.runs.summaries import TENSORBOARD_FLAGS
     from dcgan_tf.training import loop

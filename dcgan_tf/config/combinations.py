@@ -7,6 +7,8 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
 LOSSES_WITH_TARGETS = ("non_saturating", "minimax", "least_squares", "relativistic_average")
+# Those whose logits say by themselves what D takes an image for: relative ones and Wasserstein's have no zero.
+LOSSES_WITH_SIGN = ("non_saturating", "minimax", "least_squares", "hinge")
 TARGET_FLAGS = ("label_smoothing", "label_noise", "label_flip")
 
 # A flag, and those that mean nothing while it has its default.
@@ -14,6 +16,7 @@ DEPENDENT_FLAGS = {
     "penalty": ("penalty_weight", "penalty_every"),
     "instance_noise": ("instance_noise_decay", "instance_noise_steps"),
     "learning_rate_decay": ("learning_rate_decay_steps",),
+    "init_from": ("freeze_discriminator",),
 }
 CONVOLUTIONAL_FLAGS = (
     "upsampling",
@@ -34,6 +37,7 @@ IMAGE_FLAGS = (
     "crop_size",
     "flip",
     "diff_augment",
+    "augment",
     "manual_dir",
     "data_dir",
     "cache_dir",
@@ -90,6 +94,7 @@ def _refuse_contradictions(config: Config) -> None:
         _check_bounds,
         _check_batches,
         _check_targets,
+        _check_augmentation,
         _check_unrolling,
         _check_decay,
         _check_xla,
@@ -113,7 +118,9 @@ def _check_bounds(config: Config) -> None:
         raise UserError(
             f"`weight_clip` and `penalty={config.penalty}` are two ways to bound the discriminator: leave one out"
         )
-    if penalized and config.architecture == "dcgan" and config.discriminator_norm == "batch":
+    # A length of 0 can be asked of the gradient of a whole batch, too; a length of 1 is that of a single image.
+    has_length_of_one = config.penalty in ("wgan_gp", "dragan")
+    if has_length_of_one and config.architecture == "dcgan" and config.discriminator_norm == "batch":
         raise UserError(
             f"`penalty={config.penalty}` needs the gradient of each image alone, and `discriminator_norm=batch` mixes "
             "the images of a batch: use `discriminator_norm=layer` or none"
@@ -168,6 +175,16 @@ def _check_targets(config: Config) -> None:
             "`label_smoothing` and `label_noise`: expected a sum below 0.5, so that real stays nearer to 1. Received: "
             f"{config.label_smoothing} and {config.label_noise}"
         )
+
+
+def _check_augmentation(config: Config) -> None:
+    if config.augment == "ada" and config.loss not in LOSSES_WITH_SIGN:
+        raise UserError(
+            f"`augment=ada` goes by the sign of D's logits, and those of `loss={config.loss}` have none: use "
+            f"`loss={', '.join(LOSSES_WITH_SIGN)}`, or `diff_augment` in place of it"
+        )
+    if config.augment == "ada" and config.diff_augment:
+        raise UserError("`augment=ada` transforms some of the images, and `diff_augment` all of them: leave one out")
 
 
 def _check_unrolling(config: Config) -> None:

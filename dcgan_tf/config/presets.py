@@ -108,6 +108,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Lin et al. 2018 (arXiv 1712.04086): DCGAN whose discriminator judges two images at once.
     # python train.py --dataset=mnist --preset=pacgan
     "pacgan": {**_DCGAN_PAPER, "batch_size": 64, "pack": 2},
+    # Huang et al. 2024 (arXiv 2501.05441): relativistic pairing with R1 and R2, a discriminator without normalization.
+    # The paper's residual networks are replaced by DCGAN's. Not measured yet.
+    # python train.py --dataset=mnist --preset=r3gan
+    "r3gan": {
+        "loss": "relativistic_pairing",
+        "penalty": "r1_r2",
+        "penalty_weight": 1.0,
+        "discriminator_norm": "none",
+        "learning_rate_generator": 2e-4,
+        "learning_rate_discriminator": 2e-4,
+        "beta_1": 0.0,
+        "beta_2": 0.99,
+    },
     # Lim and Ye 2017 (arXiv 1705.02894): the hinge loss on DCGAN's networks.
     # python train.py --dataset=mnist --preset=hinge
     "hinge": {**_DCGAN_PAPER, "batch_size": 64, "loss": "hinge"},

@@ -9,10 +9,22 @@ from dcgan_tf.config import plan
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
+# How a training began is of no use to those who have its result, and names a folder of the machine that trained.
+BEGINNING = ("init_from", "freeze_discriminator")
+
 
 def save_config(config: Config, path: pathlib.Path) -> None:
     """Writes the configuration as JSON, whole or not at all."""
     files.write_json(path, dataclasses.asdict(config))
+
+
+def settings_of_model(config: Config) -> dict[str, Any]:
+    """What a trained model takes along: all but intervals, and the folders of the machine that trained it."""
+    return {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if not field.metadata["may_change"] and field.name not in BEGINNING
+    }
 
 
 def load_config(path: pathlib.Path) -> Config:

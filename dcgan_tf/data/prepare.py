@@ -156,6 +156,8 @@ def open_images(config: Config, source: Source) -> ImageData:
         raise UserError(
             f"`conditional=True`: some images of {config.dataset} ({config.split}) have no label. Use another `split`"
         )
+    if config.conditional and not config.data_digest:  # A run that has begun goes on.
+        _refuse_empty_classes(config, data.labels)
     return data
 
 
@@ -175,6 +177,29 @@ def find_passed_in(config: Config) -> ImageData:
     raise UserError(
         "the images of this run were passed in by a program, and they are not in the cache any more. Continue the run "
         "with dcgan_tf.train(images, run_dir=...), or name the folder with `cache_dir`"
+    )
+
+
+def _refuse_empty_classes(config: Config, labels: np.ndarray) -> None:
+    """A generator never learns to draw a class without an image.
+
+    Raises:
+        UserError: There is one, in data that the user chose. Whole splits of TensorFlow Datasets are as they are: there
+            it is only said.
+    """
+    counts = np.bincount(labels, minlength=len(config.class_names))
+    empty = [name for name, count in zip(config.class_names, counts, strict=True) if not count]
+    if not empty:
+        return
+    text = (
+        f"`conditional=True`: {config.dataset} ({config.split}) has no image of {len(empty)} of its "
+        f"{len(counts)} classes, such as {empty[0]!r}"
+    )
+    if config.dataset not in ("folder", ARRAY) and "[" not in config.split:
+        logger.warning(f"{text}. The generator cannot learn to draw them")
+        return
+    raise UserError(
+        f"{text}. Add images of each, use a larger `split`, or leave `conditional` out", field="conditional"
     )
 
 

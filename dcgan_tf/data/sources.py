@@ -17,6 +17,7 @@ from PIL import Image
 
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.arrays import ARRAY
+from dcgan_tf.data.bundled import BUNDLED_MNIST, find_mnist
 from dcgan_tf.data.folder import find_folder
 from dcgan_tf.data.locks import locked
 from dcgan_tf.data.pictures import NamedPicture
@@ -27,7 +28,6 @@ from dcgan_tf.data.tree import find_picture
 from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.paths import in_home
 
-BUNDLED_MNIST = pathlib.Path(__file__).parent / "mnist"
 NETWORK_CHECK_SECONDS = 5
 READ_BATCH = 256
 TFDS_FOLDERS = frozenset({"downloads"})  # Where TensorFlow Datasets may keep pictures of its own.
@@ -213,6 +213,8 @@ def find_source(config: Config) -> Source:
         return find_points(config)
     if config.dataset == "stacked_mnist":
         return find_stacked_mnist(config, find_source)
+    if config.dataset == "mnist" and not config.data_dir and not config.manual_dir:
+        return find_mnist(config)
     name = config.dataset
     if name[:1] in ("/", ".", "~"):
         raise UserError(f"`dataset`: expected a name. Received: {name!r}. {_folder_hint(name)}")

@@ -182,6 +182,8 @@ def _connect(workers: Workers, config: Config) -> tf.distribute.Strategy:
             tf.function(lambda: strategy.run(lambda: total(tf.zeros([]))), autograph=False)()
             return strategy
     except (tf.errors.OpError, RuntimeError) as error:
+        if "NCCL" in str(error):  # It refuses two workers on one GPU.
+            advice = "Each worker needs a GPU of its own: start each with CUDA_VISIBLE_DEVICES=0, 1, ..."
         raise UserError(f"{problem} ({str(error).splitlines()[0]}). {advice}") from None
 
 

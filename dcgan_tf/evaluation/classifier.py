@@ -10,23 +10,39 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf import files, progress
+from dcgan_tf import progress
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.prepare import ImageData, cache_root
 from dcgan_tf.errors import UnknownSplitError, UserError
+from dcgan_tf.evaluation.classifier_files import (
+    Facts,
+    load_classifier,
+    restore_training,
+    save_classifier,
+    save_training,
+    unfinished,
+)
 from dcgan_tf.evaluation.splits import dataset_name, open_split, open_test_split, spread_rows
+from dcgan_tf.metrics.arrays import random_order
 from dcgan_tf.models.pixels import to_float
 from dcgan_tf.models.weights import digest_of_weights
 
-# Any change of what follows is a change of RECIPE: figures of one recipe are comparable, and it is part of the key.
+# Any change of what follows is a change of a recipe, whose number is part of the key: only figures of one recipe are
+# comparable. Large images have a recipe of their own, so that their classifier takes no longer than that of digits.
+LARGEST_SMALL_SIDE = 32
 RECIPE = 2
 STEPS = 3600
+LARGE_RECIPE = 3
+LARGE_STEPS = 1800
+HELD_OUT_SHARE = 0.1
 BATCH_SIZE = 128
 LEARNING_RATE = 2e-3
 FEATURES = 128
 SEED = 0
-SHIFT = 1
+PIXELS_PER_SHIFT = 32
 TEST_IMAGES = 20_000
+SAVE_EVERY = 100
+IMAGES_PER_CALL = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +50,13 @@ class Classifier:
     """A trained classifier.
 
     Attributes:
-        name: such as ``mnist-classifier``; part of every figure that rests on it.
+        name: Such as ``mnist-classifier``; part of every figure that rests on it.
         network: uint8 [N, height, width, channels] -> {"features": float32 [N, 128], "logits": [N, classes]}.
-        digest: of its weights.
-        accuracy: share of right answers.
-        accuracy_split: on which images.
+        digest: Of its weights.
+        accuracy: Share of right answers.
+        accuracy_split: On which images.
+        trained_on: The data set, with the digest of its images.
+        class_names: Of the logits, in their order.
     """
 
     name: str
@@ -46,19 +64,42 @@ class Classifier:
     digest: str
     accuracy: float
     accuracy_split: str
+    trained_on: str = ""
+    class_names: tuple[str, ...] = ()
 
 
-def load_or_train_classifier(config: Config) -> Classifier:
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    """What a classifier is trained and tested on.
+
+    Attributes:
+        train_rows: int64, of the training split.
+        tested: The data set of the test images.
+        test_rows: int64, of that data set.
+        description: Of the test images, after their number.
+        holds_out: Whether the test images are a share of the training split.
+    """
+
+    train_rows: np.ndarray
+    tested: ImageData
+    test_rows: np.ndarray
+    description: str
+    holds_out: bool
+
+
+def load_or_train_classifier(config: Config, *, refuse_damaged: bool = False) -> Classifier:
     """The classifier of a data set's split ``train``, else the run's, at the size of a configuration's images.
 
     It is cached beside the prepared data; its key are the images, the labels and the recipe. Training draws nothing
-    but from a fixed seed: the same data give the same weights on the same machine and package versions.
+    but from a fixed seed: the same data give the same weights on the same machine and package versions, also where the
+    training was interrupted and went on.
 
     Args:
-        config: complete, without ``auto``; names the data set and the image size.
+        config: Complete, without ``auto``; names the data set and the image size.
+        refuse_damaged: Do not train it again where the cached one is damaged.
 
     Raises:
-        UserError: the data set has no classes.
+        UserError: The data set has no classes, or the cached classifier is damaged.
     """
     tf.config.experimental.enable_op_determinism()
     try:
@@ -69,29 +110,82 @@ def load_or_train_classifier(config: Config) -> Classifier:
     if len(data.class_names) < 2:
         raise UserError(f"`dataset={config.dataset}` has no classes, so no classifier can be trained on it")
     name = f"{dataset_name(config)}-classifier"
-    key = hashlib.sha256(json.dumps([RECIPE, data.digest]).encode()).hexdigest()[:12]
-    path = cache_root(config) / "classifiers" / f"{name}-{key}.npz"
-    network = build_classifier(data.images.shape[1:], len(data.class_names))
-    test = open_test_split(config)
-    if test.data.class_names and test.data.labels.min() >= 0:
-        tested, images = test.data, test.describe()
-    else:
-        tested, images = data, f"its training split, as {test.name} has no labels"
-    loaded = _load(network, path)
-    if loaded is None:
-        progress.logger.info(f"Training the {name}, once for this data set ...")
-        fit_classifier(network, data.read, data.labels, steps=STEPS, description=f"training {name}")
-    if loaded is None or loaded[2] != tested.digest:
-        right = right_answers(network, tested)
-        loaded = float(right.mean()), f"{len(right)} images of {images}", tested.digest
-        _save(network, loaded, path)
-    accuracy, accuracy_split, _ = loaded
+    parts = _choose_parts(config, data)
+    path = cache_root(config) / "classifiers" / f"{name}-{_key(data, parts)}.npz"
+    network, facts = _read_cached(data, path, refuse_damaged)
+    if facts is None:
+        _train(network, data, parts.train_rows, name, path)
+    if facts is None or facts.tested_digest != parts.tested.digest:
+        right = right_answers(network, parts.tested, parts.test_rows)
+        facts = Facts(float(right.mean()), f"{len(right)} images of {parts.description}", parts.tested.digest)
+        save_classifier(network, facts, path)
+        unfinished(path).unlink(missing_ok=True)
+    accuracy, accuracy_split, _ = facts
     progress.logger.info(f"{name}: {accuracy:.2%} accuracy on {accuracy_split}")
-    return Classifier(name, network, digest_of_weights(network), accuracy, accuracy_split)
+    trained_on = f"{data.source}, digest {data.digest}"
+    return Classifier(name, network, digest_of_weights(network), accuracy, accuracy_split, trained_on, data.class_names)
+
+
+def is_large(image_shape: tuple[int, ...]) -> bool:
+    """Whether images of a shape (height, width, channels) are classified by the recipe of large ones."""
+    return max(image_shape[:2]) > LARGEST_SMALL_SIDE
+
+
+def _choose_parts(config: Config, data: ImageData) -> _Parts:
+    """The held-out split where it has labels; else a tenth of large images, which the training does without."""
+    test = open_test_split(config)
+    has_labels = bool(test.data.class_names) and test.data.labels.min() >= 0
+    everything = np.arange(len(data.images))
+    if is_large(data.images.shape[1:]) and not (test.is_held_out and has_labels):
+        order = random_order(len(data.images), key=SEED + 1)
+        count = max(1, round(HELD_OUT_SHARE * len(order)))
+        held_out, rest = np.sort(order[:count]), np.sort(order[count:])
+        return _Parts(rest, data, held_out, f"{config.split}, held out of its training", True)
+    if has_labels:
+        tested, description = test.data, test.describe()
+    else:
+        tested, description = data, f"its training split, as {test.name} has no labels"
+    return _Parts(everything, tested, spread_rows(len(tested.images), TEST_IMAGES), description, False)
+
+
+def _key(data: ImageData, parts: _Parts) -> str:
+    recipe = LARGE_RECIPE if is_large(data.images.shape[1:]) else RECIPE
+    recipe_and_data = [recipe, data.digest] + [HELD_OUT_SHARE] * parts.holds_out
+    return hashlib.sha256(json.dumps(recipe_and_data).encode()).hexdigest()[:12]
+
+
+def _read_cached(data: ImageData, path: pathlib.Path, refuse_damaged: bool) -> tuple[keras.Model, Facts | None]:
+    """The network, with its trained weights and what is known of them; fresh, with None, where there are none."""
+    network = build_classifier(data.images.shape[1:], len(data.class_names))
+    try:
+        return network, load_classifier(network, path)
+    except ValueError as error:
+        damage = f"The cached classifier '{path}' is damaged ({error})"
+    if refuse_damaged:
+        raise UserError(f"{damage}. Remove the file, and repeat the command to train it again") from None
+    progress.logger.info(f"{damage}: training it again.")
+    return build_classifier(data.images.shape[1:], len(data.class_names)), None
+
+
+def _train(network: keras.Model, data: ImageData, rows: np.ndarray, name: str, path: pathlib.Path) -> None:
+    progress.logger.info(f"Training the {name}, once for this data set ...")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fit_classifier(
+        network,
+        lambda chosen: data.read(rows[chosen]),
+        data.labels[rows],
+        steps=LARGE_STEPS if is_large(data.images.shape[1:]) else STEPS,
+        description=f"training {name}",
+        checkpoint=unfinished(path),
+    )
 
 
 def build_classifier(image_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """Convolutions with BatchNorm down to a map of at most 8x8, a hidden layer of 128 features, and logits."""
+    """Convolutions with BatchNorm down to a map of at most 8x8, a hidden layer of 128 features, and logits.
+
+    Large images have few filters until their map is at most 16x16: at 64x64, a step costs a quarter of what it would
+    with the widths of small images.
+    """
     seeds = keras.random.SeedGenerator(SEED)
     layers = keras.layers
 
@@ -103,7 +197,13 @@ def build_classifier(image_shape: tuple[int, ...], classes: int) -> keras.Model:
         return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
     image = keras.Input(image_shape, dtype="uint8", name="image")
-    x = block(layers.Lambda(to_float, output_shape=image_shape)(image), 32, 5, 2)
+    x = layers.Lambda(to_float, output_shape=image_shape)(image)
+    if is_large(image_shape):
+        x = block(x, 16, 5, 2)
+        while max(x.shape[1:3]) > 16:
+            x = block(x, 32, 3, 2)
+    else:
+        x = block(x, 32, 5, 2)
     x = block(x, 32, 3, 1)
     while max(x.shape[1:3]) > 8:
         x = block(x, 64, 3, 2)
@@ -123,15 +223,17 @@ def fit_classifier(
     *,
     steps: int,
     description: str,
+    checkpoint: pathlib.Path | None = None,
 ) -> None:
     """Trains with Adam, cross-entropy and a learning rate that rises and then falls to zero along a cosine.
 
     Args:
-        network: as `build_classifier` makes it.
-        read: from rows int64 [N] to images uint8 [N, height, width, channels].
-        labels: int64, one a row.
-        steps: of 128 images each, every image once an epoch.
-        description: of the progress bar.
+        network: As `build_classifier` makes it.
+        read: From rows int64 [N] to images uint8 [N, height, width, channels].
+        labels: int64, one per row.
+        steps: Of 128 images each, every image once per epoch.
+        description: Of the progress bar.
+        checkpoint: File in which the training is saved every 100 steps, and from which it continues bit for bit.
     """
     schedule = keras.optimizers.schedules.CosineDecay(
         LEARNING_RATE / 20, steps - steps // 12, warmup_target=LEARNING_RATE, warmup_steps=steps // 12
@@ -147,59 +249,48 @@ def fit_classifier(
         optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
         return loss
 
+    # Dropout's random states are variables, too, but no weights.
+    variables = [*network.variables, *optimizer.variables]
+    first = restore_training(variables, checkpoint, steps) if checkpoint else 0
     batch_size = min(BATCH_SIZE, len(labels))
-    for step in progress.bar(range(steps), desc=description, unit="step"):
-        epoch, batch = divmod(step, len(labels) // batch_size)
-        if batch == 0:
+    batches = len(labels) // batch_size
+    for step in progress.bar(range(first, steps), desc=description, unit="step", initial=first, total=steps):
+        epoch, batch = divmod(step, batches)
+        if batch == 0 or step == first:
             order = np.random.Generator(np.random.Philox(key=[SEED, epoch])).permutation(len(labels))
         rows = order[batch * batch_size : (batch + 1) * batch_size]
         train_step(tf.constant(_shift(read(rows), step)), tf.constant(labels[rows]))
+        if checkpoint and (step + 1) % SAVE_EVERY == 0 and step + 1 < steps:
+            save_training(variables, step + 1, checkpoint)
 
 
-def right_answers(network: keras.Model, data: ImageData) -> np.ndarray:
-    """Whether the most probable class is the right one, for at most 20,000 images: bool [images]."""
-    rows = spread_rows(len(data.images), TEST_IMAGES)
-    parts = [rows[start : start + 500] for start in range(0, len(rows), 500)]
+def class_logits(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The logits float32 [N, classes] of images uint8 [N, height, width, channels]."""
+    parts = (images[start : start + IMAGES_PER_CALL] for start in range(0, len(images), IMAGES_PER_CALL))
+    return np.concatenate([np.asarray(network(part, training=False)["logits"]) for part in parts])
+
+
+def right_answers(network: keras.Model, data: ImageData, rows: np.ndarray | None = None) -> np.ndarray:
+    """Whether the most probable class is the right one: bool [images].
+
+    Args:
+        network: As `build_classifier` makes it.
+        data: Images with labels.
+        rows: int64, the images that are tested. None: at most 20,000, evenly spread.
+    """
+    rows = spread_rows(len(data.images), TEST_IMAGES) if rows is None else rows
+    parts = [rows[start : start + IMAGES_PER_CALL] for start in range(0, len(rows), IMAGES_PER_CALL)]
     right = [np.argmax(network(data.read(part), training=False)["logits"], 1) == data.labels[part] for part in parts]
     return np.concatenate(right)
 
 
 def _shift(images: np.ndarray, step: int) -> np.ndarray:
-    """Moves each image by up to a pixel in both directions: what a class is does not depend on its exact place."""
-    offsets = np.random.Generator(np.random.Philox(key=[SEED + 1, step])).integers(0, 2 * SHIFT + 1, (len(images), 2))
+    """Moves each image by up to a pixel in both directions, large ones by a 32nd of their side: what a class is does
+    not depend on its exact place."""
     height, width = images.shape[1:3]
-    padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="edge")
+    most = max(1, max(height, width) // PIXELS_PER_SHIFT)
+    offsets = np.random.Generator(np.random.Philox(key=[SEED + 1, step])).integers(0, 2 * most + 1, (len(images), 2))
+    padded = np.pad(images, ((0, 0), (most, most), (most, most), (0, 0)), mode="edge")
     return np.stack(
         [image[y : y + height, x : x + width] for image, (y, x) in zip(padded, offsets.tolist(), strict=True)]
     )
-
-
-def _save(network: keras.Model, facts: tuple[float, str, str], path: pathlib.Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"weight_{number:03d}": array for number, array in enumerate(network.get_weights())}
-    accuracy, accuracy_split, tested_digest = facts
-    files.write_arrays(
-        path,
-        accuracy=accuracy,
-        accuracy_split=accuracy_split,
-        tested_digest=tested_digest,
-        digest=digest_of_weights(network),
-        **arrays,
-    )
-
-
-def _load(network: keras.Model, path: pathlib.Path) -> tuple[float, str, str] | None:
-    """Sets the weights and returns the accuracy, on which images, and their digest; None where the file is missing or
-    damaged. Earlier releases did not write the digest."""
-    if not path.exists():
-        return None
-    try:
-        arrays = files.read_arrays(path)
-        network.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weight_")])
-        if str(arrays["digest"]) == digest_of_weights(network):
-            return float(arrays["accuracy"]), str(arrays["accuracy_split"]), str(arrays.get("tested_digest", ""))
-        reason = "its digest differs"
-    except (ValueError, TypeError, KeyError) as error:
-        reason = files.reason(error)
-    progress.logger.info(f"The cached classifier '{path}' is damaged ({reason}): training it again.")
-    return None

@@ -28,6 +28,7 @@ from dcgan_tf.evaluation.features import (
 )
 from dcgan_tf.evaluation.figures import FeatureSets, Figure, measure
 from dcgan_tf.evaluation.inception import load_inception
+from dcgan_tf.evaluation.labelled import labelled_config, labelled_network
 from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_images
 from dcgan_tf.evaluation.probe import (
     LabelledImages,
@@ -64,6 +65,8 @@ class Options:
         num: generated images, and at most as many real ones; both are fewer where the training images are.
         seed: of the first generated image.
         inception_weights: file, or empty.
+        features_from: Folder of labelled pictures or of a run, whose classifier is used as well; or empty.
+        resize: Prepare these pictures at the size of the run's images where theirs is another.
         probe: whether to test the discriminator's features.
         labels_per_class: for the probe; 0 stands for all labels.
         draws: of the labels, where they are not all.
@@ -74,6 +77,8 @@ class Options:
     num: int = 10_000
     seed: int = 0
     inception_weights: str = ""
+    features_from: str = ""
+    resize: bool = False
     probe: bool = False
     labels_per_class: tuple[int, ...] = (0,)
     draws: int = 10
@@ -197,14 +202,19 @@ def _measure(
 
 def _networks(config: Config, data: ImageData, options: Options) -> list[FeatureNetwork]:
     image_shape = data.images.shape[1:]
-    # A wrong file shall be said before a classifier is trained for minutes.
-    inception = [load_inception(options.inception_weights)] if options.inception_weights else []
+    # A wrong file or folder shall be said before a classifier is trained for minutes.
+    if options.resize and not options.features_from:
+        raise UserError("`resize=True` has no effect without `features_from`: remove it")
+    others = [load_inception(options.inception_weights)] if options.inception_weights else []
+    if options.features_from:
+        labelled = labelled_config(options.features_from, config, resize=options.resize)
+        others.insert(0, labelled_network(labelled, image_shape))
     if config.dataset == STACKED_MNIST:
         digits = dataclasses.replace(config, dataset="mnist", split="train", channels="1")
-        return [stacked_network(load_or_train_classifier(digits), image_shape), *inception]
+        return [stacked_network(load_or_train_classifier(digits), image_shape), *others]
     if len(data.class_names) >= 2:
-        return [classifier_network(load_or_train_classifier(config), image_shape), *inception]
-    return [random_network(image_shape), *inception]
+        return [classifier_network(load_or_train_classifier(config), image_shape), *others]
+    return [random_network(image_shape), *others]
 
 
 def _choose_rows(training: ImageData, test: Split, wanted: int) -> tuple[np.ndarray, np.ndarray]:

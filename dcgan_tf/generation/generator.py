@@ -16,7 +16,7 @@ from dcgan_tf.generation.networks import load_discriminator_network, load_genera
 from dcgan_tf.generation.paths import make_path
 from dcgan_tf.generation.projection import Projection, project
 from dcgan_tf.generation.sampling import decode, seed_latents
-from dcgan_tf.generation.source import Source, open_source
+from dcgan_tf.generation.source import PRETRAINED_WEIGHTS, Source, open_source
 from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from dcgan_tf.models.weights import digest_of_weights
 
@@ -182,7 +182,9 @@ class Generator:
 
 
 def load_generator(path: str | os.PathLike[str], checkpoint: str = "best") -> Generator:
-    """Reads a trained generator from a run's folder or from an export alone.
+    """Reads a trained generator from a run's folder, from an export alone, or that which ships with the package.
+
+    ``load_generator("mnist")`` needs no training: it makes handwritten digits.
 
     >>> from dcgan_tf import load_generator
     >>> generator = load_generator(PATH)
@@ -197,8 +199,9 @@ def load_generator(path: str | os.PathLike[str], checkpoint: str = "best") -> Ge
     (8,)
 
     Args:
-        path: a run's folder; or the folder of an export's versions, of which the newest is read, or of one version.
-        checkpoint: of a run: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
+        path: A run's folder; or the folder of an export's versions, of which the newest is read, or of one version; or
+            ``mnist``, where no such folder exists.
+        checkpoint: Of a run: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
 
     Raises:
         UserError: there is neither, or it cannot be read.
@@ -208,11 +211,25 @@ def load_generator(path: str | os.PathLike[str], checkpoint: str = "best") -> Ge
 
 def read_source(source: Source) -> Generator:
     """The generator of an opened source. Its discriminator is read when it is asked for."""
+    if (source.directory / PRETRAINED_WEIGHTS).is_file():
+        return _read_pretrained(source)
     if source.run is None:
         return _read_saved_model(source)
     run = source.run
     network, step = load_generator_network(run, source.checkpoint)
     return Generator(source.config, network, lambda: load_discriminator_network(run, step), step)
+
+
+def _read_pretrained(source: Source) -> Generator:
+    arrays = files.read_arrays(source.directory / PRETRAINED_WEIGHTS)
+
+    def fill(network: keras.Model) -> keras.Model:
+        for weight in network.weights:
+            weight.assign(arrays[f"{network.name}/{weight.path}"])
+        return network
+
+    network = fill(configured_generator(source.config, seed=0))
+    return Generator(source.config, network, lambda: fill(configured_discriminator(source.config, seed=0)), source.step)
 
 
 def _read_saved_model(source: Source) -> Generator:

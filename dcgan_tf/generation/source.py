@@ -1,9 +1,11 @@
-"""Where a trained generator is read from: a run, or an exported SavedModel alone. Without TensorFlow."""
+"""Where a trained generator is read from: a run, an export, or what ships with the package. Without TensorFlow."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 import re
+from collections.abc import Iterator
 
 from dcgan_tf import files
 from dcgan_tf.config.settings import Config
@@ -13,18 +15,21 @@ from dcgan_tf.paths import refuse_undecodable
 from dcgan_tf.runs import run_directory
 
 GRAPH_FILE = "saved_model.pb"
+# One folder per generator that ships with the package. `python -m docs.pretrained` writes them.
+PRETRAINED = pathlib.Path(__file__).parents[1] / "pretrained"
+PRETRAINED_WEIGHTS, PRETRAINED_METADATA = "weights.npz", "model.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A run, or one version of an export.
+    """A run, one version of an export, or a generator that ships with the package.
 
     Attributes:
-        directory: the run's folder, or the version's.
-        config: the settings that it was trained with.
-        run: None for an export.
-        checkpoint: of a run: ``best``, ``latest``, or a step.
-        step: of an export; a run's is known once its checkpoint is read.
+        directory: Its folder.
+        config: The settings that it was trained with.
+        run: None for the other two kinds.
+        checkpoint: Of a run: ``best``, ``latest``, or a step.
+        step: That of a run is known once its checkpoint is read.
     """
 
     directory: pathlib.Path
@@ -38,7 +43,7 @@ def open_source(path: str | os.PathLike[str], checkpoint: str = "best") -> Sourc
     """Opens a run's folder; or an export: the folder of its versions (the newest is taken), or of one version.
 
     Args:
-        path: of the folder.
+        path: Of the folder; or the name of a generator that ships with the package, where no such folder exists.
         checkpoint: of a run: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
 
     Raises:
@@ -47,11 +52,11 @@ def open_source(path: str | os.PathLike[str], checkpoint: str = "best") -> Sourc
     directory = pathlib.Path(path).expanduser()
     if (directory / run_directory.CONFIG_FILE).is_file():
         return open_run(directory, checkpoint)
-    if _newest_version(directory) is not None:
-        return open_saved_model(directory)
+    if _newest_version(directory) is not None or str(path) in pretrained_names():
+        return open_saved_model(path)
     raise UserError(
         f"expected the folder of a run, with a {run_directory.CONFIG_FILE}, or of a SavedModel, with a {GRAPH_FILE} or "
-        f"versions of one. Received: '{directory}'"
+        f"versions of one{_or_pretrained()}. Received: '{directory}'"
     )
 
 
@@ -62,19 +67,35 @@ def open_run(path: str | os.PathLike[str], checkpoint: str = "best") -> Source:
 
 
 def open_saved_model(path: str | os.PathLike[str]) -> Source:
-    """Opens the newest version of an export, or the version whose folder is named.
+    """Opens the newest version of an export, the version whose folder is named, or what ships with the package.
 
     Raises:
-        UserError: there is none, or it was not made by this project.
+        UserError: There is none, or it was not made by this project.
     """
     directory = pathlib.Path(path).expanduser()
     refuse_undecodable(directory, "saved_model")
     version = _newest_version(directory)
+    if version is None and str(path) in pretrained_names():
+        return _read_metadata(PRETRAINED / path, PRETRAINED / path / PRETRAINED_METADATA)
     if version is None:
         raise UserError(
-            f"`saved_model`: expected a folder with a {GRAPH_FILE}, or with numbered versions. Received: '{directory}'"
+            f"`saved_model`: expected a folder with a {GRAPH_FILE}, or with numbered versions{_or_pretrained()}. "
+            f"Received: '{directory}'"
         )
-    file = version / "assets.extra" / "model.json"
+    return _read_metadata(version, version / "assets.extra" / "model.json")
+
+
+def pretrained_names() -> list[str]:
+    """The generators that ship with the package."""
+    return sorted(path.parent.name for path in PRETRAINED.glob(f"*/{PRETRAINED_WEIGHTS}"))
+
+
+def _or_pretrained() -> str:
+    names = ", ".join(pretrained_names())
+    return f", or the name of a bundled generator ({names})" if names else ""
+
+
+def _read_metadata(directory: pathlib.Path, file: pathlib.Path) -> Source:
     try:
         metadata = files.read_json(file)
         if not isinstance(metadata, dict) or type(metadata.get("step")) is not int:
@@ -82,10 +103,38 @@ def open_saved_model(path: str | os.PathLike[str]) -> Source:
         config, step = config_from(metadata.get("config")), metadata["step"]
     except (OSError, ValueError, UserError) as error:
         raise UserError(
-            f"`saved_model`: expected an export of this project. Received '{version}', whose '{file}' cannot be read: "
-            f"{error}. Name another version, or export the run again"
+            f"`saved_model`: expected an export of this project. Received '{directory}', whose '{file}' cannot be "
+            f"read: {error}. Name another version, or export the run again"
         ) from None
-    return Source(version, config, None, step=step)
+    return Source(directory, config, None, step=step)
+
+
+def open_initial(config: Config) -> Source:
+    """Opens the model with whose weights a new run begins, which ``config.init_from`` names.
+
+    Raises:
+        UserError: There is none, or it has another architecture than the run.
+    """
+    with blaming("init_from"):
+        source = open_source(config.init_from)
+    if source.config.architecture != config.architecture:
+        raise UserError(
+            f"`init_from`: the model in '{config.init_from}' has `architecture={source.config.architecture}`, and this "
+            f"run `architecture={config.architecture}`, whose weights are others. Train with the model's, or name "
+            "another model",
+            field="init_from",
+        )
+    return source
+
+
+@contextlib.contextmanager
+def blaming(setting: str) -> Iterator[None]:
+    """Lets errors about a folder name the setting that it came from."""
+    try:
+        yield
+    except UserError as error:
+        reason = re.sub(r"^`\w+`: ", "", str(error))
+        raise UserError(f"`{setting}`: {reason}", field=setting) from None
 
 
 def versions_in(directory: pathlib.Path) -> list[pathlib.Path]:

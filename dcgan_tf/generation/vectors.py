@@ -31,6 +31,11 @@ class Vector:
     seeds: tuple[int, ...] = ()
     label: int | None = None
 
+    @property
+    def is_direction(self) -> bool:
+        """Whether it was fitted, to be moved along: not a mean of exemplars, nor a projection."""
+        return not self.seeds and bool(np.isclose(np.linalg.norm(self.values), 1, atol=1e-3))
+
 
 @dataclasses.dataclass
 class VectorFile:
@@ -85,6 +90,16 @@ class VectorFile:
         new = [name for name in other.vectors if name not in self.vectors]
         self.vectors |= other.vectors
         return new
+
+
+def name_of_class(class_name: str) -> str:
+    """The name under which the direction of a class is kept: its own where it is a word.
+
+    >>> name_of_class("smile"), name_of_class("bob cut"), name_of_class("7")
+    ('smile', 'bob_cut', 'class_7')
+    """
+    word = re.sub(r"[^A-Za-z0-9_]+", "_", class_name)
+    return word if re.fullmatch(NAME, word) else f"class_{word}"
 
 
 def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile:

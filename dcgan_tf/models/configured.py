@@ -8,6 +8,7 @@ from dcgan_tf.config.settings import Config, parse_filters
 from dcgan_tf.models.discriminator import build_discriminator
 from dcgan_tf.models.generator import build_generator
 from dcgan_tf.models.mlp import build_mlp_discriminator, build_mlp_generator
+from dcgan_tf.models.weights import freeze_blocks
 
 
 def configured_generator(config: Config, *, seed: int, dtype: str = "float32") -> keras.Model:
@@ -45,7 +46,10 @@ def configured_generator(config: Config, *, seed: int, dtype: str = "float32") -
 
 
 def configured_discriminator(config: Config, *, seed: int, dtype: str = "float32") -> keras.Model:
-    """Builds the discriminator of a run; the arguments are those of `configured_generator`."""
+    """Builds the discriminator of a run, its first blocks frozen where the run asks for it.
+
+    The arguments are those of `configured_generator`, and so are the errors.
+    """
     filters = parse_filters("discriminator_filters", config.discriminator_filters)
     shared: dict[str, Any] = {
         "spectral_norm": config.spectral_norm,
@@ -59,15 +63,18 @@ def configured_discriminator(config: Config, *, seed: int, dtype: str = "float32
         "dtype": dtype,
     }
     if config.architecture == "mlp":
-        return build_mlp_discriminator(config.sample_shape, units=filters, **shared)
-    return build_discriminator(
-        *config.sample_shape,
-        filters=filters,
-        blocks=config.blocks,
-        kernel_size=config.kernel_size,
-        norm=config.discriminator_norm,
-        batchnorm_momentum=config.batchnorm_momentum,
-        minibatch_stddev=config.minibatch_stddev,
-        head=config.discriminator_head,
-        **shared,
-    )
+        discriminator = build_mlp_discriminator(config.sample_shape, units=filters, **shared)
+    else:
+        discriminator = build_discriminator(
+            *config.sample_shape,
+            filters=filters,
+            blocks=config.blocks,
+            kernel_size=config.kernel_size,
+            norm=config.discriminator_norm,
+            batchnorm_momentum=config.batchnorm_momentum,
+            minibatch_stddev=config.minibatch_stddev,
+            head=config.discriminator_head,
+            **shared,
+        )
+    freeze_blocks(discriminator, config.freeze_discriminator)
+    return discriminator

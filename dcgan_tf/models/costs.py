@@ -7,8 +7,9 @@ import keras
 from dcgan_tf.config.settings import Config
 
 BYTES_PER_FLOAT = 4
-# TensorFlow with its libraries, before any model: measured on Linux with TensorFlow 2.21.
-FRAMEWORK_BYTES = 700 * 2**20
+# TensorFlow with its libraries, and the graphs and pictures of a training, whatever its size: measured on Linux with
+# TensorFlow 2.21 by `python -m tests.benchmarks.memory`.
+FRAMEWORK_BYTES = 840 * 2**20
 
 
 def count_flops(model: keras.Model) -> int:
@@ -37,8 +38,8 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, config: Confi
 
     What is differentiated twice (a penalty, a virtual update) costs about twice as much again.
     """
-    relative = config.loss == "relativistic_average"
-    penalty_passes = 0.0 if config.penalty == "none" else 6 / config.penalty_every
+    relative = config.loss.startswith("relativistic")
+    penalty_passes = _penalized_batches(config) * 6 / config.penalty_every
     generator_passes = 3 + config.fresh_noise + config.discriminator_steps - 1
     discriminator_passes = (
         config.discriminator_steps * (3 + 3 + penalty_passes) + config.unroll_steps * 3 * (3 + 3) + 2 + relative
@@ -51,21 +52,33 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, config: Confi
     return round(config.batch_size * (each_generated + each_judged / config.pack))
 
 
-def estimate_memory(generator: keras.Model, discriminator: keras.Model, config: Config) -> int:
-    """Bytes of resident memory while training: an estimate to plan with, not a bound.
+def estimate_memory(
+    generator: keras.Model, discriminator: keras.Model, config: Config, images_per_evaluation: int = 0
+) -> int:
+    """Bytes of resident memory at the peak of a training: an estimate to plan with, not a bound.
 
-    The framework; weights with gradients, Adam's two moments and the moving average; and the activations that the
-    backward passes need, with as much again for gradients and work space. The data stay in their file.
+    The framework; weights with gradients, Adam's two moments and the moving average; and the activations of a train
+    step, which the backward passes need, or those of an evaluation, whichever are more. The data stay in their file.
+
+    Args:
+        generator, discriminator: Of the run.
+        config: Complete.
+        images_per_evaluation: Images that an evaluation during training generates at once; 0 without evaluations.
     """
     weights = 5 * generator.count_params() + 4 * discriminator.count_params()
     # Real and fake; and what is differentiated twice keeps its own: a penalty's pass, each virtual update's two.
-    discriminator_passes = 2 + 2 * (config.penalty != "none") + 4 * config.unroll_steps
-    activations = (
-        2
-        * config.batch_size
-        * (count_activations(generator) + discriminator_passes * count_activations(discriminator) / config.pack)
+    discriminator_passes = 2 + 2 * _penalized_batches(config) + 4 * config.unroll_steps
+    of_a_step = config.batch_size * (
+        count_activations(generator) + discriminator_passes * count_activations(discriminator) / config.pack
     )
-    return round(FRAMEWORK_BYTES + BYTES_PER_FLOAT * (weights + activations))
+    # A forward pass forgets each layer when it is done with it: the widest one's input and output remain, work space,
+    # and what the allocator cannot give back.
+    of_an_evaluation = 4 * images_per_evaluation * max(math.prod(layer.output.shape[1:]) for layer in generator.layers)
+    return round(FRAMEWORK_BYTES + BYTES_PER_FLOAT * (weights + max(of_a_step, of_an_evaluation)))
+
+
+def _penalized_batches(config: Config) -> int:
+    return {"none": 0, "r1_r2": 2}.get(config.penalty, 1)
 
 
 def _first_layer_flops(model: keras.Model) -> int:

@@ -9,6 +9,8 @@ from dcgan_tf.models.conditioning import judge
 from dcgan_tf.models.layers import LayerFactory, block_filters
 from dcgan_tf.models.minibatch import MinibatchStddev
 
+HEADS = {"flatten": keras.layers.Flatten, "average_pool": keras.layers.GlobalAveragePooling2D}
+
 
 def build_discriminator(
     height: int,
@@ -38,8 +40,7 @@ def build_discriminator(
     layer. With ``pack``, it judges several images at once, stacked in the channels (PacGAN, arXiv 1712.04086).
 
     Args:
-        height, width: Size of the images in pixels, from 16 to 256.
-        channels: Channels of one image.
+        height, width, channels: Size of one image in pixels, from 16 to 256, and its channels.
         filters: Filters of the first layer, doubled per layer; or one number per layer, starting at the image.
         blocks: Number of halvings; 0: as many as leave a last feature map of at least 4 pixels.
         kernel_size: Side of the kernels in pixels.
@@ -75,10 +76,10 @@ def build_discriminator(
         dropout_rows=dropout_rows,
         is_unrolled=is_unrolled,
     )
-    sizes = plan.plan_blocks(height, width, blocks)
+    block_count = plan.plan_blocks(height, width, blocks).blocks
     image = keras.Input((height, width, pack * channels), name="image")
     x = image
-    widths = block_filters("discriminator_filters", filters, sizes.blocks, from_image=True)
+    widths = block_filters("discriminator_filters", filters, block_count, from_image=True)
     for number, width_of_layer in enumerate(widths, start=1):
         # The first must see the images' own mean and contrast: fakes may differ only in those.
         is_normalized = number > 1 and norm != "none"
@@ -89,11 +90,7 @@ def build_discriminator(
         x = layers.drop(x, f"block_{number}_dropout")
     if minibatch_stddev:
         x = MinibatchStddev(batchnorm_momentum, dtype="float32", name="minibatch_stddev")(x)
-    if head == "average_pool":
-        features = keras.layers.GlobalAveragePooling2D(name="average_pool")(x)
-    else:
-        features = keras.layers.Flatten(name="flatten")(x)
-    return judge(image, features, class_count, layers)
+    return judge(image, HEADS[head](name=head)(x), class_count, layers)
 
 
 def build_outputs(discriminator: keras.Model) -> keras.Model:

@@ -16,3 +16,11 @@ def to_uint8(images: tf.Tensor) -> tf.Tensor:
 def to_samples(outputs: tf.Tensor) -> tf.Tensor:
     """What a generator makes, as data are: images uint8 [N, height, width, channels]; points unchanged."""
     return to_uint8(outputs) if outputs.shape.rank == 4 else outputs
+
+
+def to_gray(images: tf.Tensor) -> tf.Tensor:
+    """RGB uint8 [N, height, width, 3] -> gray uint8 [N, height, width, 1]: the luma of ITU-R 601, to the bit as Pillow
+    converts the pictures of a data set."""
+    weights = tf.constant([19595, 38470, 7471])  # Of 65,536
+    luma = tf.reduce_sum(tf.cast(images, tf.int32) * weights, axis=-1, keepdims=True)
+    return tf.cast((luma + 32768) // 65536, tf.uint8)

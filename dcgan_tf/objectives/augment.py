@@ -11,14 +11,20 @@ LARGEST_SHIFT = 1 / 8
 CUTOUT_SIDE = 1 / 2
 
 
+def whole_pixels(share: float, size: int) -> int:
+    """A share of an image's side in pixels, with halves rounded up as the paper's code does; Python rounds them to the
+    even number."""
+    return int(share * size + 0.5)
+
+
 def translation(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
     """Shifts each image by up to an eighth of its size in both directions; gray fills the gap."""
     count, height, width = images.shape[0], images.shape[1], images.shape[2]
     for axis, size in ((1, height), (2, width)):
-        largest = _part(LARGEST_SHIFT, size)
-        shift = chance.uniform([count], subkey(key, axis), -largest, largest + 1, dtype=tf.int32, parts=parts)
+        largest = whole_pixels(LARGEST_SHIFT, size)
+        shift = _places([count], subkey(key, axis), -largest, largest + 1, parts)
         # A shift as a product with a matrix of ones and zeros: its gradient is the shift back.
-        source = tf.range(size)[None, :] - shift[:, None]
+        source = tf.range(size, dtype=tf.int64)[None, :] - shift[:, None]
         matrix = tf.one_hot(source, size, dtype=images.dtype)
         images = tf.einsum("nij,njkc->nikc" if axis == 1 else "nkj,nijc->nikc", matrix, images)
     return images
@@ -40,20 +46,22 @@ def cutout(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
     """Covers a square of half the side, which may reach over the border, with gray."""
     covered = []
     for axis, size in enumerate(images.shape[1:3]):
-        side = _part(CUTOUT_SIDE, size)
+        side = whole_pixels(CUTOUT_SIDE, size)
         # An even side has one center more, so that the square reaches equally far over both borders.
         centers = size + 1 - side % 2
-        center = chance.uniform([images.shape[0], 1], subkey(key, axis), 0, centers, dtype=tf.int32, parts=parts)
-        start = center - side // 2
-        position = tf.range(size)[None, :]
+        start = _places([images.shape[0], 1], subkey(key, axis), 0, centers, parts) - side // 2
+        position = tf.range(size, dtype=tf.int64)[None, :]
         covered.append(tf.logical_and(position >= start, position < start + side))
     hole = tf.logical_and(covered[0][:, :, None, None], covered[1][:, None, :, None])
     return tf.where(hole, tf.zeros((), images.dtype), images)
 
 
-def _part(share: float, size: int) -> int:
-    """Pixels, with halves rounded up as the paper's code does; Python rounds them to the even number."""
-    return int(share * size + 0.5)
+def _places(shape: Sequence[int], key: tf.Tensor, minimum: int, maximum: int, parts: int) -> tf.Tensor:
+    """Whole numbers, drawn as `chance.uniform` does: int64.
+
+    With int32, TensorFlow computes on the CPU what follows, and a GPU waits for each copy.
+    """
+    return tf.cast(chance.uniform(shape, key, minimum, maximum, dtype=tf.int32, parts=parts), tf.int64)
 
 
 AUGMENTATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor, int], tf.Tensor]] = {

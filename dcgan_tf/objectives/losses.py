@@ -8,6 +8,7 @@ import tensorflow as tf
 from dcgan_tf.distributed import replicas
 
 Term = Callable[[tf.Tensor], tf.Tensor]
+Relative = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 class Loss(NamedTuple):
@@ -17,14 +18,19 @@ class Loss(NamedTuple):
         discriminator_real: of D's logits for real images.
         discriminator_fake: of D's logits for generated images.
         generator: of D's logits for generated images.
-        generator_real: of D's logits for real images, where G's loss has such a term. Then the logits are relative:
-            how much more real an image looks than the average image of the other kind (see `relative_logits`).
+        generator_real: of D's logits for real images, where G's loss has such a term.
+        relative: From the logits of real and of fake images, each float32 [N], to relative ones, which take their place
+            in all terms.
+        undecided: The logit at which D takes an image neither for real nor for fake; None where a logit means something
+            only beside another one.
     """
 
     discriminator_real: Term
     discriminator_fake: Term
     generator: Term
     generator_real: Term | None = None
+    relative: Relative | None = None
+    undecided: float | None = None
 
 
 # With D(x) = sigmoid(logit): -log D = softplus(-logit) and -log(1 - D) = softplus(logit), which neither overflows
@@ -65,27 +71,15 @@ def _lower(logits: tf.Tensor) -> tf.Tensor:
     return tf.identity(logits)
 
 
-LOSSES: dict[str, Loss] = {
-    # Goodfellow et al. 2014 (arXiv 1406.2661), section 3: G maximizes log D(G(z)), whose gradient is strong just
-    # where D rejects the images.
-    "non_saturating": Loss(_minus_log_real, _minus_log_fake, _minus_log_real),
-    # The same paper, equation 1: G minimizes log(1 - D(G(z))). Its gradient vanishes where D is sure.
-    "minimax": Loss(_minus_log_real, _minus_log_fake, _log_fake),
-    # Mao et al. 2017 (arXiv 1611.04076), equation 9: D's output is drawn to 1 for real and 0 for fake, G's to 1.
-    "least_squares": Loss(_square_to_one, _square_to_zero, _square_to_one),
-    # Lim and Ye 2017 (arXiv 1705.02894); with spectral normalisation, Miyato et al. 2018 (arXiv 1802.05957),
-    # equations 16 and 17: D stops pushing what is on its side of the margin, G's loss is linear.
-    "hinge": Loss(_hinge_real, _hinge_fake, _raise),
-    # Arjovsky et al. 2017 (arXiv 1701.07875), equation 2: the difference of D's means estimates a distance, so D
-    # must be kept Lipschitz by clipping, a penalty or spectral normalisation.
-    "wasserstein": Loss(_raise, _lower, _raise),
-    # Jolicoeur-Martineau 2018 (arXiv 1807.00734): an image counts as real by how much more real
-    # it looks than the average of the other kind; G's loss is D's with real and fake exchanged.
-    "relativistic_average": Loss(_minus_log_real, _minus_log_fake, _minus_log_real, generator_real=_minus_log_fake),
-}
+def _half_minus_log_real(logits: tf.Tensor) -> tf.Tensor:
+    return tf.nn.softplus(-logits) / 2
 
 
-def relative_logits(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _half_minus_log_fake(logits: tf.Tensor) -> tf.Tensor:
+    return tf.nn.softplus(logits) / 2
+
+
+def relative_to_mean(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Each logit minus the mean of the other kind's, over all replicas (arXiv 1807.00734).
 
     Args:
@@ -95,3 +89,46 @@ def relative_logits(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple[tf.
         The two, each float32 [N].
     """
     return real_logits - replicas.mean(fake_logits), fake_logits - replicas.mean(real_logits)
+
+
+def relative_to_partner(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each logit minus that of the image of the other kind in the same row (arXiv 2501.05441).
+
+    Args:
+        real_logits, fake_logits: float32 [N].
+
+    Returns:
+        The two, each float32 [N]; one is the negative of the other.
+    """
+    return real_logits - fake_logits, fake_logits - real_logits
+
+
+LOSSES: dict[str, Loss] = {
+    # Goodfellow et al. 2014 (arXiv 1406.2661), section 3: G maximizes log D(G(z)), whose gradient is strong just
+    # where D rejects the images.
+    "non_saturating": Loss(_minus_log_real, _minus_log_fake, _minus_log_real, undecided=0.0),
+    # The same paper, equation 1: G minimizes log(1 - D(G(z))). Its gradient vanishes where D is sure.
+    "minimax": Loss(_minus_log_real, _minus_log_fake, _log_fake, undecided=0.0),
+    # Mao et al. 2017 (arXiv 1611.04076), equation 9: D's output is drawn to 1 for real and 0 for fake, G's to 1.
+    "least_squares": Loss(_square_to_one, _square_to_zero, _square_to_one, undecided=0.5),
+    # Lim and Ye 2017 (arXiv 1705.02894); with spectral normalisation, Miyato et al. 2018 (arXiv 1802.05957),
+    # equations 16 and 17: D stops pushing what is on its side of the margin, G's loss is linear.
+    "hinge": Loss(_hinge_real, _hinge_fake, _raise, undecided=0.0),
+    # Arjovsky et al. 2017 (arXiv 1701.07875), equation 2: the difference of D's means estimates a distance, so D
+    # must be kept Lipschitz by clipping, a penalty or spectral normalisation.
+    "wasserstein": Loss(_raise, _lower, _raise),
+    # Jolicoeur-Martineau 2018 (arXiv 1807.00734): an image counts as real by how much more real
+    # it looks than the average of the other kind; G's loss is D's with real and fake exchanged.
+    "relativistic_average": Loss(
+        _minus_log_real, _minus_log_fake, _minus_log_real, generator_real=_minus_log_fake, relative=relative_to_mean
+    ),
+    # Huang et al. 2024 (arXiv 2501.05441), equation 1 with f(t) = -log(1 + exp(-t)): D tells which image of a pair is
+    # real, and G makes it err. The pair's term, softplus(-(D(x) - D(G(z)))), is split in halves for real and fake.
+    "relativistic_pairing": Loss(
+        _half_minus_log_real,
+        _half_minus_log_fake,
+        _half_minus_log_real,
+        generator_real=_half_minus_log_fake,
+        relative=relative_to_partner,
+    ),
+}

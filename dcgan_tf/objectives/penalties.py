@@ -19,9 +19,9 @@ class Penalty(NamedTuple):
     """Where a penalty looks at D's gradient, and what it makes of its length.
 
     Attributes:
-        points: of real and fake images, float32 [N, ...], and a key, int64 [2]: the images [N, ...] to look at. May
-            sum over the replicas.
-        terms: of the squared lengths [N] of the gradients at these points: the penalty, float32 [N].
+        points: of real and fake images, float32 [N, ...], and a key, int64 [2]: the images [N, ...] to look at, or
+            [2 N, ...] where both kinds are. May sum over the replicas.
+        terms: of the squared lengths of the gradients at these points: the penalty of each.
     """
 
     points: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
@@ -29,14 +29,15 @@ class Penalty(NamedTuple):
 
 
 def squared_gradient_norms(discriminate: Discriminate, images: tf.Tensor) -> tf.Tensor:
-    """The squared length of dD(x)/dx for each image.
+    """The squared length of the gradient with respect to each image.
 
     Args:
-        discriminate: images [N, ...] -> logits [N]. No logit may depend on another image (no BatchNorm).
+        discriminate: images [N, ...] -> logits [N].
         images: float32 [N, ...].
 
     Returns:
-        float32 [N].
+        float32 [N]: of dD(x)/dx, where no logit depends on another image. With BatchNorm in D, of the derivative of the
+        sum of the batch's logits.
     """
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -60,6 +61,10 @@ def _at_real(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     return real
 
 
+def _at_both(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    return tf.concat([real, fake], axis=0)
+
+
 def _square_to_one(squared_norms: tf.Tensor) -> tf.Tensor:
     return tf.square(tf.sqrt(squared_norms + 1e-12) - 1)  # The root has no derivative at 0.
 
@@ -77,6 +82,8 @@ PENALTIES: dict[str, Penalty] = {
     "wgan_gp": Penalty(_between, _square_to_one),
     # Mescheder et al. 2018 (arXiv 1801.04406), equation 9: norm^2 / 2 at the real images.
     "r1": Penalty(_at_real, _half),
+    # Huang et al. 2024 (arXiv 2501.05441), section 2.2: R1, and the same at the fake images (R2).
+    "r1_r2": Penalty(_at_both, _half),
     # Kodali et al. 2017 (arXiv 1705.07215): (norm - 1)^2 at points around the real images.
     "dragan": Penalty(_around_real, _square_to_one),
 }

@@ -82,6 +82,11 @@ def load_run(run_dir: str | os.PathLike[str], folders: Mapping[str, str] | None 
     return Run(directory, make_config(dict(folders), resumed=config) if folders else config)
 
 
+def has_checkpoint(run_dir: str) -> bool:
+    """Whether a training in this folder, empty for a new one, resumes from a checkpoint."""
+    return bool(run_dir) and any(pathlib.Path(run_dir).expanduser().glob("checkpoints/step-*"))
+
+
 def configure(run_dir: str, typed: dict[str, Any]) -> Config:
     """The configuration of a command line.
 
@@ -119,6 +124,13 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
             f"`data_dir`: the names of the classes have changed since the run in '{directory}' began: it has {old}, "
             f"the data now have {new}. Name the class folders as before to resume it, or choose another `run_dir`"
         )
+    if wanted.init_from != saved.init_from:
+        began = f"began with the weights of '{saved.init_from}'" if saved.init_from else "began with random weights"
+        raise UserError(
+            f"`init_from`: the run in '{directory}' {began}, and is resumed from its own checkpoints. Leave it out to "
+            f"resume; choose a new `run_dir` to begin a run with the weights of '{wanted.init_from}'",
+            field="init_from",
+        )
     differences = [
         f"`{field.name}` is {getattr(saved, field.name)!r} there, {getattr(wanted, field.name)!r} was asked for"
         for field in dataclasses.fields(Config)
@@ -129,7 +141,7 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
     if differences:
         raise UserError(
             f"`run_dir`: the run in '{directory}' has other settings: {'; '.join(differences)}. "
-            "Resume it without these flags, or choose another `run_dir`"
+            "Resume it without these settings, or choose another `run_dir`"
         )
 
 

@@ -14,7 +14,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.serving.answers import MAXIMUM_VALUES, Signature, VersionStatus, in_short
 from dcgan_tf.serving.transports import GrpcTransport, RestTransport, Transport, Unavailable
 
-# As many rows as the model takes in one request (dcgan_tf.serving.signatures.MAXIMUM_ROWS, which imports TensorFlow).
+# As many rows as the model takes in one request (dcgan_tf.serving.signatures.MAX_ROWS, which imports TensorFlow).
 ROWS_PER_REQUEST = 1024
 LONGEST_DEADLINE = 1e6
 FIRST_PAUSE_SECONDS = 0.1

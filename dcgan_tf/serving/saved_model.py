@@ -1,7 +1,6 @@
 """Exports a trained pair as a SavedModel for TensorFlow Serving."""
 
 import contextlib
-import dataclasses
 import importlib.metadata
 import json
 import os
@@ -20,6 +19,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from dcgan_tf import __version__, files
+from dcgan_tf.config.storage import settings_of_model
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.networks import Networks
 from dcgan_tf.generation.source import GRAPH_FILE, versions_in
@@ -223,11 +223,16 @@ def _varint(value: int) -> bytes:
 
 
 def _verify(signatures: list[Signature], directory: pathlib.Path, way: str) -> None:
-    """Raises UserError unless the written model answers as the live one, in another process."""
+    """Raises UserError unless the written model answers as the live one, in another process.
+
+    Both answer on the CPU, also where a GPU trains: its float32 products have ten bits (TF32), too few for the
+    comparison, and this process may hold its memory.
+    """
     arrays: dict[str, Any] = {"signatures": json.dumps(read_signatures(directory))}
     for signature in signatures:
         inputs = signature.make_example(VERIFIED_ROWS)
-        outputs = signature.function(*(tf.constant(inputs[spec.name]) for spec in signature.inputs))
+        with tf.device("CPU:0"):
+            outputs = signature.function(*(tf.constant(inputs[spec.name]) for spec in signature.inputs))
         arrays |= {f"{signature.name}/inputs/{name}": value for name, value in inputs.items()}
         for name, value in outputs.items():
             array = value.numpy()
@@ -237,7 +242,7 @@ def _verify(signatures: list[Signature], directory: pathlib.Path, way: str) -> N
         cases.flush()
         result = subprocess.run(
             [sys.executable, "-m", "dcgan_tf.serving.verification", directory.absolute(), cases.name, way],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "CUDA_VISIBLE_DEVICES": "-1"},
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -249,9 +254,6 @@ def _verify(signatures: list[Signature], directory: pathlib.Path, way: str) -> N
 
 def _metadata(networks: Networks, version: int) -> dict[str, Any]:
     packages = ("tensorflow", "keras", "numpy")
-    # What may change in a run are intervals, and the folders of the machine that trained it.
-    fields = [field for field in dataclasses.fields(networks.config) if not field.metadata["may_change"]]
-    settings = {field.name: getattr(networks.config, field.name) for field in fields}
     return {
         "version": version,
         "step": networks.step,
@@ -259,7 +261,7 @@ def _metadata(networks: Networks, version: int) -> dict[str, Any]:
         "parameters": {
             network.name: network.count_params() for network in (networks.generator, networks.discriminator)
         },
-        "config": settings,
+        "config": settings_of_model(networks.config),
         "packages": {"dcgan_tf": __version__, **{name: importlib.metadata.version(name) for name in packages}},
         "git_commit": _git_commit(),
     }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.config.settings import Config
 from dcgan_tf.generation.networks import Networks
 from dcgan_tf.generation.sampling import latents_from_seeds, slerp
 from dcgan_tf.models.conditioning import with_labels
@@ -15,7 +16,7 @@ from dcgan_tf.models.discriminator import build_outputs
 from dcgan_tf.models.pixels import to_float, to_samples
 
 # More rows than this are refused: a single request shall not exhaust a server's memory.
-MAXIMUM_ROWS = 1024
+MAX_ROWS = 1024
 
 Outputs = dict[str, tf.Tensor]
 
@@ -53,83 +54,38 @@ def build_signatures(networks: Networks) -> list[Signature]:
 
     The generator is the one with averaged weights; both networks are float32 and in inference mode.
     """
-    config, generator = networks.config, networks.generator
-    outputs = build_outputs(networks.discriminator)
-    # Of points, whose name in the signatures is points, too.
-    images_key = "points" if config.draws_points else "images"
+    config, answers = networks.config, _Answers(networks)
     images_type = tf.float32 if config.draws_points else tf.uint8
 
-    def images_of(z: tf.Tensor, label: tf.Tensor | None) -> tf.Tensor:
-        return to_samples(generator(with_labels(z, label), training=False))
+    def some_images(rows: int) -> dict[str, np.ndarray]:
+        levels = np.random.default_rng(0).integers(0, 256, (rows, *config.sample_shape))
+        return {_images_key(config): levels.astype(images_type.as_numpy_dtype)}
 
-    def serving_default(z: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
-        z, label = checked(z, label)
-        return {images_key: images_of(z, label)}
-
-    def sample(seed: tf.Tensor, psi: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
-        seed, psi, label = checked(seed, psi, label)
-        z = psi[:, None] * latents_from_seeds(seed, config.latent_dim)
-        return {images_key: images_of(z, label), "z": z}
-
-    def sample_png(seed: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
-        seed, label = checked(seed, label)
-        images = images_of(latents_from_seeds(seed, config.latent_dim), label)
-        return {"image_bytes": tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)}
-
-    def interpolate(seed_from: tf.Tensor, seed_to: tf.Tensor, t: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
-        seed_from, seed_to, t, label = checked(seed_from, seed_to, t, label)
-        first, last = (latents_from_seeds(seeds, config.latent_dim) for seeds in (seed_from, seed_to))
-        return {images_key: images_of(slerp(first, last, t), label)}
-
-    def discriminate(images: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
-        images, label = checked(images, label)
-        return outputs(with_labels(to_float(images), label), training=False)
-
-    def checked(*inputs: tf.Tensor | None) -> list[Any]:
-        return _checked(inputs, config.label_count)
-
-    def seeds(rows: int) -> np.ndarray:
-        return np.arange(rows, dtype=np.int64)
-
-    def numbers(rows: int) -> np.ndarray:
-        return np.linspace(0.2, 1, rows, dtype=np.float32)
-
-    def spec(name: str, dtype: tf.DType, *shape: int) -> tf.TensorSpec:
-        return tf.TensorSpec([None, *shape], dtype, name=name)
-
-    def some_images(rows: int) -> np.ndarray:
-        return (
-            np.random.default_rng(0).integers(0, 256, (rows, *config.sample_shape)).astype(images_type.as_numpy_dtype)
-        )
-
-    def some_latents(rows: int) -> np.ndarray:
-        return np.random.default_rng(0).normal(size=(rows, config.latent_dim)).astype(np.float32)
+    def some_latents(rows: int) -> dict[str, np.ndarray]:
+        return {"z": np.random.default_rng(0).normal(size=(rows, config.latent_dim)).astype(np.float32)}
 
     signatures = [
         Signature(
-            "serving_default",
-            serving_default,
-            (spec("z", tf.float32, config.latent_dim),),
-            lambda rows: {"z": some_latents(rows)},
+            "serving_default", answers.serving_default, (_spec("z", tf.float32, config.latent_dim),), some_latents
         ),
         Signature(
             "sample",
-            sample,
-            (spec("seed", tf.int64), spec("psi", tf.float32)),
-            lambda rows: {"seed": seeds(rows), "psi": numbers(rows)},
+            answers.sample,
+            (_spec("seed", tf.int64), _spec("psi", tf.float32)),
+            lambda rows: {"seed": _seeds(rows), "psi": _fractions(rows)},
         ),
-        Signature("sample_png", sample_png, (spec("seed", tf.int64),), lambda rows: {"seed": seeds(rows)}),
+        Signature("sample_png", answers.sample_png, (_spec("seed", tf.int64),), lambda rows: {"seed": _seeds(rows)}),
         Signature(
             "interpolate",
-            interpolate,
-            (spec("seed_from", tf.int64), spec("seed_to", tf.int64), spec("t", tf.float32)),
-            lambda rows: {"seed_from": seeds(rows), "seed_to": seeds(rows) + 1, "t": numbers(rows)},
+            answers.interpolate,
+            (_spec("seed_from", tf.int64), _spec("seed_to", tf.int64), _spec("t", tf.float32)),
+            lambda rows: {"seed_from": _seeds(rows), "seed_to": _seeds(rows) + 1, "t": _fractions(rows)},
         ),
         Signature(
             "discriminate",
-            discriminate,
-            (spec(images_key, images_type, *config.sample_shape),),
-            lambda rows: {images_key: some_images(rows)},
+            answers.discriminate,
+            (_spec(_images_key(config), images_type, *config.sample_shape),),
+            some_images,
         ),
     ]
     # Points make no PNG, and a packed discriminator does not judge one image.
@@ -138,6 +94,68 @@ def build_signatures(networks: Networks) -> list[Signature]:
     if not config.conditional:
         return signatures
     return [_with_label(signature, config.label_count) for signature in signatures]
+
+
+class _Answers:
+    """What each signature computes, from its inputs and, where the networks know classes, a label."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._config = networks.config
+        self._generator = networks.generator
+        self._outputs = build_outputs(networks.discriminator)
+
+    def serving_default(self, z: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
+        z, label = self._checked(z, label)
+        return self._named(self._images(z, label))
+
+    def sample(self, seed: tf.Tensor, psi: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
+        seed, psi, label = self._checked(seed, psi, label)
+        z = psi[:, None] * self._latents(seed)
+        return self._named(self._images(z, label)) | {"z": z}
+
+    def sample_png(self, seed: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
+        seed, label = self._checked(seed, label)
+        images = self._images(self._latents(seed), label)
+        return {"image_bytes": tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)}
+
+    def interpolate(
+        self, seed_from: tf.Tensor, seed_to: tf.Tensor, t: tf.Tensor, label: tf.Tensor | None = None
+    ) -> Outputs:
+        seed_from, seed_to, t, label = self._checked(seed_from, seed_to, t, label)
+        z = slerp(self._latents(seed_from), self._latents(seed_to), t)
+        return self._named(self._images(z, label))
+
+    def discriminate(self, images: tf.Tensor, label: tf.Tensor | None = None) -> Outputs:
+        images, label = self._checked(images, label)
+        return self._outputs(with_labels(to_float(images), label), training=False)
+
+    def _images(self, z: tf.Tensor, label: tf.Tensor | None) -> tf.Tensor:
+        return to_samples(self._generator(with_labels(z, label), training=False))
+
+    def _latents(self, seeds: tf.Tensor) -> tf.Tensor:
+        return latents_from_seeds(seeds, self._config.latent_dim)
+
+    def _named(self, images: tf.Tensor) -> Outputs:
+        return {_images_key(self._config): images}
+
+    def _checked(self, *inputs: tf.Tensor | None) -> list[Any]:
+        return _checked(inputs, self._config.label_count)
+
+
+def _images_key(config: Config) -> str:
+    return "points" if config.draws_points else "images"
+
+
+def _spec(name: str, dtype: tf.DType, *shape: int) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *shape], dtype, name=name)
+
+
+def _seeds(rows: int) -> np.ndarray:
+    return np.arange(rows, dtype=np.int64)
+
+
+def _fractions(rows: int) -> np.ndarray:
+    return np.linspace(0.2, 1, rows, dtype=np.float32)
 
 
 def _with_label(signature: Signature, label_count: int) -> Signature:
@@ -161,7 +179,7 @@ def _checked(inputs: Sequence[tf.Tensor | None], label_count: int) -> list[Any]:
     checks = [
         tf.debugging.assert_positive(rows, message="expected at least one row"),
         tf.debugging.assert_less_equal(
-            rows, MAXIMUM_ROWS, message=f"expected at most {MAXIMUM_ROWS} rows in one request: send several"
+            rows, MAX_ROWS, message=f"expected at most {MAX_ROWS} rows in one request: send several"
         ),
         *(
             tf.debugging.assert_equal(tf.shape(other)[0], rows, message="expected as many rows in every input")

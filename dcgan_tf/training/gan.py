@@ -1,6 +1,6 @@
 """The networks, their optimizers, and the mathematics of one train step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import keras
@@ -12,20 +12,17 @@ from dcgan_tf.distributed import replicas
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from dcgan_tf.models.pixels import to_float
-from dcgan_tf.objectives import chance
+from dcgan_tf.objectives.adaptive import AdaptiveProbability, augment_adaptively
 from dcgan_tf.objectives.augment import augment
 from dcgan_tf.objectives.chance import subkey
-from dcgan_tf.objectives.losses import LOSSES, relative_logits
+from dcgan_tf.objectives.losses import LOSSES
 from dcgan_tf.objectives.penalties import PENALTIES, squared_gradient_norms
-from dcgan_tf.objectives.stabilizers import add_instance_noise, decay_factor, fake_targets, mix_terms, real_targets
+from dcgan_tf.objectives.stabilizers import add_instance_noise, fake_targets, mix_terms, real_targets
 from dcgan_tf.objectives.unrolled import unroll
-from dcgan_tf.training.optimizers import apply_gradients, build_optimizer
-
-# What a random draw is for. All noise of step s is a pure function of (seed, s, purpose), and of the number of the
-# discriminator's update where there are several. DROPOUT and the numbers after it are for the dropout layers, one each.
-LATENTS, FRESH_LATENTS, REAL_INPUTS, FAKE_INPUTS, GENERATOR_INPUTS, TARGETS, PENALTY = range(7)
-DROPOUT = 16
-PURPOSES = 64
+from dcgan_tf.training import noise
+from dcgan_tf.training.average import update_average
+from dcgan_tf.training.optimizers import apply_gradients, build_optimizer, decay_learning_rates
+from dcgan_tf.training.virtual import logits_apart, virtual_logits, with_classes
 
 METRICS = (
     "loss/discriminator",
@@ -37,7 +34,9 @@ METRICS = (
     "gradient_norm/discriminator",
     "gradient_norm/generator",
 )
+ADAPTIVE_METRICS = ("augment/probability", "augment/real_sign")
 Metrics = dict[str, tf.Tensor]
+StepResults = tuple[Metrics, dict[str, tf.Tensor]]
 Discriminate = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -49,6 +48,7 @@ class GAN:
         ema_generator: the generator whose weights are the moving average of the trained one's, always in float32:
             the one to sample from and to export.
         step: int64 variable, train steps done.
+        adaptive: how often adaptive augmentation meets an image; None where there is none.
 
     Args:
         config: complete, without ``auto``.
@@ -66,11 +66,19 @@ class GAN:
         self.discriminator = configured_discriminator(config, seed=discriminator_seed, dtype=dtype)
         self.generator_optimizer = build_optimizer(config, config.learning_rate_generator, self.generator)
         self.discriminator_optimizer = build_optimizer(config, config.learning_rate_discriminator, self.discriminator)
+        self.adaptive = None
+        if config.augment == "ada":
+            self.adaptive = AdaptiveProbability(config.batch_size, config.batch_size // config.pack)
         self.metric_names = METRICS + (("loss/penalty",) if config.penalty != "none" else ())
+        self.metric_names += ADAPTIVE_METRICS if self.adaptive is not None else ()
+        self._has_batch_norm = config.architecture == "dcgan" and config.discriminator_norm == "batch"
+        self._noise = noise.StepNoise(config, self.step)
         self._dropouts = [layer for layer in self.discriminator.layers if isinstance(layer, keras.layers.Dropout)]
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Everything that training depends on. Noise and data need no state: they follow from (seed, step)."""
+        # Only where it is used, so that older checkpoints fit.
+        adaptive = {"augmentation": self.adaptive} if self.adaptive is not None else {}
         return tf.train.Checkpoint(
             step=self.step,
             generator=self.generator,
@@ -78,10 +86,11 @@ class GAN:
             ema_generator=self.ema_generator,
             generator_optimizer=self.generator_optimizer,
             discriminator_optimizer=self.discriminator_optimizer,
+            **adaptive,
         )
 
     @tf.function
-    def train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> tuple[Metrics, dict[str, tf.Tensor]]:
+    def train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> StepResults:
         """Runs ``count`` train steps without a return to Python; fewer where a loss or gradient is not finite.
 
         Args:
@@ -117,7 +126,7 @@ class GAN:
 
     # Its branches and loops are Python's own, decided while it is traced; rewriting it for others takes seconds.
     @tf.autograph.experimental.do_not_convert
-    def train_step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Metrics, dict[str, tf.Tensor]]:
+    def train_step(self, images: tf.Tensor, labels: tf.Tensor) -> StepResults:
         """Updates of the discriminator, then one of the generator (Goodfellow et al. 2014, algorithm 1).
 
         Args:
@@ -127,33 +136,50 @@ class GAN:
         Returns:
             The scalars named in ``metric_names``, and for each network the norms [variables] of its gradients.
         """
+        *_, (_, results) = self.step_parts(images, labels)
+        return results
+
+    def step_parts(self, images: tf.Tensor, labels: tf.Tensor) -> Iterator[tuple[str, Any]]:
+        """The same step, part by part: yields the name of each part and what it computed.
+
+        Where the discriminator has several updates, the parts before the last of them have no names. The last part's
+        results are those of `train_step`.
+        """
         config = self.config
-        self._key_dropouts()
-        self._decay_learning_rates()
+        self._noise.key_dropouts(self._dropouts)
+        decay_learning_rates(config, self.step, self.generator_optimizer, self.discriminator_optimizer)
         real_batches = tf.split(to_float(images), config.discriminator_steps)
         class_batches = (
             tf.split(labels, config.discriminator_steps) if config.conditional else [None] * len(real_batches)
         )
         last = config.discriminator_steps - 1
         for update in range(last):
-            fake_images = self._generate(LATENTS, class_batches[update], update)
-            self._update_discriminator(real_batches[update], fake_images, class_batches[update], update)
+            fake_images = self._generate(noise.LATENTS, class_batches[update], update)
+            for _ in self._discriminator_parts(real_batches[update], fake_images, class_batches[update], update):
+                pass
 
         real_images, classes = real_batches[last], class_batches[last]
         # Opened first, so that the fakes shown to the discriminator can serve the generator's update too.
         with tf.GradientTape() as generator_tape:
-            fake_images = self._generate(LATENTS, classes, last)
+            fake_images = self._generate(noise.LATENTS, classes, last)
+            yield "generator, forward", fake_images
             with generator_tape.stop_recording():
-                metrics, discriminator_norms = self._update_discriminator(real_images, fake_images, classes, last)
+                metrics, discriminator_norms = yield from self._discriminator_parts(
+                    real_images, fake_images, classes, last
+                )
             if config.fresh_noise:
-                fake_images = self._generate(FRESH_LATENTS, classes, last)
+                fake_images = self._generate(noise.FRESH_LATENTS, classes, last)
             generator_loss = self._generator_loss(real_images, fake_images, classes)
+            yield "generator's loss, forward", generator_loss
         variables = self.generator.trainable_variables
         generator_gradients = replicas.total(generator_tape.gradient(generator_loss, variables))
+        yield "generator's loss, backward", generator_gradients
         apply_gradients(self.generator_optimizer, generator_gradients, variables)
+        yield "generator, optimizer", generator_loss
 
-        self._update_ema()
+        update_average(self.ema_generator, self.generator, config.ema_decay, self.step)
         self.step.assign_add(1)
+        yield "moving average", generator_loss
         generator_norms = _norms(generator_gradients)
         metrics["loss/generator"] = generator_loss
         # A replica's means are its part of those of the global batch; gradients have been summed already.
@@ -162,22 +188,29 @@ class GAN:
             "gradient_norm/discriminator": tf.norm(discriminator_norms),
             "gradient_norm/generator": tf.norm(generator_norms),
         }
-        return (
-            {name: metrics[name] for name in self.metric_names},
-            {"discriminator": discriminator_norms, "generator": generator_norms},
-        )
+        if self.adaptive is not None:
+            metrics["augment/probability"] = tf.identity(self.adaptive.value)
+        scalars = {name: metrics[name] for name in self.metric_names}
+        yield "metrics and norms", (scalars, {"discriminator": discriminator_norms, "generator": generator_norms})
 
-    def _update_discriminator(
+    def _discriminator_parts(
         self, real_images: tf.Tensor, fake_images: tf.Tensor, classes: tf.Tensor | None, update: int
-    ) -> tuple[Metrics, tf.Tensor]:
-        """One update; returns its scalars and the norms [variables] of its gradients."""
+    ) -> Generator[tuple[str, Any], None, tuple[Metrics, tf.Tensor]]:
+        """The parts of one update; returns its scalars and the norms [variables] of its gradients."""
         variables = self.discriminator.trainable_variables
         with tf.GradientTape() as discriminator_tape:
+            # A penalty leaves no trace in BatchNorm's moving statistics.
+            penalized = logits_apart(self.discriminator, classes) if self._has_batch_norm else None
             loss, metrics = self._discriminator_loss(
-                real_images, fake_images, update, lambda seen: self._logits(seen, classes)
+                real_images, fake_images, update, lambda seen: self._logits(seen, classes), penalized
             )
+        yield "discriminator, forward", loss
         gradients = replicas.total(discriminator_tape.gradient(loss, variables))
+        yield "discriminator, backward", gradients
         self._apply_to_discriminator(gradients)
+        if self.adaptive is not None:
+            self.adaptive.observe(metrics["augment/real_sign"])
+        yield "discriminator, optimizer", loss
         return metrics, _norms(gradients)
 
     def _apply_to_discriminator(self, gradients: list[tf.Tensor]) -> None:
@@ -189,21 +222,29 @@ class GAN:
                 variable.assign(tf.clip_by_value(variable, -self.config.weight_clip, self.config.weight_clip))
 
     def _discriminator_loss(
-        self, real_images: tf.Tensor, fake_images: tf.Tensor, update: int, discriminate: Discriminate
+        self,
+        real_images: tf.Tensor,
+        fake_images: tf.Tensor,
+        update: int,
+        discriminate: Discriminate,
+        penalized: Discriminate | None = None,
     ) -> tuple[tf.Tensor, Metrics]:
+        """D's loss and its scalars. ``penalized``: gives the logits whose gradients a penalty looks at."""
         config = self.config
-        real_seen = self._show(real_images, REAL_INPUTS, update)
-        fake_seen = self._show(fake_images, FAKE_INPUTS, update)
+        real_seen = self._show(real_images, noise.REAL_INPUTS, update)
+        fake_seen = self._show(fake_images, noise.FAKE_INPUTS, update)
         real_logits, fake_logits = self._judge(real_seen, fake_seen, discriminate)
         metrics = {
             "prob/real": self._mean(tf.sigmoid(real_logits)),
             "prob/fake": self._mean(tf.sigmoid(fake_logits)),
         }
-        if self.loss.generator_real is not None:
-            real_logits, fake_logits = relative_logits(real_logits, fake_logits)
+        if self.adaptive is not None:
+            metrics["augment/real_sign"] = self._mean(tf.sign(real_logits - self.loss.undecided))
+        if self.loss.relative is not None:
+            real_logits, fake_logits = self.loss.relative(real_logits, fake_logits)
         real_term, fake_term = self.loss.discriminator_real, self.loss.discriminator_fake
         if config.label_smoothing or config.label_noise or config.label_flip:
-            key, count = self._noise_key(TARGETS, update), real_logits.shape[0]
+            key, count = self._noise.key(noise.TARGETS, update), real_logits.shape[0]
             real_loss = self._mean(mix_terms(real_targets(count, config, key), real_term, fake_term, real_logits))
             targets = fake_targets(count, config, subkey(key, 2))
             fake_loss = self._mean(mix_terms(targets, real_term, fake_term, fake_logits))
@@ -216,7 +257,7 @@ class GAN:
         }
         if config.penalty == "none":
             return real_loss + fake_loss, metrics
-        penalty = self._penalty(real_seen, fake_seen, update, discriminate)
+        penalty = self._penalty(real_seen, fake_seen, update, penalized or discriminate)
         return real_loss + fake_loss + penalty, metrics | {"loss/penalty": penalty}
 
     def _penalty(
@@ -225,7 +266,7 @@ class GAN:
         """The weighted penalty; where it is due only every k steps, k times as strong, and 0 in between."""
         config, penalty = self.config, PENALTIES[self.config.penalty]
         # Outside of the branch below, where TensorFlow cannot sum over replicas.
-        points = penalty.points(real_seen, fake_seen, self._noise_key(PENALTY, update))
+        points = penalty.points(real_seen, fake_seen, self._noise.key(noise.PENALTY, update))
 
         def weighted() -> tf.Tensor:
             terms = penalty.terms(squared_gradient_norms(discriminate, points))
@@ -233,36 +274,41 @@ class GAN:
 
         if config.penalty_every == 1:
             return weighted()
-        return tf.cond(tf.equal(self.step % config.penalty_every, 0), weighted, lambda: tf.constant(0.0))
+        is_due = tf.equal(self.step % config.penalty_every, 0)
+        if self._has_batch_norm and replicas.count() > 1:
+            return tf.where(is_due, weighted(), 0.0)
+        return tf.cond(is_due, weighted, lambda: tf.constant(0.0))
 
     def _generator_loss(self, real_images: tf.Tensor, fake_images: tf.Tensor, classes: tf.Tensor | None) -> tf.Tensor:
         """G's loss against the discriminator as it is, or as it would be after some virtual updates."""
         last = self.config.discriminator_steps - 1
         discriminate = lambda seen: self._logits(seen, classes)  # noqa: E731
         if self.config.unroll_steps:
-            virtual_logits = self._virtual_discriminator(classes)
+            logits_of = virtual_logits(self.discriminator, classes)
             weights = unroll(
                 [tf.convert_to_tensor(variable) for variable in self.discriminator.trainable_variables],
                 self.discriminator_optimizer,
                 lambda weights: self._discriminator_loss(
-                    real_images, fake_images, last, lambda seen: virtual_logits(seen, weights)
+                    real_images, fake_images, last, lambda seen: logits_of(seen, weights)
                 )[0],
                 self.config.unroll_steps,
             )
-            discriminate = lambda seen: virtual_logits(seen, weights)  # noqa: E731
-        fake_logits = discriminate(self._show(fake_images, GENERATOR_INPUTS, last))
-        if self.loss.generator_real is None:
+            discriminate = lambda seen: logits_of(seen, weights)  # noqa: E731
+        fake_logits = discriminate(self._show(fake_images, noise.GENERATOR_INPUTS, last))
+        if self.loss.generator_real is None or self.loss.relative is None:
             return self._mean(self.loss.generator(fake_logits))
-        real_logits = discriminate(self._show(real_images, REAL_INPUTS, last))
-        real_logits, fake_logits = relative_logits(real_logits, fake_logits)
+        real_logits = discriminate(self._show(real_images, noise.REAL_INPUTS, last))
+        real_logits, fake_logits = self.loss.relative(real_logits, fake_logits)
         return self._mean(self.loss.generator(fake_logits)) + self._mean(self.loss.generator_real(real_logits))
 
     def _show(self, images: tf.Tensor, purpose: int, update: int) -> tf.Tensor:
         """What the discriminator sees of images: augmented, with noise, and several to a row where it packs them."""
         config = self.config
-        key = self._noise_key(purpose, update)
+        key = self._noise.key(purpose, update)
         if config.augmentations:
             images = augment(images, config.augmentations, subkey(key, 1), parts=config.pack)
+        if self.adaptive is not None:
+            images = augment_adaptively(images, self.adaptive.value, subkey(key, 1), parts=config.pack)
         if config.instance_noise:
             images = add_instance_noise(images, config, self.step, key)
         return tf.concat(tf.split(images, config.pack), axis=-1) if config.pack > 1 else images
@@ -276,79 +322,15 @@ class GAN:
 
     def _logits(self, seen: tf.Tensor, classes: tf.Tensor | None) -> tf.Tensor:
         """The discriminator's logits [N] in training mode."""
-        return self.discriminator(_with_classes(seen, classes), training=True)[:, 0]
-
-    def _virtual_discriminator(self, classes: tf.Tensor | None) -> Callable[[tf.Tensor, list[tf.Tensor]], tf.Tensor]:
-        """Logits [N] as a function of images and weights, which changes no variable.
-
-        It advances its own copy of the discriminator's state, so that each call draws new dropout masks and takes its
-        step of power iteration, as a real call does.
-        """
-        state = [tf.convert_to_tensor(variable) for variable in self.discriminator.non_trainable_variables]
-
-        def logits(seen: tf.Tensor, weights: list[tf.Tensor]) -> tf.Tensor:
-            nonlocal state
-            outputs, state = self.discriminator.stateless_call(
-                weights, state, _with_classes(seen, classes), training=True
-            )
-            return outputs[:, 0]
-
-        return logits
+        return self.discriminator(with_classes(seen, classes), training=True)[:, 0]
 
     def _generate(self, purpose: int, classes: tf.Tensor | None, update: int) -> tf.Tensor:
-        z = self._latents(purpose, self.config.batch_size // replicas.count(), update)
+        z = self._noise.latents(purpose, self.config.batch_size // replicas.count(), update)
         return self.generator(with_labels(z, classes), training=True)
 
     def _mean(self, terms: tf.Tensor) -> tf.Tensor:
         """The mean over the global batch. A replica holds a part of it, and gradients are summed over replicas."""
         return tf.reduce_sum(terms) * self.config.pack / self.config.batch_size
-
-    def _update_ema(self) -> None:
-        # Early on, the average forgets the random first weights sooner than its decay would.
-        steps = tf.cast(self.step, tf.float32)
-        share = 1.0 - tf.minimum(self.config.ema_decay, (1 + steps) / (10 + steps))
-        for average, weight in zip(
-            self.ema_generator.trainable_variables, self.generator.trainable_variables, strict=True
-        ):
-            if self.config.ema_decay:
-                average.value.assign_sub(share * (average.value - weight.value))
-            else:
-                average.assign(weight)
-        # BatchNorm's statistics are moving averages already.
-        for average, statistic in zip(
-            self.ema_generator.non_trainable_variables, self.generator.non_trainable_variables, strict=True
-        ):
-            average.assign(statistic)
-
-    def _latents(self, purpose: int, count: int, update: int) -> tf.Tensor:
-        shape = (count, self.config.latent_dim)
-        return chance.normal(shape, self._noise_key(purpose, update), parts=self.config.pack)
-
-    def _noise_key(self, purpose: int, update: int = 0) -> tf.Tensor:
-        # The bits between the seed and the update are left to `subkey`.
-        first = tf.constant(self.config.seed + (update << 40), tf.int64)
-        return tf.stack([first, self.step * PURPOSES + purpose])
-
-    def _key_dropouts(self) -> None:
-        """Makes the masks of this step a function of (seed, step): Keras's own state is in no checkpoint."""
-        for number, dropout in enumerate(self._dropouts):
-            key = self._noise_key(DROPOUT + number)
-            # Keras adds one for each draw within the step; the factor leaves room for that.
-            dropout.seed_generator.state.assign(key * [1, 1024])
-
-    def _decay_learning_rates(self) -> None:
-        config = self.config
-        if config.learning_rate_decay == "constant":
-            return
-        factor = decay_factor(config.learning_rate_decay, self.step, config.learning_rate_decay_steps)
-        self.generator_optimizer.learning_rate = config.learning_rate_generator * factor
-        self.discriminator_optimizer.learning_rate = config.learning_rate_discriminator * factor
-
-
-def _with_classes(seen: tf.Tensor, classes: tf.Tensor | None) -> Any:
-    if classes is not None and seen.shape[0] == 2 * classes.shape[0]:  # Real and fake in one batch
-        classes = tf.concat([classes, classes], axis=0)
-    return with_labels(seen, classes)
 
 
 def _norms(gradients: list[tf.Tensor]) -> tf.Tensor:

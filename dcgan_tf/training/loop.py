@@ -1,7 +1,6 @@
 """The training loop: from a configuration to an exported generator."""
 
 import contextlib
-import os
 import pathlib
 import time
 from collections.abc import Callable
@@ -33,9 +32,11 @@ from dcgan_tf.runs.pictures import save_curves, save_training_gif
 from dcgan_tf.runs.records import QUICK_METRIC, Means, best_step, metrics_at, read_metrics
 from dcgan_tf.runs.summaries import Summaries
 from dcgan_tf.serving.saved_model import export_networks, exported_steps, newest_version, show_newest_card
+from dcgan_tf.training.devices import describe_device, explain, read_scalars
 from dcgan_tf.training.gan import GAN
 from dcgan_tf.training.monitor import REAL_IMAGES, Monitor
 from dcgan_tf.training.result import TrainResult
+from dcgan_tf.training.transfer import begin_from_model, refuse_different_weights
 
 OnLog = Callable[[int, dict[str, float]], None]
 # Entered once all is ready; what it yields says whether to stop after the step.
@@ -82,7 +83,7 @@ def _train(
     on_log: OnLog | None,
     stop_requests: StopRequests,
 ) -> TrainResult:
-    logger.info("Training on %s%s", _describe_device(config), strategies.describe(workers, strategy))
+    logger.info("Training on %s%s", describe_device(config), strategies.describe(workers, strategy))
 
     # ---- Data and networks: all that can be wrong with them shows before the run directory is touched.
     config, data = prepare(config, source)
@@ -90,6 +91,10 @@ def _train(
     strategies.refuse_differences(workers, config)
     with strategy.scope():
         gan = GAN(config)
+    is_resumed, *_ = workers.gather(run_directory.has_checkpoint(run_dir))
+    if config.init_from and not is_resumed:
+        begin_from_model(gan)
+        refuse_different_weights(workers, gan)
 
     # Only the chief's run stays: the others do as it does, in a folder of their own that is removed.
     opened = run_directory.open_run(run_dir, config) if workers.is_chief else run_directory.scratch_run(config)
@@ -151,12 +156,12 @@ def _train(
                     call_start = time.perf_counter()
                     try:
                         metrics, gradient_norms = gan.train_steps(batches, tf.constant(_next_stop(step, config) - step))
-                    except tf.errors.ResourceExhaustedError as error:
-                        raise UserError(
-                            f"out of memory at `batch_size={config.batch_size}` and `image_size={config.image_size}`: "
-                            f"try half the batch or fewer filters, in a new `run_dir` ({str(error).splitlines()[0]})"
-                        ) from None
-                    values = {name: float(value) for name, value in metrics.items()}
+                    except tf.errors.OpError as error:
+                        reason = explain(error, config)
+                        if reason is None:
+                            raise
+                        raise UserError(reason) from None
+                    values = read_scalars(metrics)
                     done = int(gan.step.numpy()) - step
                     # The first call compiles: its time says nothing about speed.
                     if step > first:
@@ -303,17 +308,3 @@ def _gradients_by_name(network: keras.Model, gradient_norms: dict[str, tf.Tensor
         f"gradient of {network.name}/{variable.path}": float(norm)
         for variable, norm in zip(network.trainable_variables, norms, strict=True)
     }
-
-
-def _describe_device(config: Config) -> str:
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        cores = len(os.sched_getaffinity(0))
-        return f"{cores} CPU core{'s' * (cores > 1)} (no GPU found; run with TF_CPP_MIN_LOG_LEVEL=0 to see why)"
-    details = tf.config.experimental.get_device_details(gpus[0])
-    if config.mixed_precision and details.get("compute_capability", (8, 0)) < (8, 0):
-        raise UserError(
-            f"`mixed_precision=True`: {details.get('device_name')} has no bfloat16 arithmetic (compute capability 8.0 "
-            "or later has). Leave it out"
-        )
-    return details.get("device_name", gpus[0].name)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from dcgan_tf.config.combinations import LOSSES_WITH_SIGN
 from dcgan_tf.config.settings import Config
 from dcgan_tf.evaluation.features import random_network
 from dcgan_tf.metrics.variety import RealVariety
@@ -19,9 +20,8 @@ CHANCE_LOSSES = {
     "least_squares": 0.25,
     "hinge": 2.0,
     "relativistic_average": 2 * math.log(2),
+    "relativistic_pairing": math.log(2),
 }
-# Where the sign of a logit tells what D takes an image for; relative logits have no such sign.
-LOSSES_WITH_SIGN = ("non_saturating", "minimax", "least_squares", "hinge")
 WINDOW = 6  # Records that must agree before anything is said
 # Records of single steps swing by themselves, so that those of this many steps at least make up a window.
 WINDOW_STEPS = 60
@@ -47,8 +47,9 @@ ADVICE = {
     "`minibatch_stddev=True`, `unroll_steps=5`, `diff_augment=translation,cutout` or `loss=wasserstein` with "
     "`penalty=wgan_gp`, and sample from a checkpoint before this step",
     "discriminator wins": "D is certain of every image, so G gets no direction. Try a smaller "
-    "`learning_rate_discriminator`, `instance_noise=0.1`, `label_smoothing=0.1`, `dropout=0.3` or `penalty=r1`, and "
-    "`loss=non_saturating` in place of minimax. Unless it recovers soon, more steps will not help",
+    "`learning_rate_discriminator`, `instance_noise=0.1`, `label_smoothing=0.1`, `dropout=0.3` or `penalty=r1`, with "
+    "few images `augment=ada`, and `loss=non_saturating` in place of minimax. Unless it recovers soon, more steps will "
+    "not help",
     "generator wins": "D takes more fakes than real images for real, and its answers mean little to G. Try a larger "
     "`learning_rate_discriminator`, a smaller `learning_rate_generator`, `discriminator_steps=2` or more "
     "`discriminator_filters`",

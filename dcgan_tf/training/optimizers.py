@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from dcgan_tf.config.settings import Config
+from dcgan_tf.objectives.stabilizers import decay_factor
 from dcgan_tf.objectives.unrolled import adam_moments
 
 
@@ -15,6 +16,17 @@ def build_optimizer(config: Config, learning_rate: float, network: keras.Model) 
         optimizer = keras.optimizers.Adam(learning_rate, config.beta_1, config.beta_2)
     optimizer.build(network.trainable_variables)
     return optimizer
+
+
+def decay_learning_rates(
+    config: Config, step: tf.Tensor, generator: keras.Optimizer, discriminator: keras.Optimizer
+) -> None:
+    """Sets the learning rates of a step by the schedule of the run, if it has one."""
+    if config.learning_rate_decay == "constant":
+        return
+    factor = decay_factor(config.learning_rate_decay, step, config.learning_rate_decay_steps)
+    generator.learning_rate = config.learning_rate_generator * factor
+    discriminator.learning_rate = config.learning_rate_discriminator * factor
 
 
 def apply_gradients(optimizer: keras.Optimizer, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:

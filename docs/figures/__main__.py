@@ -7,6 +7,7 @@ import importlib
 import sys
 import time
 
+from dcgan_tf import notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.errors import UserError
 from docs.figures import FIGURES
@@ -23,7 +24,7 @@ def run(names: list[str]) -> None:
         if name not in FIGURES:
             known = "; ".join(f"{known} ({text})" for known, text in FIGURES.items())
             raise UserError(f"unknown figure '{name}'. Expected any of: {known}")
-    command_line.import_tensorflow()
+    notices.import_tensorflow()
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()

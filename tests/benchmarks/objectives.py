@@ -44,6 +44,8 @@ POINT_SAMPLES, POINT_STEPS = 2_500, 5_000
 STACKED_SAMPLES, STACKED_STEPS = 25_600, 5_000
 MNIST_SAMPLES = 10_000
 
+# The objective of the preset, without what it sets for networks and learning rates.
+R3GAN = {name: PRESETS["r3gan"][name] for name in ("loss", "penalty", "penalty_weight", "beta_1", "beta_2")}
 POINTS_BASE = {
     "batch_size": 256,
     "latent_dim": 2,
@@ -64,6 +66,7 @@ POINT_METHODS: dict[str, dict[str, Any]] = {
         "beta_2": 0.9,
     },
     "pac 2": {"pack": 2},
+    "r3gan": R3GAN,
 }
 # Metz et al. 2017, appendix: G from a 4x4x64 map over 32 and 16 to 8 filters of the full size, and one more layer.
 STACKED_BASE = {
@@ -87,10 +90,11 @@ STACKED_METHODS: dict[str, dict[str, Any]] = {
     "unroll 1": {"unroll_steps": 1},
     "unroll 5": {"unroll_steps": 5},
     "pac 2": {"pack": 2},
+    "r3gan": {**R3GAN, "discriminator_norm": "none"},
 }
 # What a preset sets for its own networks; here all objectives have the default's.
 NETWORK_FLAGS = ("kernel_size", "generator_filters", "discriminator_filters", "latent_dim", "batch_size", "ema_decay")
-MNIST_PRESETS = ("default", "dcgan", "lsgan", "wgan", "wgan_gp", "sngan", "unrolled", "pacgan", "hinge", "gan")
+MNIST_PRESETS = ("default", "dcgan", "lsgan", "wgan", "wgan_gp", "sngan", "unrolled", "pacgan", "hinge", "r3gan", "gan")
 
 
 def define_flags() -> None:

@@ -32,7 +32,7 @@ DOORS = [("train.py",), ("-m", "export.saved_model"), ("-m", "export.client"), (
         ("--steps=many", "--steps: expected a whole number. Received: 'many'"),
         ("--dropout=some", "--dropout: expected a number. Received: 'some'"),
         ("--flip=perhaps", "--flip: expected true or false. Received: 'perhaps'"),
-        ("--loss=hinje", "wasserstein, relativistic_average. Received: 'hinje'"),
+        ("--loss=hinje", "relativistic_average, relativistic_pairing. Received: 'hinje'"),
         ("--preset=quick", "unknown preset 'quick'"),
         ("--stepz=5", "unknown flag --stepz. Did you mean --steps?"),
         ("--qqqq", "unknown flag --qqqq. See --help"),
@@ -150,10 +150,10 @@ def test_version(cli):
         (("zzz",), "Expected one of: train, sample,"),
         (("sample", "wlak"), "unknown action 'wlak'. Did you mean 'walk'?"),
         (("sample", "walk", "--fps=3"), "unknown flag --fps"),
-        (("sample",), "--run_dir is required, such as --run_dir="),
+        (("sample", "--checkpoint=latest"), "--run_dir is required, such as --run_dir="),
         (("evaluate",), "--run_dir is required"),
         (("export",), "--run_dir is required"),
-        (("explore",), "--run_dir is required"),
+        (("explore", "--checkpoint=latest"), "--run_dir is required"),
         (("compare",), "expected folders of evaluated runs"),
         (("sample", "interpolate", "--path=zigzag"), "--path: expected one of: spherical, linear. Received: 'zigzag'"),
     ],
@@ -238,7 +238,7 @@ def import_fake(command, tmp_path):
 
     def run(source, **environment):
         (tmp_path / "tensorflow.py").write_text(f"import os, types\nos.write(2, b'notice\\n')\n{source}")
-        code = "import sys; from dcgan_tf.cli.command_line import import_tensorflow; import_tensorflow()"
+        code = "import sys; from dcgan_tf.notices import import_tensorflow; import_tensorflow()"
         code += "; import tensorflow; sys.stderr.write('after')"
         return command("-c", code, environment={"PYTHONPATH": f"{tmp_path}:{ROOT}", **environment})
 
@@ -293,6 +293,7 @@ def test_every_command_hides_the_notices_of_tensorflow(command, run_dir, tmp_pat
         "sweep": ["--directions=1"],
         "vectors": ["--name=a", "--seeds=1"],
         "arithmetic": ["--expression=a"],
+        "edit": ["--expression=a", "--class=bars"],
         "project": [f"--image={next((ROOT / 'docs').rglob('*.png'))}", "--resize"],
         "directions": ["--samples=20"],
     }
@@ -306,7 +307,7 @@ def test_every_command_hides_the_notices_of_tensorflow(command, run_dir, tmp_pat
 @pytest.mark.long
 def test_tensorflow_itself_says_nothing(command, monkeypatch):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
-    code = "from dcgan_tf.cli import command_line; command_line.import_tensorflow(); import tensorflow; print('done')"
+    code = "from dcgan_tf import notices; notices.import_tensorflow(); import tensorflow; print('done')"
     result = command("-c", code)
     assert (result.stdout, result.stderr) == ("done\n", "")
 

@@ -1,5 +1,6 @@
 import json
 import os
+import pathlib
 import shlex
 import shutil
 import signal
@@ -7,13 +8,17 @@ import socket
 import subprocess
 import sys
 import time
+import types
 import urllib.request
 
 import numpy as np
 import pytest
 
 from dcgan_tf import load_generator
-from dcgan_tf.cli.explore import Page
+from dcgan_tf.cli import explore
+from dcgan_tf.cli.actions import common
+from dcgan_tf.cli.explore import Page, named_directions
+from dcgan_tf.generation.vectors import Vector, VectorFile
 from tests.conftest import ROOT, one_line
 from tests.small_runs import read
 
@@ -28,6 +33,44 @@ def test_the_page_shows_what_its_commands_make(sample, conditional_run_dir, tmp_
         np.testing.assert_array_equal(read(f"{number}.png"), read(file))
     assert len(answers[0][0]) == 25
     assert "--psi" not in answers[1][2]
+
+
+def test_attributes_have_sliders_of_their_own(sample, conditional_run_dir, tmp_path, capsys):
+    generator = load_generator(conditional_run_dir)
+    smile = np.eye(generator.latent_dim, dtype=np.float32)[0]
+    vectors = VectorFile(generator.digest, generator.latent_dim)
+    vectors.add("smile", Vector(smile, "direction fitted to the log odds of smile of 300 images"))
+    vectors.add("exemplars", Vector(smile, "mean of exemplars", (1,), label=0))
+    vectors.add("face", Vector(2 * smile, "projection of face.png", label=0))
+    vectors.save(pathlib.Path("v.json"))
+    source = types.SimpleNamespace(run=conditional_run_dir, directory=tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "FLAGS", types.SimpleNamespace(vectors="v.json"))
+        named = named_directions(source, generator)
+    assert list(named) == ["smile"]
+
+    flags = [f"--run_dir={conditional_run_dir}", "--vectors=v.json"]
+    page = Page(generator, flags, tmp_path, named)
+    assert page.sliders[:3] == ("smile", "1", "2")
+    _, file, command = page.grid(5, 1.0, "1", 2, -1)
+    assert "--shift=smile:2,1:-1" in command
+    sample(*shlex.split(command)[4:], "--out=same.png")
+    np.testing.assert_array_equal(read("same.png"), read(file))
+
+    # In a sum, a projection shows the image that it stands for, and a direction a blank.
+    sums = [("face", False), ("smile", True)]
+    for name, is_blank in sums:
+        output = sample("arithmetic", *flags, f"--expression={name} + exemplars", "--label=0")
+        assert "Directions and projections have no exemplars" in output
+        assert (read("arithmetic.png")[32:, :40] == 255).all() == is_blank
+
+    # Those of an earlier checkpoint have no sliders, and do not keep the page from opening.
+    VectorFile("other", generator.latent_dim, vectors.vectors).save(tmp_path / "vectors.json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "FLAGS", types.SimpleNamespace(vectors=""))
+        patch.setattr(explore, "FLAGS", types.SimpleNamespace(vectors=""))
+        assert named_directions(source, generator) == {}
+    assert "belongs to other weights" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", [None, -3, 2**70])

@@ -15,7 +15,7 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
     ("typed", "named"),
     [
         ({**WGAN_GP, "weight_clip": 0.01}, ["`weight_clip", "`penalty=wgan_gp`"]),
-        ({"penalty": "r1"}, ["`penalty=r1`", "`discriminator_norm=batch`"]),
+        ({"penalty": "dragan"}, ["`penalty=dragan`", "`discriminator_norm=batch`"]),
         ({**WGAN_GP, "minibatch_stddev": True}, ["`penalty=wgan_gp`", "`minibatch_stddev"]),
         ({"loss": "wasserstein"}, ["`loss=wasserstein`", "`weight_clip", "`penalty", "`spectral_norm"]),
         ({"loss": "wasserstein", "spectral_norm": True}, ["`spectral_norm", "`discriminator_norm=none`"]),
@@ -49,6 +49,20 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
         ({"dataset": "grid", "flip": True}, ["`flip", "`dataset=grid`"]),
         ({"dataset": "ring", "diff_augment": "cutout"}, ["`diff_augment", "`dataset=ring`"]),
         ({"diff_augment": "cutout,rotation"}, ["`diff_augment", "color,translation,cutout"]),
+        ({"dataset": "ring", "augment": "ada"}, ["`augment", "`dataset=ring`"]),
+        *[
+            (
+                {"augment": "ada", **changes},
+                ["`augment=ada`", "sign", f"`loss={changes['loss']}`", "`loss=non_saturating"],
+            )
+            for changes in (
+                {"loss": "wasserstein", "weight_clip": 0.01},
+                {"loss": "relativistic_average"},
+                {"loss": "relativistic_pairing"},
+            )
+        ],
+        ({"augment": "ada", "diff_augment": "cutout"}, ["`augment=ada`", "`diff_augment`", "leave one out"]),
+        ({"freeze_discriminator": 2}, ["`freeze_discriminator`", "`init_from=`"]),
         ({"preset": "gan", "spectral_norm": True, "blocks": 2}, ["`blocks", "`architecture=mlp`"]),
         ({"jit_compile": True, "upsampling": "bicubic"}, ["`jit_compile", "`upsampling"]),
         ({"image_size": "28", "blocks": 6}, ["`image_size", "at most 4 times"]),
@@ -68,6 +82,7 @@ def test_refused_with_both_settings_named(typed, named):
     [
         {**WGAN_GP, "joint_batch": True},
         {"penalty": "r1", "discriminator_norm": "none", "penalty_every": 16},
+        {"penalty": "r1_r2", "penalty_every": 4},
         {"unroll_steps": 3, "label_smoothing": 0.1, "minibatch_stddev": True},
         {"loss": "wasserstein", "spectral_norm": True, "discriminator_norm": "none"},
         {"preset": "wgan_gp", "architecture": "mlp", "generator_filters": "64", "discriminator_filters": "64"},
@@ -78,6 +93,10 @@ def test_refused_with_both_settings_named(typed, named):
         {"dataset": "ring", "preset": "pacgan"},
         {"image_size": "50", "blocks": 3},
         {"loss": "relativistic_average", "label_flip": 0.1},
+        {"augment": "ada", "flip": True, "loss": "least_squares"},
+        {"augment": "ada", "unroll_steps": 2, "pack": 2, "instance_noise": 0.1},
+        {"init_from": "runs/000-mnist", "freeze_discriminator": 2},
+        {"preset": "r3gan", "penalty_every": 4},
     ],
     ids=str,
 )

@@ -6,7 +6,8 @@ import pytest
 from dcgan_tf.config.combinations import refuse_bad_combinations
 from dcgan_tf.config.making import make_config
 from dcgan_tf.config.presets import PRESETS
-from dcgan_tf.config.settings import LOSS_NAMES, Config
+from dcgan_tf.config.sections.objective import LOSS_NAMES
+from dcgan_tf.config.settings import Config
 from dcgan_tf.config.storage import load_config, save_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.objectives.losses import LOSSES

@@ -11,9 +11,9 @@ from PIL import Image
 
 from dcgan_tf.config.making import make_config
 from dcgan_tf.data import prepare as preparation
+from dcgan_tf.data.bundled import MnistSource
 from dcgan_tf.data.prepare import prepare, settle_length
 from dcgan_tf.data.shards import ShardResult
-from dcgan_tf.data.sources import TfdsSource
 from dcgan_tf.errors import UserError
 
 
@@ -164,14 +164,14 @@ def test_interrupted_preparation_continues_with_the_first_unfinished_shard(tmp_p
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".preparing")] == []
 
     converted = []
-    map_shards = TfdsSource.map_shards
+    map_shards = MnistSource.map_shards
     monkeypatch.setattr(ShardResult, "save", save)
 
     def recorded(self, work, shards):
         converted.extend(shard.first for shard in shards)
         return map_shards(self, work, shards)
 
-    monkeypatch.setattr(TfdsSource, "map_shards", recorded)
+    monkeypatch.setattr(MnistSource, "map_shards", recorded)
     (result,) = tmp_path.glob(".preparing-*/shard-30.json")
     result.write_text("")  # As after a power failure
     resumed = prepare(config)[1]
@@ -239,6 +239,32 @@ def test_conditional_needs_classes(tmp_path):
     config = make_config({"dataset": "folder", "data_dir": str(tmp_path), "conditional": True, "batch_size": 2})
     with pytest.raises(UserError, match="`conditional=True`: folder has no classes"):
         prepare(config)
+
+
+def test_class_without_an_image_is_refused_where_the_data_can_be_changed(tmp_path, said):
+    """All pictures of one class are damaged; or a part of a split holds none of it."""
+    for number in range(8):
+        path = tmp_path / ("bars" if number < 6 else "frames") / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((16, 16), number, np.uint8)).save(path)
+        if number >= 6:
+            path.write_bytes(path.read_bytes()[:40])
+    folder = {"dataset": "folder", "data_dir": str(tmp_path), "batch_size": 2, "max_bad_share": 0.5}
+    part = {"split": "train[:8]", "batch_size": 2}
+    for typed, expected in (
+        (folder, "folder (train) has no image of 1 of its 2 classes, such as 'frames'"),
+        (part, "mnist (train[:8]) has no image of "),
+    ):
+        with pytest.raises(UserError) as error:
+            prepare(make_config({**typed, "conditional": True, "augment": "ada"}))
+        assert expected in str(error.value)
+        assert error.value.field == "conditional"
+        config, _ = prepare(make_config(typed))
+        prepare(dataclasses.replace(config, conditional=True))  # A run that has begun goes on.
+
+    whole = make_config({"dataset": "emnist/letters", "conditional": True})
+    preparation._refuse_empty_classes(dataclasses.replace(whole, class_names=("0", "1", "2")), np.array([2, 1, 2]))
+    assert "emnist/letters (train) has no image of 1 of its 3 classes, such as '0'" in said.text
 
 
 def test_blocks_are_checked_and_used_once_the_size_is_known(tmp_path):

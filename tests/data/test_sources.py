@@ -1,7 +1,6 @@
 import contextlib
 import dataclasses
 import gzip
-import os
 import shutil
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 
 from dcgan_tf.config.making import make_config
 from dcgan_tf.data import sources
+from dcgan_tf.data.bundled import BUNDLED_MNIST
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.errors import UserError
 
@@ -27,19 +27,9 @@ def same_images(first, second):
     return sorted(map(bytes, first)) == sorted(map(bytes, second))
 
 
-def test_bundled_mnist_is_mnist():
-    config, data = prepare(make_config({"split": "test"}))
-    assert (config.image_size, config.channels) == ("28", "1")
-    assert data.source == "mnist/3.0.1"
-    assert data.class_names == tuple("0123456789")
-    assert np.bincount(data.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    assert same_images(data.images, read_images(sources.BUNDLED_MNIST / "t10k-images-idx3-ubyte.gz"))
-    assert sources.find_source(make_config({})).count() == 60_000
-
-
 def test_bundled_files_are_the_originals(real_data):
     for original in real_data("mnist").glob("*.gz"):
-        assert (sources.BUNDLED_MNIST / original.name).read_bytes() == original.read_bytes()
+        assert (BUNDLED_MNIST / original.name).read_bytes() == original.read_bytes()
 
 
 def test_each_data_set_has_its_own_folder_of_downloads(real_data, tmp_path, monkeypatch):
@@ -53,16 +43,24 @@ def test_each_data_set_has_its_own_folder_of_downloads(real_data, tmp_path, monk
     assert folders == [tmp_path / "downloads" / "mnist", tmp_path / "downloads" / "fashion_mnist"]
 
 
-def test_data_set_that_another_process_prepares_is_waited_for(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def tfds_mnist(tmp_path_factory):
+    """A folder where TensorFlow Datasets has prepared MNIST."""
+    folder = tmp_path_factory.mktemp("tfds")
+    sources.find_source(make_config({"data_dir": str(folder)})).prepare()
+    return folder
+
+
+@pytest.mark.long
+def test_data_set_that_another_process_prepares_is_waited_for(tmp_path, monkeypatch, tfds_mnist):
     """It may be for another split; TensorFlow Datasets fails where two processes prepare the same."""
-    prepare(make_config({"split": "train[:100]"}))  # A copy of TFDS is in the session's folder now.
     source = sources.find_source(make_config({"data_dir": str(tmp_path), "split": "test"}))
     locked = sources.locked
 
     @contextlib.contextmanager
     def locked_after_another(directory, setting):
         with locked(directory, setting):
-            directory.symlink_to(os.path.join(os.environ["TFDS_DATA_DIR"], "mnist"))
+            directory.symlink_to(tfds_mnist / "mnist")
             yield
 
     monkeypatch.setattr(sources, "locked", locked_after_another)
@@ -78,19 +76,19 @@ def test_fashion_mnist_holds_clothes_after_mnist_was_prepared_beside_it(real_dat
     _, data = prepare(config)
     assert data.class_names[:3] == ("T-shirt/top", "Trouser", "Pullover")
     assert same_images(data.images, read_images(originals / "t10k-images-idx3-ubyte.gz"))
-    assert not same_images(data.images, read_images(sources.BUNDLED_MNIST / "t10k-images-idx3-ubyte.gz"))
+    assert not same_images(data.images, read_images(BUNDLED_MNIST / "t10k-images-idx3-ubyte.gz"))
 
 
-def test_prepared_copy_is_used_without_any_file(tmp_path):
-    typed = {"split": "train[:100]"}
-    _, first = prepare(make_config(typed))  # A TFDS copy is in the session's data folder now.
-    folders = {"data_dir": os.environ["TFDS_DATA_DIR"], "manual_dir": str(tmp_path), "cache_dir": str(tmp_path)}
-    _, data = prepare(make_config({**typed, **folders}))
-    assert data.digest == first.digest
+@pytest.mark.long
+@pytest.mark.parametrize("split", ["train", "test", "train[-50%:]", "test[-100:]+train[:3]", "all"])
+def test_prepared_copy_is_used_without_any_file_and_equals_the_bundled_digits(tmp_path, tfds_mnist, split):
+    folders = {"data_dir": str(tfds_mnist), "manual_dir": str(tmp_path), "cache_dir": str(tmp_path)}
+    _, data = prepare(make_config({"split": split, **folders}))
+    assert data.digest == prepare(make_config({"split": split}))[1].digest
 
 
 def test_truncated_file_is_named(tmp_path):
-    manual = shutil.copytree(sources.BUNDLED_MNIST, tmp_path / "manual")
+    manual = shutil.copytree(BUNDLED_MNIST, tmp_path / "manual")
     file = manual / "train-images-idx3-ubyte.gz"
     file.write_bytes(file.read_bytes()[:5_000_000])
     config = make_config({"manual_dir": str(manual), "data_dir": str(tmp_path), "cache_dir": str(tmp_path / "cache")})
@@ -160,10 +158,10 @@ def test_folder_for_a_data_set_is_hinted(tmp_path, monkeypatch, typed):
         sources.find_source(make_config({"dataset": typed.format(folder=tmp_path / "photos")}))
 
 
-def test_unknown_split_names_the_splits():
-    prepare(make_config({"split": "train[:100]"}))
+@pytest.mark.long
+def test_unknown_split_names_the_splits(tfds_mnist):
     with pytest.raises(UserError, match=r"`split`.*'validation'.*test.*train"):
-        prepare(make_config({"split": "validation"}))
+        prepare(make_config({"split": "validation", "data_dir": str(tfds_mnist)}))
 
 
 def test_missing_manual_dir_is_named(tmp_path):

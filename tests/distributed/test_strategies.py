@@ -49,6 +49,17 @@ CASES = {
         "class_names": ["a", "b", "c"],
     },
 }
+LONG_CASES = {
+    "pairs": {
+        "loss": "relativistic_pairing",
+        "penalty": "r1_r2",
+        "penalty_every": 2,
+        "discriminator_norm": "none",
+        "dropout": 0.2,
+    },
+    "penalized batch": {"penalty": "r1", "penalty_every": 2, "dropout": 0.2},
+    "adaptive": {"augment": "ada", "channels": "3", "pack": 2, "discriminator_steps": 2},
+}
 # Two runs whose sums are rounded differently drift apart like this: 1e-5 of the way trained, but for a unit that is
 # switched on in one of them alone. A sum, a statistic or a number drawn that is a replica's own shows as 0.1 and more.
 RELATIVE = 1e-2
@@ -83,6 +94,15 @@ def test_two_replicas_equal_one_over_20_steps():
     results = compare_replicas({"batch_norm": {}, **CASES})
     assert max(results.pop("batch_norm").values()) < 5e-3  # Around 10,000, float32 has three decimals.
     assert results.keys() == CASES.keys()
+    for distances in results.values():
+        assert_equal_replicas(distances)
+
+
+@pytest.mark.long
+def test_two_replicas_equal_one_with_every_kind_of_penalty_and_adaptive_augmentation():
+    results = compare_replicas(LONG_CASES)
+    one, two = results["adaptive"]["probabilities"]
+    assert one == two != 0.7
     for distances in results.values():
         assert_equal_replicas(distances)
 

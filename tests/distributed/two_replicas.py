@@ -48,6 +48,13 @@ def cut(samples: np.ndarray, config: Config) -> np.ndarray:
     return np.stack(shares, axis=1).reshape(-1, samples.shape[1] // REPLICAS, *samples.shape[2:])
 
 
+def make_gan(config: Config) -> GAN:
+    gan = GAN(config)
+    if gan.adaptive is not None:  # It would hardly begin to augment within these steps.
+        gan.adaptive.value.assign(0.7)
+    return gan
+
+
 def weights(gan: GAN) -> dict[str, np.ndarray]:
     networks = {"generator": gan.generator, "discriminator": gan.discriminator, "average": gan.ema_generator}
     return {f"{name}/{w.path}": w.numpy() for name, network in networks.items() for w in network.weights}
@@ -61,17 +68,17 @@ def moments(gan: GAN) -> dict[str, np.ndarray]:
 def compare(config: Config, strategy: tf.distribute.Strategy) -> dict[str, Any]:
     """How far two replicas end from one, measured by how far training moved each weight."""
     samples = make_samples(config)
-    one = GAN(config)
+    one = make_gan(config)
     first = weights(one)
     metrics, norms = one.train_steps(iter(tf.data.Dataset.from_tensor_slices(samples)), tf.constant(STEPS))
     shares = tuple(cut(array, config) for array in samples)
     with strategy.scope():
-        two = GAN(config)
+        two = make_gan(config)
     two_metrics, two_norms = two.train_steps(iter(tf.data.Dataset.from_tensor_slices(shares)), tf.constant(STEPS))
 
     one_end, two_end = weights(one), weights(two)
     # Where D's loss does not change when all logits rise together, the last bias follows rounding alone.
-    shifts = config.loss in ("hinge", "wasserstein", "relativistic_average")
+    shifts = config.loss in ("hinge", "wasserstein", "relativistic_average", "relativistic_pairing")
     distances = {
         name: np.linalg.norm(two_end[name] - one_end[name]) / np.linalg.norm(one_end[name] - first[name])
         for name in one_end
@@ -79,6 +86,7 @@ def compare(config: Config, strategy: tf.distribute.Strategy) -> dict[str, Any]:
     }
     copies = [v for network in (two.generator, two.ema_generator) for v in network.variables]
     one_moments, two_moments = moments(one), moments(two)
+    probabilities = [float(gan.adaptive.value.numpy()) for gan in (one, two) if gan.adaptive is not None]
     return {
         "weights": max((float(distance), name) for name, distance in distances.items()),
         "compared": len(distances),
@@ -88,6 +96,7 @@ def compare(config: Config, strategy: tf.distribute.Strategy) -> dict[str, Any]:
         ),
         "metrics": max(abs(float(two_metrics[name]) - float(metrics[name])) for name in metrics),
         "norms": max(float(np.max(np.abs(two_norms[name] - norms[name]) / (1e-4 + norms[name]))) for name in norms),
+        "probabilities": probabilities,
         "copies": float(max(np.max(np.abs(np.ptp([r.numpy() for r in v.value.values], axis=0))) for v in copies)),
     }
 

@@ -177,11 +177,27 @@ def test_parameters_and_flops_by_hand():
     assert costs.step_flops(generator, discriminator, config()) == 64 * (own_g + own_d + 2 * one)
     several = config(discriminator_steps=5, discriminator_norm="none", penalty="r1", penalty_every=2)
     assert costs.step_flops(generator, discriminator, several) == 64 * (own_g + 4 * g + 5 * (own_d + 3 * one) + 2 * one)
+    # Both kinds of images are penalized, and G's loss looks at the real ones, too.
+    pairs = {"discriminator_norm": "none", "penalty": "r1_r2", "loss": "relativistic_pairing"}
+    assert costs.step_flops(generator, discriminator, config(**pairs)) == 64 * (own_g + own_d + (12 + 3) * one)
+    lazy = config(**pairs, penalty_every=4)
+    assert costs.step_flops(generator, discriminator, lazy) == 64 * (own_g + own_d + (3 + 3) * one)
     unrolled = config(unroll_steps=2)
     assert costs.step_flops(generator, discriminator, unrolled) == 64 * (own_g + own_d + (2 + 2 * 18) * one)
     assert costs.step_flops(generator, discriminator, config(pack=2)) == 64 * (own_g + (own_d + 2 * one) / 2)
     plain, unrolled = (costs.estimate_memory(generator, discriminator, config(unroll_steps=k)) for k in (0, 5))
-    assert unrolled - plain == 4 * 2 * 64 * 4 * 5 * costs.count_activations(discriminator)
+    r1, r1_r2 = (
+        costs.estimate_memory(generator, discriminator, config(penalty=name, discriminator_norm="none"))
+        for name in ("r1", "r1_r2")
+    )
+    assert r1_r2 - r1 == r1 - plain == 4 * 64 * 2 * costs.count_activations(discriminator)
+    assert unrolled - plain == 4 * 64 * 4 * 5 * costs.count_activations(discriminator)
+    # By hand, of 7x7x16, 14x14x8 and 28x28x1 in the generator: weights and moments, then a step or an evaluation.
+    held = costs.FRAMEWORK_BYTES + 4 * (5 * generator.count_params() + 4 * discriminator.count_params())
+    step = 64 * (100 + 4 * 7 * 7 * 16 + 3 * 14 * 14 * 8 + 2 * 28 * 28 + 2 * costs.count_activations(discriminator))
+    assert plain == held + 4 * step
+    few, many = (costs.estimate_memory(generator, discriminator, config(), images) for images in (250, 1000))
+    assert (few, many) == (max(plain, held + 4 * 4 * 250 * 14 * 14 * 8), held + 4 * 4 * 1000 * 14 * 14 * 8)
 
 
 def test_tutorial_preset_has_the_layers_of_the_tutorial():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.config.settings import AUGMENTATION_NAMES
+from dcgan_tf.config.sections.objective import AUGMENTATION_NAMES
 from dcgan_tf.objectives.augment import AUGMENTATIONS, augment, color, cutout, translation
 
 KEY = tf.constant([1, 2], tf.int64)

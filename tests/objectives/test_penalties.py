@@ -63,6 +63,15 @@ def test_r1_ignores_the_fakes_and_chance():
     )
 
 
+def test_r1_r2_is_the_sum_of_r1_at_real_and_at_fake_images():
+    """With gradient x: 25/2 and 4/2 at the real images, 0 and 4/2 at the fake ones. Chance has no part in it."""
+    both = penalize("r1_r2", half_square, REAL, FAKE)
+    np.testing.assert_allclose(both, [12.5, 2, 0, 2], rtol=1e-6)
+    r1, r2 = penalize("r1", half_square, REAL, FAKE), penalize("r1", half_square, FAKE, REAL)
+    np.testing.assert_allclose(tf.reduce_sum(both), tf.reduce_sum(r1) + tf.reduce_sum(r2), rtol=1e-6)
+    np.testing.assert_array_equal(both, penalize("r1_r2", half_square, REAL, FAKE, KEY + 1))
+
+
 @pytest.mark.parametrize("name", PENALTIES)
 def test_gradients_to_the_weights_match_numerical_differences(name):
     chance = np.random.default_rng(0)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.config.settings import DECAY_NAMES
+from dcgan_tf.config.sections.objective import DECAY_NAMES
 from dcgan_tf.objectives.losses import LOSSES
 from dcgan_tf.objectives.stabilizers import (
     DECAYS,

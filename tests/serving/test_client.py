@@ -27,7 +27,7 @@ from dcgan_tf.models.pixels import to_float
 from dcgan_tf.runs.run_directory import load_run
 from dcgan_tf.serving.answers import Signature
 from dcgan_tf.serving.client import ROWS_PER_REQUEST, Client
-from dcgan_tf.serving.signatures import MAXIMUM_ROWS
+from dcgan_tf.serving.signatures import MAX_ROWS
 from dcgan_tf.serving.verification import decode_pngs
 from tests.conftest import ROOT, one_line
 from tests.serving.serving_stub import Server
@@ -116,7 +116,7 @@ def test_status(make_client):
 
 
 def test_many_rows_are_several_requests(make_client, server, monkeypatch):
-    assert ROWS_PER_REQUEST == MAXIMUM_ROWS
+    assert ROWS_PER_REQUEST == MAX_ROWS
     monkeypatch.setattr("dcgan_tf.serving.client.ROWS_PER_REQUEST", 100)
     client = make_client()
     client.sample([0])

@@ -12,7 +12,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from tensorflow_serving.config import model_server_config_pb2
 
 from dcgan_tf.serving.saved_model import ROOT, WARM_UP_ROWS
-from dcgan_tf.serving.signatures import MAXIMUM_ROWS
+from dcgan_tf.serving.signatures import MAX_ROWS
 
 SERVING = ROOT / "export" / "serving"
 INTEGER, TRUTH, TEXT = (f".google.protobuf.{name}" for name in ("Int64Value", "BoolValue", "StringValue"))
@@ -90,9 +90,9 @@ def test_batching_config_agrees_with_warm_up_and_model(messages):
     # The server's own rule: the last one equals the largest batch that is run.
     assert config.enable_large_batch_splitting.value
     assert config.max_execution_batch_size.value == WARM_UP_ROWS[-1]
-    assert config.max_batch_size.value == MAXIMUM_ROWS
+    assert config.max_batch_size.value == MAX_ROWS
     # Room in the queue for the largest request, or it could never be taken.
-    assert config.max_enqueued_batches.value * WARM_UP_ROWS[-1] >= MAXIMUM_ROWS
+    assert config.max_enqueued_batches.value * WARM_UP_ROWS[-1] >= MAX_ROWS
     assert 0 < config.batch_timeout_micros.value <= 10_000
 
 

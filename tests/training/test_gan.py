@@ -6,8 +6,10 @@ import tensorflow as tf
 from dcgan_tf.models.pixels import to_float, to_uint8
 from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.unrolled import unroll
-from dcgan_tf.training.gan import GAN, METRICS, PURPOSES
+from dcgan_tf.training.gan import GAN, METRICS
+from dcgan_tf.training.noise import PURPOSES
 from dcgan_tf.training.optimizers import apply_gradients
+from dcgan_tf.training.virtual import logits_apart, virtual_logits
 
 CONDITIONAL = {"conditional": True, "class_names": ("a", "b", "c")}
 WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "layer"}
@@ -318,8 +320,8 @@ def test_each_virtual_call_moves_a_copy_of_the_discriminators_state_on(small_con
     images = tf.ones((2, 16, 16, 1))
     weights = [variable.value for variable in gan.discriminator.trainable_variables]
     before = [variable.numpy() for variable in gan.discriminator.variables]
-    virtual_logits = gan._virtual_discriminator(None)
-    virtual = [virtual_logits(images, weights).numpy() for _ in range(3)]
+    logits_of = virtual_logits(gan.discriminator, None)
+    virtual = [logits_of(images, weights).numpy() for _ in range(3)]
     for variable, expected in zip(gan.discriminator.variables, before, strict=True):
         np.testing.assert_array_equal(variable, expected)
     real = [gan._logits(images, None).numpy() for _ in range(3)]
@@ -353,14 +355,14 @@ def test_generator_gradient_through_the_virtual_updates_is_the_real_one(small_co
     with tf.GradientTape() as tape:
         fakes = gan._generate(0, None, 0)
         constant = tf.stop_gradient(fakes)
-        virtual_logits = gan._virtual_discriminator(None)
+        logits_of = virtual_logits(gan.discriminator, None)
         weights = unroll(
             [tf.convert_to_tensor(v) for v in gan.discriminator.trainable_variables],
             gan.discriminator_optimizer,
-            lambda weights: gan._discriminator_loss(points, constant, 0, lambda x: virtual_logits(x, weights))[0],
+            lambda weights: gan._discriminator_loss(points, constant, 0, lambda x: logits_of(x, weights))[0],
             3,
         )
-        value = gan._mean(gan.loss.generator(virtual_logits(fakes, weights)))
+        value = gan._mean(gan.loss.generator(logits_of(fakes, weights)))
     partial = float(tf.reduce_sum(tape.gradient(value, kernel.value) * direction))
     assert abs(partial - full) > 0.05 * abs(full)
 
@@ -372,6 +374,41 @@ def test_lazy_penalty_counts_for_the_steps_between(small_config):
     assert [value > 0 for value in values] == [True, False, False, True, False]
     (metrics,) = train(eager, batches(eager.config, 1))
     assert values[0] == pytest.approx(3 * float(metrics["loss/penalty"]), rel=1e-5)
+
+
+def test_r1_with_batch_norm_is_of_the_sum_of_the_batch_and_leaves_no_trace(small_config):
+    gan = GAN(small_config(penalty="r1", penalty_weight=0.5, learning_rate_discriminator=1e-12, dropout=0.2))
+    plain = GAN(small_config(learning_rate_discriminator=1e-12, dropout=0.2))
+    ((images, labels),) = batches(gan.config, 1)
+    real = tf.Variable(to_float(images))
+    gan._noise.key_dropouts(gan._dropouts)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(logits_apart(gan.discriminator, None)(real))
+    by_hand = 0.5 * np.sum(np.square(tape.gradient(total, real))) / 2 / len(images)
+    metrics, _ = gan.train_step(images, labels)
+    assert float(metrics["loss/penalty"]) == pytest.approx(by_hand, rel=1e-4)
+    plain.train_step(images, labels)
+    for ours, theirs in zip(gan.discriminator.variables, plain.discriminator.variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-7, err_msg=ours.path)
+
+
+def test_gradient_of_r1_with_batch_norm_by_finite_differences(small_config):
+    gan = GAN(small_config(penalty="r1", leaky_slope=0.9))
+    ((images, _),) = batches(gan.config, 1)
+    real, kernel = to_float(images), gan.discriminator.trainable_variables[2]
+
+    def penalty():
+        return gan._penalty(real, real, 0, logits_apart(gan.discriminator, None))
+
+    with tf.GradientTape() as tape:
+        value = penalty()
+    gradient, start = tape.gradient(value, kernel.value), kernel.numpy()
+    direction = gradient / tf.norm(gradient)
+    values = []
+    for move in (-1e-3, 1e-3):
+        kernel.assign(start + move * direction)
+        values.append(float(penalty()))
+    assert float(tf.norm(gradient)) == pytest.approx((values[1] - values[0]) / 2e-3, rel=0.02)
 
 
 def test_clipping_bounds_every_weight(small_config):

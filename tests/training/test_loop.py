@@ -199,16 +199,16 @@ def own_pictures(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "kind", "mode", "sizes", "flags", "shape"),
     [
-        ("logos", "PNG", "RGBA", [(64, 64)], {"background": "#ff0000"}, (64, 64, 3)),
+        ("logos", "PNG", "RGBA", [(32, 32)], {"background": "#ff0000"}, (32, 32, 3)),
         (
             "photos",
             "JPEG",
             "RGB",
             [(120, 80), (97, 203), (300, 40)],
-            {"image_size": "48x96", "flip": True},
-            (48, 96, 3),
+            {"image_size": "16x32", "flip": True},
+            (16, 32, 3),
         ),
-        ("scans", "PNG", "L", [(70, 70)], {"crop": "random", "image_size": "32"}, (32, 32, 1)),
+        ("scans", "PNG", "L", [(70, 70)], {"crop": "random", "image_size": "16"}, (16, 16, 1)),
     ],
 )
 def test_own_pictures_train_to_an_export(own_pictures, small_config, tmp_path, name, kind, mode, sizes, flags, shape):
@@ -239,6 +239,7 @@ def test_resuming_on_other_pictures_is_refused(own_pictures, small_config, tmp_p
         loop.train(run_directory.configure(str(tmp_path / "run"), {"steps": 8}), str(tmp_path / "run"))
 
 
+@pytest.mark.long
 def test_cifar10_photographs_train_to_an_export(real_data, tmp_path):
     with zipfile.ZipFile(real_data("cifar10_jpeg.zip")) as archive:
         names = [name for name in archive.namelist() if "/train/" in name and name.endswith("77.jpg")]

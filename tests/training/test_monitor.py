@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan_tf.config.settings import LOSS_NAMES, Config
+from dcgan_tf.config.sections.objective import LOSS_NAMES
+from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.evaluation.quick import spread_images

@@ -40,12 +40,16 @@ def run() -> None:
     results = generator.decode(around, generator.repeat_label(label, len(around)))
     panels, pixels = [], np.zeros(results.shape[1:])
     for factor, name in terms:
-        exemplars = _exemplars(generator, vectors[name])
+        vector = vectors[name]
+        exemplars = _exemplars(generator, vector)
         caption = f"{'-' if factor < 0 else '+'} {f'{abs(factor):g} * ' if abs(factor) != 1 else ''}{name}\n"
-        if exemplars is None:
+        if vector.is_direction:
             panels.append((f"{caption}a direction", np.full((1, 1, 1), 255, np.uint8)))
             continue
-        mean = generator.decode(vectors[name].values[None], generator.repeat_label(vectors[name].label, 1))
+        mean = generator.decode(vector.values[None], generator.repeat_label(vector.label, 1))
+        if exemplars is None:
+            panels.append((f"{caption}its image", make_grid(mean)))
+            continue
         panels.append((f"{caption}exemplars, mean", make_grid(np.concatenate([exemplars, mean]), columns=1)))
         pixels += factor * exemplars.mean(0)
     panels.append(("= in latent space,\nnoise of +-0.25 around it", make_grid(results, columns=3)))
@@ -53,7 +57,7 @@ def run() -> None:
         picture = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
         panels.append(("= in pixels", make_grid(picture[None])))
     else:
-        print("A fitted direction has no exemplars, so the same in pixels is left out.")
+        print("Directions and projections have no exemplars, so the same in pixels is left out.")
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(join_panels(panels), out)
     print(f"Wrote {FLAGS.expression} to {out}")

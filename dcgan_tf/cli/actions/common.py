@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from dcgan_tf import notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
-from dcgan_tf.generation.source import Source, open_run, open_saved_model
+from dcgan_tf.generation.source import Source, open_run, open_saved_model, pretrained_names
+from dcgan_tf.progress import logger
 from dcgan_tf.runs import run_directory
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from dcgan_tf.generation.vectors import VectorFile
 
 FLAGS = flags.FLAGS
+BUNDLED = "mnist"  # What there is to play with before any training
 LARGEST_SEED = 2**63
 MOST_SEEDS = 100_000
 
@@ -27,7 +30,10 @@ def define_source_flags() -> None:
     command_line.define_path("run_dir", "", "Folder of the run to use.")
     flags.DEFINE_string("checkpoint", "best", "Of the run: best, latest, or a step that has a checkpoint.")
     command_line.define_path(
-        "saved_model", "", "In place of --run_dir: an exported SavedModel, or the folder of its versions."
+        "saved_model",
+        "",
+        "In place of --run_dir: an exported SavedModel, or the folder of its versions. Default, without --run_dir: "
+        f"{BUNDLED}, the bundled generator.",
     )
 
 
@@ -54,6 +60,19 @@ def define_data_flags() -> None:
     command_line.define_path("data_dir", "", f"Where the data set is now, {default}")
     command_line.define_path("manual_dir", "", f"Where its original files are now, {default}")
     command_line.define_path("cache_dir", "", f"Where its prepared images are kept now, {default}")
+
+
+def define_classifier_flags() -> None:
+    """--features_from and --resize, for commands that use the classifier of another data set."""
+    command_line.define_path(
+        "features_from",
+        "",
+        "Use the classifier of another labelled data set: a folder of pictures, sorted into one folder per class, or a "
+        "run's folder, which stands for its data. It is trained once.",
+    )
+    flags.DEFINE_boolean(
+        "resize", False, "With --features_from: prepare its pictures at the size of the model's images."
+    )
 
 
 def typed_folders() -> dict[str, str]:
@@ -83,7 +102,7 @@ def data_config(source: Source) -> Config:
 def keep_typed_folders(run: run_directory.Run) -> None:
     """Saves the folders that were typed with the run, after a look whether its data are there."""
     if typed_folders():
-        command_line.import_tensorflow()  # Which reads the data sets of TensorFlow Datasets
+        notices.import_tensorflow()  # Which reads the data sets of TensorFlow Datasets
         from dcgan_tf.data.prepare import prepare
 
         prepare(run.config)  # Refuses other data.
@@ -101,18 +120,22 @@ def find_run() -> run_directory.Run:
 
 
 def find_source(*, needs_images: bool = True) -> Source:
-    """The run or export that the flags name.
+    """The run or export that the flags name; without any, the generator that ships with the package.
 
     Raises:
-        UserError: none or both are named, there is none, or it makes points where images are needed.
+        UserError: Both are named, there is none, or it makes points where images are needed.
     """
     if bool(FLAGS.run_dir) and bool(FLAGS.saved_model):
         raise UserError("--run_dir and --saved_model name two models. Give one of them")
     if FLAGS.saved_model and FLAGS["checkpoint"].present:
         raise UserError("--checkpoint: an export is of one step. Leave it out, or give --run_dir")
-    if not FLAGS.saved_model:
-        _require_run_dir()
-    source = open_saved_model(FLAGS.saved_model) if FLAGS.saved_model else open_run(FLAGS.run_dir, FLAGS.checkpoint)
+    saved_model = FLAGS.saved_model
+    if not FLAGS.run_dir and not saved_model:
+        if FLAGS["checkpoint"].present or BUNDLED not in pretrained_names():
+            _require_run_dir()
+        logger.info(f"Using the bundled generator {BUNDLED}; one of yours is --run_dir={_example_run()}")
+        saved_model = BUNDLED
+    source = open_saved_model(saved_model) if saved_model else open_run(FLAGS.run_dir, FLAGS.checkpoint)
     if needs_images and source.config.draws_points:
         raise UserError(
             f"the samples of --dataset={source.config.dataset} are points, and this action is for images. "
@@ -122,17 +145,20 @@ def find_source(*, needs_images: bool = True) -> Source:
 
 
 def _require_run_dir() -> None:
-    if FLAGS.run_dir:
-        return
+    if not FLAGS.run_dir:
+        raise UserError(f"--run_dir is required, such as --run_dir={_example_run()}")
+
+
+def _example_run() -> pathlib.Path:
+    """The newest run where there is one."""
     root = run_directory.RUNS_ROOT
     runs = sorted(root.glob(f"*/{run_directory.CONFIG_FILE}"), key=lambda path: path.stat().st_mtime)
-    example = runs[-1].parent if runs else root / "000-mnist"
-    raise UserError(f"--run_dir is required, such as --run_dir={example}")
+    return runs[-1].parent if runs else root / "000-mnist"
 
 
 def load(source: Source) -> "Generator":
     """The generator of a source, with results that are the same every time on a GPU, too."""
-    command_line.import_tensorflow()
+    notices.import_tensorflow()
     import tensorflow as tf
 
     from dcgan_tf.generation.generator import read_source

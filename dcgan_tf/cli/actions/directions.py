@@ -1,27 +1,62 @@
 """directions: finds the direction along which a measured value grows, and measures whether it does."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from absl import flags
 
 from dcgan_tf.cli.actions import common
+from dcgan_tf.cli.actions.classes import Classes, find_classes, load_classifier
 from dcgan_tf.cli.actions.common import FLAGS
 from dcgan_tf.drawing.grids import save_png
 from dcgan_tf.drawing.panels import label_rows
-from dcgan_tf.errors import UserError
+from dcgan_tf.errors import UserError, printable
 from dcgan_tf.generation.measures import MEASURES, UNITS
+from dcgan_tf.generation.source import Source
+from dcgan_tf.generation.vectors import name_of_class
 
 POSITIONS = np.arange(-3, 4)
 SHOWN_SEEDS = range(6)
+
+Measure = Callable[[np.ndarray], np.ndarray]
+
+
+class _Measured(NamedTuple):
+    """What grows along a direction.
+
+    Attributes:
+        value: In words.
+        unit: Of the value.
+        shown: From images to values.
+        fitted_value, fitted: The same of what the direction is fitted to.
+        decimals: Of the value's mean.
+    """
+
+    value: str
+    unit: str
+    shown: Measure
+    fitted_value: str
+    fitted: Measure
+    decimals: int
 
 
 def define_flags() -> None:
     common.define_source_flags()
     common.define_vectors_flag()
     flags.DEFINE_enum("measure", "thickness", list(MEASURES), "What is measured in the pixels of bright strokes.")
+    flags.DEFINE_string(
+        "class",
+        "",
+        "In place of --measure: the probability of a class, by its name or number, as the classifier of the data set "
+        "or of --features_from gives it.",
+    )
     flags.DEFINE_integer("samples", 4000, "Images from which the direction is fitted.")
     flags.DEFINE_integer("test_samples", 256, "Other images, on which it is measured: of the seeds 0, 1 and so on.")
     common.define_label_flag()
-    common.define_out_flag("", "The PNG file of six images moved along it. Default: <measure>.png.")
+    common.define_classifier_flags()
+    common.define_data_flags()
+    common.define_out_flag("", "The PNG file of six images moved along it. Default: the direction's name and .png.")
 
 
 def run() -> None:
@@ -33,7 +68,8 @@ def run() -> None:
             f"{common.MOST_SEEDS}. Received: {FLAGS.samples}"
         )
     common.at_least("test_samples", len(SHOWN_SEEDS))
-    name, unit, measure = FLAGS.measure, UNITS[FLAGS.measure], MEASURES[FLAGS.measure]
+    wanted = _wanted_class(source)
+    name = FLAGS.measure if wanted is None else name_of_class(wanted[0].names[wanted[1]])
     out = common.png_path(FLAGS.out or f"{name}.png")
     label = common.required_label(source)
 
@@ -43,30 +79,66 @@ def run() -> None:
     from dcgan_tf.metrics.arrays import standard_error
 
     file = common.open_vectors(source, generator)
+    measured = _measure(source, wanted)
 
     def generate(z: np.ndarray) -> np.ndarray:
         return generator.decode(z, generator.repeat_label(label, len(z)))
 
     z = generator.latents(range(FIRST_SEED, FIRST_SEED + FLAGS.samples))
-    fit = fit_direction(z, measure(generate(z)))
+    fit = fit_direction(z, measured.fitted(generate(z)))
     test_z = generator.latents(range(FLAGS.test_samples))
-    values = measure_along(generate, measure, test_z, fit.vector, POSITIONS, f"measuring {name}")
+    values = measure_along(generate, measured.shown, test_z, fit.vector, POSITIONS, f"measuring {name}")
     print(
-        f"{name}: a linear function of z predicts {fit.explained:.0%} of its variance, each of {FLAGS.samples} images "
-        "by a fit to the others"
+        f"{name}: a linear function of z predicts {fit.explained:.0%} of the variance of the {measured.fitted_value}, "
+        f"each of {FLAGS.samples} images by a fit to the others"
     )
-    print(f"position  mean {name} of {FLAGS.test_samples} other images, {unit}")
+    print(f"position  mean {measured.value} of {FLAGS.test_samples} other images{measured.unit}")
+    digits = measured.decimals
     for position, at_position in zip(POSITIONS, values, strict=True):
-        print(f"{position:+8d}  {at_position.mean():.2f} +- {standard_error(at_position):.2f}")
+        print(f"{position:+8d}  {at_position.mean():.{digits}f} +- {standard_error(at_position):.{digits}f}")
     print(f"It grows from one position to the next in {(np.diff(values, axis=0) > 0).mean():.1%} of the single images")
     if not (np.diff(values.mean(1)) > 0).all():
-        raise UserError(f"the mean {name} does not grow at every step along the direction, so it was not kept")
+        raise UserError(f"the mean {measured.value} does not grow at every step along the direction: it was not kept")
     shown = test_z[: len(SHOWN_SEEDS), None] + POSITIONS[None, :, None].astype(np.float32) * fit.vector
     images = generate(shown.reshape(-1, generator.latent_dim))
     out.parent.mkdir(parents=True, exist_ok=True)
-    captions = [f"{position:+d}: {mean:.1f}" for position, mean in zip(POSITIONS, values.mean(1), strict=True)]
+    captions = [
+        f"{position:+d}: {mean:.{digits - 1}f}" for position, mean in zip(POSITIONS, values.mean(1), strict=True)
+    ]
     save_png(label_rows(images, [f"seed {seed}" for seed in SHOWN_SEEDS], captions), out)
     path = common.vectors_path(source)
-    file.add(name, Vector(fit.vector, f"direction fitted to the {name} of {FLAGS.samples} images", label=label))
+    origin = f"direction fitted to the {measured.fitted_value} of {FLAGS.samples} images"
+    file.add(name, Vector(fit.vector, origin, label=label))
     file.save(path)
     print(f"Kept as '{name}' in {path}; picture in {out}")
+
+
+def _wanted_class(source: Source) -> tuple[Classes, int] | None:
+    text = FLAGS["class"].value
+    if not text:
+        if FLAGS.features_from or FLAGS.resize:
+            raise UserError("--features_from and --resize have no effect without --class: remove them")
+        return None
+    if FLAGS["measure"].present:
+        raise UserError("--measure and --class name two things to measure. Give one of them")
+    classes = find_classes(source, "--class")
+    return classes, classes.number("class", text)
+
+
+def _measure(source: Source, wanted: tuple[Classes, int] | None) -> _Measured:
+    if wanted is None:
+        name, measure = FLAGS.measure, MEASURES[FLAGS.measure]
+        return _Measured(name, f", {UNITS[name]}", measure, name, measure, decimals=2)
+    from dcgan_tf.metrics.odds import log_odds, probability
+
+    classes, number = wanted
+    name = printable(classes.names[number])
+    logits = load_classifier(source, classes)
+    return _Measured(
+        f"probability of {name}",
+        "",
+        lambda images: probability(logits(images), number),
+        f"log odds of {name}",
+        lambda images: log_odds(logits(images), number),
+        decimals=3,
+    )

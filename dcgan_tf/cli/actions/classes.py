@@ -1,0 +1,75 @@
+"""Classes that a classifier tells apart, as the flags of several actions name them."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from dcgan_tf.cli.actions import common
+from dcgan_tf.cli.actions.common import FLAGS
+from dcgan_tf.config.settings import Config
+from dcgan_tf.errors import UserError
+from dcgan_tf.generation.source import Source
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """The classes of a data set, whose classifier may still have to be trained.
+
+    Attributes:
+        names: In the order of the classifier's answers.
+        data_set: What it is called in messages.
+        labelled: Settings of the data set of --features_from; None for the source's own.
+    """
+
+    names: tuple[str, ...]
+    data_set: str
+    labelled: Config | None = None
+
+    def number(self, flag: str, text: str) -> int:
+        """The number of a class by name or number; raises UserError where there is none."""
+        if text in self.names:
+            return self.names.index(text)
+        if text.isascii() and text.isdigit() and int(text) < len(self.names):
+            return int(text)
+        raise UserError(
+            f"--{flag}: expected a class of {self.data_set}: {', '.join(self.names[:10])}"
+            f"{', ...' if len(self.names) > 10 else ''}. Received: {text!r}"
+        )
+
+
+def find_classes(source: Source, needed_by: str) -> Classes:
+    """The classes of --features_from, or of the source's own data set.
+
+    Args:
+        source: Whose images are to be classified.
+        needed_by: The flag that asks for classes, such as ``--of``.
+
+    Raises:
+        UserError: There are none.
+    """
+    if FLAGS.features_from:
+        from dcgan_tf.evaluation.labelled import labelled_config
+
+        config = dataclasses.replace(source.config, cache_dir=FLAGS.cache_dir or source.config.cache_dir)
+        labelled = labelled_config(FLAGS.features_from, config, resize=FLAGS.resize)
+        return Classes(labelled.class_names, f"'{FLAGS.features_from}'", labelled)
+    if FLAGS.resize:
+        raise UserError("--resize has no effect without --features_from: remove it")
+    if not source.config.class_names:
+        raise UserError(
+            f"{needed_by}: {source.config.dataset} has no classes, so there is no classifier of them. Name a labelled "
+            "data set with --features_from"
+        )
+    return Classes(source.config.class_names, source.config.dataset)
+
+
+def load_classifier(source: Source, classes: Classes) -> Callable[[np.ndarray], np.ndarray]:
+    """Reads or trains the classifier: from images uint8 [N, height, width, channels] to logits float32 [N, classes]."""
+    from dcgan_tf.evaluation import classifier, labelled
+
+    if classes.labelled is None:
+        network = classifier.load_or_train_classifier(common.data_config(source)).network
+    else:
+        network = labelled.load_labelled_classifier(classes.labelled, source.config.sample_shape).network
+    return lambda images: classifier.class_logits(network, images)

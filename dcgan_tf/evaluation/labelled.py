@@ -1,0 +1,122 @@
+"""The classifier of another labelled data set, for images that have no labels of their own."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import keras
+
+from dcgan_tf.config.settings import Config
+from dcgan_tf.data.arrays import ARRAY
+from dcgan_tf.data.prepare import resolve
+from dcgan_tf.data.sources import Source, find_source
+from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation.classifier import Classifier, load_or_train_classifier
+from dcgan_tf.evaluation.features import FeatureNetwork, classifier_network
+from dcgan_tf.evaluation.splits import DATA_SETTINGS
+from dcgan_tf.models.pixels import to_gray
+from dcgan_tf.runs import run_directory
+
+
+def labelled_config(path: str, config: Config, *, resize: bool = False) -> Config:
+    """The settings of a labelled data set whose classifier takes the images of a run.
+
+    The classifier sees gray where the run's images or the labelled ones are gray. Its images are prepared so; the run's
+    are converted by `load_labelled_classifier`.
+
+    Args:
+        path: A folder of pictures, sorted into one folder per class; or a run's folder, which stands for its data.
+        config: Of the run whose images are classified; complete.
+        resize: Prepare labelled pictures of another size at the size of the run's images.
+
+    Returns:
+        Complete settings, with the names of the classes. Nothing is prepared yet.
+
+    Raises:
+        UserError: There is no such folder, it has no classes, or pictures of another size.
+    """
+    labelled = _settings(path, config)
+    try:
+        source = find_source(labelled)
+        _refuse_other_sizes(path, labelled, source, config, resize)
+        labelled = dataclasses.replace(labelled, image_size=config.image_size)
+        if config.channels == "1":
+            labelled = dataclasses.replace(labelled, channels="1")
+        labelled = resolve(labelled, source)
+    except UserError as error:
+        raise UserError(str(error).replace("`data_dir`", "`features_from`")) from None
+    if len(labelled.class_names) < 2:
+        raise UserError(
+            f"`features_from`: '{path}' has no classes, so no classifier can be trained on it. Sort its pictures into "
+            "one folder per class"
+        )
+    return labelled
+
+
+def load_labelled_classifier(labelled: Config, image_shape: tuple[int, ...]) -> Classifier:
+    """The classifier of a labelled data set, read or trained, for images of a run.
+
+    Args:
+        labelled: As `labelled_config` settles it.
+        image_shape: (height, width, channels) of the run's images.
+
+    Raises:
+        UserError: The cached classifier is damaged. Figures that were measured with it would no longer be comparable
+            with those of another training, so that is left to the user.
+    """
+    classifier = load_or_train_classifier(labelled, refuse_damaged=True)
+    if image_shape[-1] == int(labelled.channels):
+        return classifier
+    image = keras.Input(image_shape, dtype="uint8", name="image")
+    gray = keras.layers.Lambda(to_gray, output_shape=(*image_shape[:2], 1))(image)
+    return dataclasses.replace(classifier, network=keras.Model(image, classifier.network(gray)))
+
+
+def labelled_network(labelled: Config, image_shape: tuple[int, ...]) -> FeatureNetwork:
+    """The hidden layer and the class probabilities of such a classifier, whose accuracy is part of its name.
+
+    Args:
+        labelled: As `labelled_config` settles it.
+        image_shape: (height, width, channels) of the run's images.
+    """
+    classifier = load_labelled_classifier(labelled, image_shape)
+    converted = "; images become gray for it (luma of ITU-R 601)" * (image_shape[-1] != int(labelled.channels))
+    return dataclasses.replace(
+        classifier_network(classifier, image_shape),
+        name=f"{classifier.name}-{classifier.accuracy:.1%}",
+        description=(
+            f"classifier of another data set, {classifier.trained_on} ({', '.join(classifier.class_names)}), "
+            f"{classifier.accuracy:.2%} right on {classifier.accuracy_split}{converted}"
+        ),
+    )
+
+
+def _settings(path: str, config: Config) -> Config:
+    folder = pathlib.Path(path).expanduser()
+    settings: dict[str, Any] = {"dataset": "folder", "data_dir": str(folder), "cache_dir": config.cache_dir}
+    if (folder / run_directory.CONFIG_FILE).is_file():
+        run = run_directory.load_run(folder)
+        if run.config.draws_points or run.config.dataset == ARRAY:
+            kind = "are points" if run.config.draws_points else "were passed in by a program"
+            raise UserError(
+                f"`features_from`: the data of the run '{path}' {kind}. Name a folder of pictures, or another run"
+            )
+        settings = {name: getattr(run.config, name) for name in (*DATA_SETTINGS, "split")}
+    elif not folder.is_dir():
+        raise UserError(f"`features_from`: expected a folder of pictures, or of a run. Received: '{path}'")
+    return dataclasses.replace(Config(), **settings, batch_size=2)
+
+
+def _refuse_other_sizes(path: str, labelled: Config, source: Source, config: Config, resize: bool) -> None:
+    if resize:
+        return
+    height, width = source.height, source.width
+    if labelled.image_size != "auto":  # Of a run, which may have resized its pictures
+        height, width = labelled.height_and_width
+    if (height, width) != config.height_and_width:
+        received = f"have {height}x{width}" if height and width else "have several sizes"
+        expected = "{}x{}".format(*config.height_and_width)
+        raise UserError(
+            f"`features_from`: expected pictures of {expected} pixels (height x width), the size of the images to be "
+            f"classified. Those in '{path}' {received}. `resize=True` prepares them at that size"
+        )

@@ -1,0 +1,150 @@
+"""Adaptive augmentation (ADA; Karras et al. 2020, arXiv 2006.06676) of all that D sees, real and fake alike."""
+
+import math
+
+import tensorflow as tf
+
+from dcgan_tf.distributed import replicas
+from dcgan_tf.objectives import chance
+from dcgan_tf.objectives.augment import LARGEST_SHIFT, MOST_KEYS_EACH, color, cutout, whole_pixels
+from dcgan_tf.objectives.chance import subkey
+
+# The paper, section 3.1: the mean sign of D's answers to real images is held near this.
+TARGET = 0.6
+BATCHES = 4  # From one adjustment to the next
+IMAGES_TO_CERTAINTY = 500_000  # Real images shown while the probability moves from 0 to 1
+SCALE_DEVIATION = 0.2  # Of the logarithm to the base 2 (appendix B)
+
+MIRROR, SHIFT, SCALE, ROTATE, COLOR, CUTOUT = range(6)
+WHETHER = MOST_KEYS_EACH - 1  # The key of each transformation that draws which images it meets
+
+
+class AdaptiveProbability(tf.Module):
+    """How often each transformation meets an image: more often, the surer D is of the real images it was shown.
+
+    Part of a run's checkpoints. Replicas adjust it alike.
+
+    Attributes:
+        value: float32 variable from 0 to 1, at first 0.
+
+    Args:
+        batch_size: Real images in a global batch.
+        rows: D's answers to these, fewer where it judges several images at once.
+    """
+
+    def __init__(self, batch_size: int, rows: int) -> None:
+        super().__init__(name="augmentation")
+        self._change = BATCHES * batch_size / IMAGES_TO_CERTAINTY
+        self._rows = rows
+        self.value = tf.Variable(0.0, name="probability")
+        self.signs = tf.Variable(0.0, name="signs")
+        self.batches = tf.Variable(0, dtype=tf.int64, name="batches")
+
+    def observe(self, mean_sign: tf.Tensor) -> None:
+        """Takes note of one batch, and adjusts the probability after every fourth.
+
+        Args:
+            mean_sign: This replica's part of the mean sign of D's answers to real images: float32 scalar in [-1, 1].
+        """
+        # Whole numbers, so that any number of replicas comes to the same.
+        signs = self.signs + tf.round(self._rows * replicas.total(mean_sign))
+        batches = self.batches + 1
+        is_due = tf.equal(batches, BATCHES)
+        direction = tf.sign(signs - TARGET * BATCHES * self._rows)
+        adjusted = tf.clip_by_value(self.value + self._change * direction, 0.0, 1.0)
+        self.value.assign(tf.where(is_due, adjusted, self.value))
+        self.signs.assign(tf.where(is_due, 0.0, signs))
+        self.batches.assign(tf.where(is_due, tf.zeros_like(batches), batches))
+
+
+def augment_adaptively(images: tf.Tensor, probability: tf.Tensor, key: tf.Tensor, parts: int = 1) -> tf.Tensor:
+    """Applies each transformation to some of the images, with gradients to the images.
+
+    In the paper's order: mirroring, a shift by whole pixels, scaling, rotation; color; cutout. Each image draws for
+    each of them by itself. Shifts, color and cutout have the ranges of the fixed augmentations. Places between pixels
+    are interpolated linearly, where the paper filters.
+
+    Args:
+        images: float32 [N, height, width, channels] in [-1, 1], of known shape.
+        probability: float32 scalar from 0 to 1; at 0, the images stay as they are.
+        key: int64 [2].
+        parts: As in `replicas.share`.
+
+    Returns:
+        float32 of the same shape; colors may leave [-1, 1].
+    """
+    count, height, width = images.shape[0], images.shape[1], images.shape[2]
+
+    def key_of(transformation: int, number: int = 0) -> tf.Tensor:
+        return subkey(key, MOST_KEYS_EACH * transformation + number)
+
+    def uniform(transformation: int, minimum: float, maximum: float, number: int = 0) -> tf.Tensor:
+        return chance.uniform([count], key_of(transformation, number), minimum, maximum, parts=parts)
+
+    def meets(transformation: int) -> tf.Tensor:
+        return uniform(transformation, 0, 1, WHETHER) < probability
+
+    shifts = []
+    for number, size in enumerate((height, width)):
+        largest = whole_pixels(LARGEST_SHIFT, size)
+        shifts.append(tf.floor(uniform(SHIFT, -largest, largest + 1, number)))
+    scales = tf.pow(2.0, SCALE_DEVIATION * chance.normal([count], key_of(SCALE), parts))
+    images = resample(
+        images,
+        mirrored=tf.logical_and(meets(MIRROR), uniform(MIRROR, 0, 1) < 0.5),
+        shifts=tf.where(meets(SHIFT)[:, None], tf.stack(shifts, axis=1), 0.0),
+        scales=tf.where(meets(SCALE), scales, 1.0),
+        angles=tf.where(meets(ROTATE), uniform(ROTATE, -math.pi, math.pi), 0.0),
+    )
+    for transformation, function in ((COLOR, color), (CUTOUT, cutout)):
+        changed = function(images, key_of(transformation), parts)
+        images = tf.where(meets(transformation)[:, None, None, None], changed, images)
+    return images
+
+
+def resample(
+    images: tf.Tensor, *, mirrored: tf.Tensor, shifts: tf.Tensor, scales: tf.Tensor, angles: tf.Tensor
+) -> tf.Tensor:
+    """Moves the pixels of each image; what lies beyond a border is the image reflected there.
+
+    One pass for all, so that nothing is interpolated twice; an image that is not to be moved comes out as it was.
+
+    Args:
+        images: float [N, height, width, channels].
+        mirrored: bool [N], left to right, before the rest.
+        shifts: float32 [N, 2], pixels down and to the right.
+        scales: float32 [N], above 1 to enlarge around the center.
+        angles: float32 [N], radians around the center.
+
+    Returns:
+        float [N, height, width, channels].
+    """
+    height, width = images.shape[1], images.shape[2]
+    middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
+    rows = tf.range(height, dtype=tf.float32)[None, :, None] - middle_row
+    columns = tf.range(width, dtype=tf.float32)[None, None, :] - middle_column
+    mirrored, scales, angles = (value[:, None, None] for value in (mirrored, scales, angles))
+    cosines, sines = tf.cos(angles) / scales, tf.sin(angles) / scales
+    # From a pixel of the result to the place that it comes from.
+    source_rows = cosines * rows - sines * columns - shifts[:, 0, None, None]
+    source_columns = sines * rows + cosines * columns - shifts[:, 1, None, None]
+    source_columns = tf.where(mirrored, -source_columns, source_columns)
+    upper, down = _reflect(source_rows + middle_row, height)
+    left, right = _reflect(source_columns + middle_column, width)
+    down, right = (tf.cast(share, images.dtype)[..., None] for share in (down, right))
+
+    pixels = tf.reshape(images, [-1, height * width, images.shape[3]])
+    corner = upper * width + left
+    above, below = (
+        (1 - right) * tf.gather(pixels, start, batch_dims=1) + right * tf.gather(pixels, start + 1, batch_dims=1)
+        for start in (corner, corner + width)
+    )
+    return tf.reshape((1 - down) * above + down * below, images.shape)
+
+
+def _reflect(places: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pixel int32 before each place in a row of pixels that goes back and forth, and the way on to the next."""
+    last = size - 1
+    places = last - tf.abs(last - tf.math.floormod(places, 2.0 * last))
+    before = tf.clip_by_value(tf.floor(places), 0.0, last - 1.0)
+    return tf.cast(before, tf.int32), places - before

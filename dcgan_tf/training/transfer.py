@@ -1,0 +1,97 @@
+"""Beginning a new run with the weights of a trained model, which is not resuming: it starts at step 0."""
+
+from typing import TYPE_CHECKING
+
+from dcgan_tf.config.settings import Config
+from dcgan_tf.distributed.workers import Workers
+from dcgan_tf.errors import UserError
+from dcgan_tf.generation.generator import read_source
+from dcgan_tf.generation.source import blaming, open_initial
+from dcgan_tf.models.weights import CopiedWeights, block_number, copy_weights, digest_of_weights
+from dcgan_tf.progress import logger
+
+if TYPE_CHECKING:
+    from dcgan_tf.training.gan import GAN
+
+# Those that training moves along a gradient; statistics and the like settle by themselves.
+TRAINED = ("kernel", "bias", "gamma", "beta")
+
+
+def begin_from_model(gan: "GAN") -> None:
+    """Copies what fits of the model that ``init_from`` names, and says what does not. The optimizers stay fresh.
+
+    Of a run, the best checkpoint is taken. G and its average both begin with the average of the model.
+
+    Args:
+        gan: New.
+
+    Raises:
+        UserError: There is no such model, it cannot be read, it has another architecture, nothing of it fits, or what
+            is to be frozen does not.
+    """
+    config = gan.config
+    source = open_initial(config)
+    with blaming("init_from"):
+        model = read_source(source)
+        discriminator = model.discriminator
+    networks = {"generator": copy_weights(model.network, gan.generator)}
+    copy_weights(model.network, gan.ema_generator)
+    if discriminator is not None:
+        networks["discriminator"] = copy_weights(discriminator, gan.discriminator)
+    copied = [path for weights in networks.values() for path in weights.copied]
+    if not any(path.endswith("kernel") for path in copied):
+        raise UserError(
+            f"`init_from`: nothing of the model in '{config.init_from}' fits these networks. Train with its "
+            f"`generator_filters={source.config.generator_filters}` and "
+            f"`discriminator_filters={source.config.discriminator_filters}`, or name another model",
+            field="init_from",
+        )
+    _refuse_random_frozen_blocks(config, networks.get("discriminator"))
+    left = [text for name, weights in networks.items() for text in _describe_left(name, weights)]
+    if discriminator is None:
+        left.append("the discriminator, which the export does not hold")
+    logger.info(
+        f"Beginning at step 0 with the weights of '{config.init_from}' (its step {model.step:,}): {len(copied)} fit"
+        + (f", and these are new: {', '.join(left)}" if left else ", which are all")
+    )
+
+
+def refuse_different_weights(workers: Workers, gan: "GAN") -> None:
+    """Raises UserError, on each worker, where one found another model under the same path."""
+    digests = workers.gather([digest_of_weights(network) for network in (gan.generator, gan.discriminator)])
+    if any(digest != digests[0] for digest in digests):
+        raise UserError(
+            f"`init_from`: the workers see different models in '{gan.config.init_from}'. It must be a folder that all "
+            "of them share, under the same path",
+            field="init_from",
+        )
+
+
+def _refuse_random_frozen_blocks(config: Config, discriminator: CopiedWeights | None) -> None:
+    if not config.freeze_discriminator:
+        return
+    if discriminator is None:
+        raise UserError(
+            f"`freeze_discriminator`: the export in '{config.init_from}' holds no discriminator. Leave it out, or name "
+            "the run of the export in `init_from`",
+            field="freeze_discriminator",
+        )
+    for path in discriminator.left:
+        if 1 <= block_number(path) <= config.freeze_discriminator and path.endswith(TRAINED):
+            raise UserError(
+                f"`freeze_discriminator={config.freeze_discriminator}`: {path} of the discriminator does not fit the "
+                f"model in '{config.init_from}', and would stay random. Leave it out, or train with the model's "
+                "`discriminator_filters`, `kernel_size` and `channels`",
+                field="freeze_discriminator",
+            )
+
+
+def _describe_left(network: str, weights: CopiedWeights) -> list[str]:
+    return [
+        f"{network}/{path} ({_size(shape)}{f', there {_size(other)}' if other is not None else ''})"
+        for path, (shape, other) in weights.left.items()
+    ]
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

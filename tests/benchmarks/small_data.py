@@ -1,0 +1,102 @@
+"""What augmentation does for few pictures: python -m tests.benchmarks.small_data --results=FILE [--set=dataset=...]
+
+Trains on 100, 500 and 1,000 pictures without augmentation, with the fixed one (DiffAugment) and with the adaptive one
+(ADA), and measures at marks: the Frechet distance to pictures that no training saw, and memorization. Rows are written
+as they are measured, so an interrupted command goes on with the first training that is not complete, and the table is
+written after each training. Data sets:
+
+    --set=dataset=fashion_mnist --set=manual_dir=FOLDER_WITH_THE_FOUR_FILES
+    --set=dataset=folder --set=data_dir=FOLDER --set=image_size=64 --set=generator_filters=32
+"""
+
+import sys
+
+import tensorflow as tf
+from absl import flags
+
+from dcgan_tf.cli import command_line
+from dcgan_tf.training.gan import GAN
+from tests.benchmarks.few_pictures import Pictures, open_pictures
+from tests.benchmarks.rows import Rows, ascending, spread, train_to_marks
+from tests.benchmarks.settings import parse_settings
+
+FLAGS = flags.FLAGS
+
+METHODS = {"none": {}, "fixed": {"diff_augment": "color,translation,cutout"}, "ada": {"augment": "ada"}}
+DATA_SETTINGS = ("dataset", "data_dir", "manual_dir", "cache_dir", "image_size", "channels", "crop", "crop_size")
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("results", None, "File of the rows, a JSON object a line.", required=True)
+    flags.DEFINE_list("pictures", ["100", "500", "1000"], "Numbers of training pictures.")
+    flags.DEFINE_list("methods", list(METHODS), "Any of none, fixed, ada.")
+    flags.DEFINE_integer("seeds", 2, "Trainings of each.")
+    flags.DEFINE_list("steps", ["1000", "2000", "3000", "4000", "5000"], "Steps at which to measure.")
+    flags.DEFINE_float("seconds", float("inf"), "Most seconds of each training.")
+    flags.DEFINE_integer("samples", 5000, "Generated images, and most held-out ones.")
+    flags.DEFINE_multi_string("set", [], "A setting as name=value; may be repeated. Those of the data set at least.")
+
+
+def train_and_measure(pictures: Pictures, rows: Rows, count: int, method: str, seed: int) -> None:
+    settings = {name: value for name, value in parse_settings(FLAGS.set).items() if name not in DATA_SETTINGS}
+    marks = ascending(FLAGS.steps)
+    config, data = pictures.prepare_first(
+        count, {"steps": marks[-1], "seed": seed, "evaluate_every": 0, **settings, **METHODS[method]}
+    )
+    gan = GAN(config)
+    key = {"pictures": count, "method": method, "seed": seed}
+    reached = train_to_marks(gan, data, marks, FLAGS.seconds)
+    for number, (step, seconds) in enumerate(reached, start=1):
+        rows.add(
+            **key,
+            step=step,
+            seconds=round(seconds, 3),
+            distance=pictures.distance(gan, FLAGS.samples),
+            memorization=pictures.memorization(gan, count),
+            probability=float(gan.adaptive.value.numpy()) if gan.adaptive is not None else None,
+            network=pictures.network.name,
+            is_last=number == len(marks) or seconds >= FLAGS.seconds,
+        )
+
+
+def write_table(rows: Rows) -> None:
+    """Each training's last row, and the lowest distance on its way; means and deviations over the seeds."""
+    lines = []
+    for count in map(int, FLAGS.pictures):
+        for method in FLAGS.methods:
+            runs = [rows.matching(pictures=count, method=method, seed=seed) for seed in range(FLAGS.seeds)]
+            runs = [run for run in runs if run]
+            last = [run[-1] for run in runs]
+            probabilities = [row["probability"] for row in last if row["probability"] is not None]
+            lines.append((
+                count, method, len(runs),
+                spread(min(row["distance"] for row in run) for run in runs),
+                spread(row["distance"] for row in last),
+                spread(row["memorization"] for row in last),
+                spread(probabilities),
+                spread(row["step"] for row in last),
+                spread(row["seconds"] for row in last),
+            ))  # fmt: skip
+    rows.write_table(
+        ("Pictures", "Augmentation", "Seeds", "Lowest distance", "Last distance", "Memorization", "Probability",
+         "Steps", "Seconds"),
+        lines,
+    )  # fmt: skip
+
+
+def run() -> None:
+    tf.config.experimental.enable_op_determinism()
+    rows = Rows(FLAGS.results, ("pictures", "method", "seed", "step"))
+    data = {name: value for name, value in parse_settings(FLAGS.set).items() if name in DATA_SETTINGS}
+    pictures = open_pictures(data, FLAGS.samples)
+    for seed in range(FLAGS.seeds):
+        for count in map(int, FLAGS.pictures):
+            for method in FLAGS.methods:
+                if not rows.matching(pictures=count, method=method, seed=seed, is_last=True):
+                    train_and_measure(pictures, rows, count, method, seed)
+                    write_table(rows)
+    write_table(rows)
+
+
+if __name__ == "__main__":
+    command_line.run(sys.modules[__name__], sys.argv[1:], "python -m tests.benchmarks.small_data")

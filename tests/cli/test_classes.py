@@ -1,0 +1,178 @@
+"""Directions, exemplars and edits by a classifier, of a generator in whose images a class is planted."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_tf.evaluation import classifier
+from dcgan_tf.generation.generator import Generator
+from dcgan_tf.generation.vectors import name_of_class
+from tests.small_runs import read, write_run
+
+LATENT_DIM = 8
+
+
+def draw(z):
+    """RGB images [N, 16, 16, 3] of latents [N, 8]: coordinate 0 plants a red bar in the middle, the more the brighter;
+    the others color the background, each a patch of its own."""
+    patches = np.repeat(np.repeat(z[:, 1:5].reshape(-1, 2, 2, 1), 8, 1), 8, 2)
+    images = np.broadcast_to(100 + 12 * patches, (len(z), 16, 16, 3)).copy()
+    images[:, :, 6:10, 0] += 60 * z[:, 0, None, None]
+    return np.rint(np.clip(images, 0, 255)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """Labelled pictures, gray: the class bar has a bar that is brighter than its surroundings, the class plain not."""
+    folder = tmp_path_factory.mktemp("data") / "planted"
+    z = np.random.default_rng(5).normal(size=(240, LATENT_DIM)).astype(np.float32)
+    for name, sign in (("bar", 1), ("plain", -1)):
+        (folder / name).mkdir(parents=True)
+        chosen = z[: len(z) // 2] if name == "bar" else z[len(z) // 2 :]
+        chosen[:, 0] = sign * np.abs(chosen[:, 0])
+        for number, image in enumerate(draw(chosen)):
+            Image.fromarray(image).convert("L").save(folder / name / f"{number:03}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory, planted):
+    """A run on pictures without classes; what it draws is `draw`."""
+    return write_run(
+        tmp_path_factory.mktemp("unlabelled"), export=False, dataset="folder", data_dir=str(planted / "plain"),
+        split="train", channels="3", latent_dim=LATENT_DIM, conditional=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def tiny_generator(monkeypatch):
+    monkeypatch.setattr(Generator, "decode", lambda _, z, labels=None: draw(np.asarray(z)))
+    monkeypatch.setattr(classifier, "STEPS", 40)
+
+
+def vectors():
+    return json.loads(open("v.json").read())["vectors"]
+
+
+def test_a_direction_is_that_of_the_planted_class(sample, unlabelled, planted):
+    source, labelled = (f"--run_dir={unlabelled}", "--vectors=v.json"), f"--features_from={planted}"
+    output = sample("directions", *source, labelled, "--class=bar", "--samples=300", "--test_samples=32")
+    table = [line.split() for line in output.splitlines() if re.match(r" +[+-]\d", line)]
+    means, errors = [float(line[1]) for line in table], [float(line[3]) for line in table]
+    assert len(means) == 7
+    assert means == sorted(means)
+    assert means[0] < 0.2
+    assert means[-1] > 0.8
+    assert 0 < max(errors) < 0.1
+    found = np.array(vectors()["bar"]["values"])
+    assert found[0] > 0.97  # Of length 1: it is the coordinate that plants the bar.
+    assert "direction fitted to the log odds of bar" in vectors()["bar"]["origin"]
+
+    sample("images", *source, "--num=1", "--seed=3", "--shift=bar:2", "--separate", "--out=moved")
+    z = sample_latents([3]) + 2 * found.astype(np.float32)
+    np.testing.assert_allclose(read("moved/00000003.png").astype(int), draw(z)[0].astype(int), atol=1)
+
+    # Exemplars of both classes, from other candidates; the sum with the others' difference has the bar.
+    for name, of, first in (("with_bar", "bar", 0), ("without", "plain", 0), ("other", "plain", 500)):
+        sample("vectors", *source, labelled, f"--name={name}", "--propose=typical", f"--of={of}", "--count=4",
+               "--candidates=300", f"--first_candidate={first}")  # fmt: skip
+    made = vectors()
+    assert min(made["with_bar"]["values"][0], -made["without"]["values"][0], -made["other"]["values"][0]) > 0.5
+    assert all(500 <= seed < 800 for seed in made["other"]["seeds"])
+    assert "proposed as typical of class plain from seeds 500 to 799" in made["other"]["origin"]
+    sample("arithmetic", *source, "--expression=other + with_bar - without")
+
+    # An edit by each: what is planted changes, and what colors the background stays.
+    for expression in ("3 * bar", "with_bar - without"):
+        output = sample("edit", *source, labelled, f"--expression={expression}", "--class=bar", "--of=plain",
+                        "--num=16", "--candidates=300")  # fmt: skip
+        before, after = (float(value) for value in re.findall(r"mean probability of bar \w+: ([\d.]+) \+-", output))
+        assert before < 0.05
+        assert after > 0.9
+        ratios = re.findall(r"(\S+): distance to the own original ([\d.]+) .* nearest for ([\d.]+)% \+-", output)
+        assert [name for name, *_ in ratios] == ["random-convolutions", "discriminator"]
+        assert all(float(ratio) > 0 for _, ratio, _ in ratios)
+    assert read("edit.png").shape[2] == 3
+
+
+def sample_latents(seeds):
+    from dcgan_tf.generation.sampling import seed_latents
+
+    return seed_latents(seeds, LATENT_DIM)
+
+
+def test_an_edit_of_nothing_changes_nothing_and_knows_its_originals(sample, unlabelled, planted):
+    source = (f"--run_dir={unlabelled}", "--vectors=v.json")
+    sample("vectors", *source, "--name=a", "--seeds=1048576-1048580")
+    output = sample(
+        "edit", *source, f"--features_from={planted}", "--expression=a - a", "--class=bar", "--num=10",
+        "--candidates=200",
+    )  # fmt: skip
+    assert "added to 10 images that are surely not of class bar" in output
+    before, after = re.findall(r"mean probability of bar \w+: (\S+) ", output)
+    assert before == after
+    assert output.count("distance to the own original 0.000 +- 0.000 of that to the others") == 2
+    assert output.count("nearest for 100.0% +- 0.0%") == 2
+    shown = re.search(r"Wrote the seeds ([\d, ]+) to", output)[1].split(", ")
+    assert len(shown) == 8
+    assert min(map(int, shown)) > 1048580  # The seeds that the vectors were made from are left out.
+
+
+def test_classes_of_the_own_data_need_no_other(sample, planted, tmp_path):
+    run = write_run(
+        tmp_path / "run", export=False, dataset="folder", data_dir=str(planted), split="train", channels="1",
+        latent_dim=LATENT_DIM, class_names=("bar", "plain"),
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Generator, "decode", lambda _, z, labels=None: draw(np.asarray(z))[..., :1])
+        sample("directions", f"--run_dir={run}", "--vectors=v.json", "--class=1", "--samples=300", "--test_samples=8")
+    assert vectors()["plain"]["values"][0] < -0.9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["directions", "--class=bar"], "--class: folder has no classes, so there is no classifier of them. Name a "
+         "labelled data set with --features_from"),
+        (["directions", "--class=beard", "--features_from={planted}"], "--class: expected a class of '{planted}': "
+         "bar, plain. Received: 'beard'"),
+        (["directions", "--class=bar", "--measure=slant"], "--measure and --class name two things"),
+        (["directions", "--features_from={planted}"], "no effect without --class"),
+        (["directions", "--class=bar", "--resize"], "--resize has no effect without --features_from"),
+        (["directions", "--class=bar", "--features_from={planted}/bar"], "--features_from: '{planted}/bar' has no "
+         "classes"),
+        (["directions", "--class=bar", "--features_from=nowhere"], "--features_from: expected a folder of pictures"),
+        (["vectors", "--name=a", "--propose=thick", "--features_from={planted}"], "no effect without --of"),
+        (["vectors", "--name=a", "--propose=typical", "--features_from={planted}"], "--of=bar"),
+        (["vectors", "--name=a", "--seeds=1", "--first_candidate=9"], "--first_candidate: has an effect"),
+        (["vectors", "--name=a", "--propose=thick", "--first_candidate=-1"], "--first_candidate: expected at least 0"),
+        (["edit", "--expression=bar", "--features_from={planted}"], "--class: name the class"),
+        (["edit", "--expression=bar", "--class=bar", "--num=1", "--features_from={planted}"], "--num: expected at "
+         "least 2"),
+        (["edit", "--expression=bar", "--class=bar", "--of=x", "--features_from={planted}"], "--of: expected a class"),
+        (["edit", "--expression=bar", "--class=bar", "--features_from={planted}"], "unknown vector 'bar'"),
+        (["edit", "--expression=bar", "--class=bar", "--candidates=100001", "--features_from={planted}"],
+         "--candidates: expected at most 100000"),
+    ],
+)  # fmt: skip
+def test_bad_values_are_refused(refused, unlabelled, planted, arguments, message):
+    action, *flags = (word.format(planted=planted) for word in arguments)
+    assert message.format(planted=planted) in refused(action, f"--run_dir={unlabelled}", "--vectors=v.json", *flags)
+
+
+def test_an_edit_says_where_images_are_too_few_or_were_used(sample, refused, unlabelled, planted):
+    source = (f"--run_dir={unlabelled}", "--vectors=v.json")
+    sample("vectors", *source, "--name=a", "--seeds=1")
+    edit = ("edit", *source, f"--features_from={planted}", "--expression=a", "--class=bar", "--num=9")
+    assert re.search(r"--num: only \d of 10 candidates are surely of class bar", refused(
+        *edit, "--of=bar", "--candidates=10"))  # fmt: skip
+    assert "--seed: expected at most" in refused(*edit, f"--seed={2**40}")
+
+
+def test_names_under_which_classes_are_kept():
+    assert [name_of_class(name) for name in ("smile", "bob cut", "7", "ä", "a-b/c")] == [
+        "smile", "bob_cut", "class_7", "_", "a_b_c"
+    ]  # fmt: skip
