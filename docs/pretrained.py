@@ -28,7 +28,7 @@ from dcgan_tf.runs.run_directory import Run, load_run
 ARGUMENTS = "RUN"
 MODEL_CARD = "MODEL_CARD.md"
 FLAGS = flags.FLAGS
-MOST_BYTES = 4_000_000
+MAX_BYTES = 4_000_000
 CHECKED_IMAGES = 1000
 # Data whose license allows models of them to travel with the package.
 DATA_LICENSES = {
@@ -89,8 +89,8 @@ def make(run: Run, root: pathlib.Path) -> pathlib.Path:
         moved = _largest_change(run, folder, networks.step)
         files.write_text(folder / MODEL_CARD, model_card(run, metadata, moved))
         size = sum(path.stat().st_size for path in folder.iterdir())
-        if size > MOST_BYTES:
-            raise UserError(f"expected at most {MOST_BYTES:,} bytes. Received: {size:,}. Train with fewer filters")
+        if size > MAX_BYTES:
+            raise UserError(f"expected at most {MAX_BYTES:,} bytes. Received: {size:,}. Train with fewer filters")
         if moved > 1:
             raise UserError(f"half precision moves gray levels by up to {moved}: expected at most 1")
         directory = root / config.dataset

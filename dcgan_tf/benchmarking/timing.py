@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dcgan_tf import progress
 
 # Of the first repetition, whose time decides how often the others call.
-LONGEST_TRIAL_CALLS = 1000
+MAX_TRIAL_CALLS = 1000
 
 
 def measure_by_turns(
@@ -31,7 +31,7 @@ def measure_by_turns(
         for name, call in calls.items():
             call()  # The first one traces and allocates.
             single = _seconds_of(call, 1)
-            counts[name] = min(LONGEST_TRIAL_CALLS, max(1, math.ceil(seconds / max(single, 1e-9))))
+            counts[name] = min(MAX_TRIAL_CALLS, max(1, math.ceil(seconds / max(single, 1e-9))))
             shown.update()
         for _ in range(repeats):
             for name, call in calls.items():

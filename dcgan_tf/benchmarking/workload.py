@@ -16,7 +16,7 @@ from dcgan_tf.data.shards import HEADER_BYTES, plan_shards, write_header
 from dcgan_tf.data.sources import find_source
 
 SYNTHETIC_BYTES = 64 * 2**20
-MOST_SYNTHETIC_IMAGES = 60_000
+MAX_SYNTHETIC_IMAGES = 60_000
 SYNTHETIC = "synthetic"
 
 
@@ -52,7 +52,7 @@ def make_synthetic_data(config: Config, folder: pathlib.Path, count: int | None 
     recipe = Recipe.of(config)
     shape = (recipe.height, recipe.width, recipe.channels)
     if count is None:
-        count = min(MOST_SYNTHETIC_IMAGES, SYNTHETIC_BYTES // math.prod(shape))
+        count = min(MAX_SYNTHETIC_IMAGES, SYNTHETIC_BYTES // math.prod(shape))
         count = max(count, config.batch_size * config.discriminator_steps)
     path = folder / "images.npy"
     write_header(path, (count, *shape))

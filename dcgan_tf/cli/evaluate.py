@@ -7,8 +7,8 @@ from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.errors import UserError
 
-FEWEST_IMAGES = 200
-LARGEST_SEED = 2**62
+MIN_IMAGES = 200
+MAX_SEED = 2**62
 
 FLAGS = flags.FLAGS
 
@@ -40,13 +40,13 @@ def define_flags() -> None:
 
 def run() -> None:
     run = common.find_run()
-    if FLAGS.num < FEWEST_IMAGES:
+    if FLAGS.num < MIN_IMAGES:
         raise UserError(
-            f"--num: expected at least {FEWEST_IMAGES}, which the measures need. Received: {FLAGS.num}. Papers use "
+            f"--num: expected at least {MIN_IMAGES}, which the measures need. Received: {FLAGS.num}. Papers use "
             "10,000 or 50,000"
         )
-    if not 0 <= FLAGS.seed <= LARGEST_SEED:
-        raise UserError(f"--seed: expected from 0 to {LARGEST_SEED}. Received: {FLAGS.seed}")
+    if not 0 <= FLAGS.seed <= MAX_SEED:
+        raise UserError(f"--seed: expected from 0 to {MAX_SEED}. Received: {FLAGS.seed}")
     if FLAGS.draws < 1:
         raise UserError(f"--draws: expected at least 1. Received: {FLAGS.draws}")
     labels_per_class = _parse_labels(FLAGS.labels_per_class)

@@ -223,7 +223,7 @@ def _title(direction: str) -> str:
 
 def _whole(seed: float | None) -> int:
     """A seed as the page's number field gives it, which is empty while somebody types."""
-    return min(max(0, int(seed or 0)), common.LARGEST_SEED - NUM)
+    return min(max(0, int(seed or 0)), common.MAX_SEED - NUM)
 
 
 def _enlarge(image: np.ndarray) -> np.ndarray:

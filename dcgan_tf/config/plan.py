@@ -2,13 +2,13 @@
 
 import dataclasses
 
-MINIMUM_SIZE = 16
-MAXIMUM_SIZE = 256
+MIN_SIZE = 16
+MAX_SIZE = 256
 # The short side of the generator's first feature map; the long side may be as much longer as the image is. The smaller
 # it is, the more of the image a position of the discriminator's last feature map sees: of 28x28 pixels 22x22 with a map
 # of 4x4 and kernels of 4, but only 10x10 with one of 7x7, which is too little to tell whether a digit is whole.
-SMALLEST_AUTOMATIC_BASE = 4
-SMALLEST_BASE = 2
+MIN_AUTOMATIC_BASE = 4
+MIN_BASE = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +48,13 @@ def plan_blocks(height: int, width: int, blocks: int = 0) -> BlockPlan:
     Raises:
         ValueError: no plan reaches this size. The message says what can be built.
     """
-    if min(height, width) < MINIMUM_SIZE or max(height, width) > MAXIMUM_SIZE:
-        raise ValueError(f"expected sides from {MINIMUM_SIZE} to {MAXIMUM_SIZE} pixels")
-    most = _most_halves(min(height, width), SMALLEST_BASE)
+    if min(height, width) < MIN_SIZE or max(height, width) > MAX_SIZE:
+        raise ValueError(f"expected sides from {MIN_SIZE} to {MAX_SIZE} pixels")
+    most = _most_halves(min(height, width), MIN_BASE)
     if blocks > most:
         raise ValueError(f"{format_size(height, width)} pixels can be halved at most {most} times, not {blocks}")
     sizes = [(height, width)]
-    for _ in range(blocks or _most_halves(min(height, width), SMALLEST_AUTOMATIC_BASE)):
+    for _ in range(blocks or _most_halves(min(height, width), MIN_AUTOMATIC_BASE)):
         height, width = -(-height // 2), -(-width // 2)
         sizes.insert(0, (height, width))
     return BlockPlan(tuple(sizes))

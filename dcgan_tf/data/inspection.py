@@ -23,7 +23,7 @@ SHEET_PICTURES = 64
 LINES_A_TABLE = 10
 HASH_SIDE = 16
 NEAR_BITS = 12
-LARGEST_BUCKET = 200
+MAX_BUCKET = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _near_duplicates(facts: Sequence[Facts]) -> list[list[str]]:
         order = np.argsort(band, kind="stable")
         starts = np.flatnonzero(np.diff(band[order].astype(int), prepend=-1))
         for bucket in np.split(order, starts[1:]):
-            if not 1 < len(bucket) <= LARGEST_BUCKET or band[bucket[0]] == 0:
+            if not 1 < len(bucket) <= MAX_BUCKET or band[bucket[0]] == 0:
                 continue
             distances = np.bitwise_count(hashes[bucket][:, None] ^ hashes[bucket][None]).sum(axis=2)
             for one, other in np.argwhere(np.triu(distances <= NEAR_BITS, k=1)):

@@ -45,7 +45,7 @@ SPLITS = {
 }
 SPLIT_NAMES = frozenset(itertools.chain(*SPLITS.values(), ("eval", "holdout", "extra", "unlabeled")))
 NAMED = 5  # Of several names in a message.
-MOST_LOOSE_PICTURES = 1000  # That are opened to tell sheets from them, at every start.
+MAX_LOOSE_PICTURES = 1000  # That are opened to tell sheets from them, at every start.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _leave_out_sheets(root: pathlib.Path, files: Files) -> None:
     """Moves sheets of samples beside the pictures to what this program made: few pictures would be too many bad ones,
     and folders beside them no classes. Among many pictures, and in other folders, sheets are bad files."""
     loose = [name for name in files.names if not _first_level(name)]
-    if len(loose) <= MOST_LOOSE_PICTURES:
+    if len(loose) <= MAX_LOOSE_PICTURES:
         sheets = [name for name in loose if _is_sheet(root / name)]
         files.generated += sheets
         files.names = [name for name in files.names if name not in sheets]

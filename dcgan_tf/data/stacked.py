@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dcgan_tf.data.sources import Source
 
 STACKS = 128_000  # As in VEEGAN (arXiv 1705.07761) and PacGAN (arXiv 1712.04086).
-MOST_STACKS = 10_000_000
+MAX_STACKS = 10_000_000
 DATA_SEED = 0
 
 
@@ -85,9 +85,9 @@ def find_stacked_mnist(config: Config, find_source: "Callable[[Config], Source]"
     """
     match = re.fullmatch(r"(train|test)(?:\[:(\d+)\])?", config.split)
     count = int(match[2] or STACKS) if match else 0
-    if not match or not 2 <= count <= MOST_STACKS:
+    if not match or not 2 <= count <= MAX_STACKS:
         raise UserError(
-            f"`split`: expected train, test, or a number of stacks from 2 to {MOST_STACKS} such as train[:50000]. "
+            f"`split`: expected train, test, or a number of stacks from 2 to {MAX_STACKS} such as train[:50000]. "
             f"Received: {config.split!r}"
         )
     digits = find_source(dataclasses.replace(config, dataset="mnist", split=match[1]))

@@ -25,11 +25,11 @@ from typing import Any
 from dcgan_tf.errors import UserError, printable
 
 LENGTH_BYTES = 4
-LONGEST_MESSAGE = 2**22
-LONGEST_GREETING = 2**16
-LONGEST_REASON = 2000
+MAX_MESSAGE = 2**22
+MAX_GREETING = 2**16
+MAX_REASON = 2000
 HANDSHAKE_SECONDS = 5.0
-MOST_STRANGERS = 256  # At a time: a new one takes the place of the oldest, as a handshake takes milliseconds.
+MAX_STRANGERS = 256  # At a time: a new one takes the place of the oldest, as a handshake takes milliseconds.
 RECEIVED_BYTES = 2**16
 
 
@@ -59,15 +59,15 @@ class Peer:
     def send(self, message: dict[str, Any]) -> None:
         """Sends a message. That the other is gone shows where it is listened to."""
         content = json.dumps(message).encode()
-        if len(content) > LONGEST_MESSAGE:
-            raise UserError(f"the workers can exchange {LONGEST_MESSAGE} bytes at a time, and need {len(content)}")
+        if len(content) > MAX_MESSAGE:
+            raise UserError(f"the workers can exchange {MAX_MESSAGE} bytes at a time, and need {len(content)}")
         with self._sending:
             try:
                 self.connection.sendall(len(content).to_bytes(LENGTH_BYTES, "big") + content)
             except OSError:
                 self.close()  # Nothing that follows half a message would be understood.
 
-    def receive(self, deadline: float, longest: int = LONGEST_MESSAGE) -> dict[str, Any]:
+    def receive(self, deadline: float, longest: int = MAX_MESSAGE) -> dict[str, Any]:
         """Waits for the next message.
 
         Raises:
@@ -152,7 +152,7 @@ class Reception:
             self._selector.close()
 
     def _let_in(self) -> None:
-        if len(self._strangers) == MOST_STRANGERS:
+        if len(self._strangers) == MAX_STRANGERS:
             self._send_away(next(iter(self._strangers)))
         try:
             stranger = Peer(self._door.accept()[0], self._timeout)
@@ -167,7 +167,7 @@ class Reception:
     def _hear(self, stranger: Peer) -> bool:
         """Whether this has proved to be a worker, which is then no longer heard here."""
         try:
-            message = stranger.receive_arrived(LONGEST_GREETING)
+            message = stranger.receive_arrived(MAX_GREETING)
             if message is None:
                 return False
             self._check(stranger, message)
@@ -220,10 +220,10 @@ def call_chief(
     peer = Peer(socket.create_connection(address, timeout=seconds), timeout)
     try:
         nonce = secrets.token_hex()
-        facts = (str(peer.receive(deadline, LONGEST_GREETING).get("nonce")), nonce, index, list(workers))
+        facts = (str(peer.receive(deadline, MAX_GREETING).get("nonce")), nonce, index, list(workers))
         proof = _prove(secret, "worker", *facts)
         peer.send({"index": index, "workers": workers, "nonce": nonce, "proof": proof})
-        answer = peer.receive(deadline, LONGEST_GREETING)
+        answer = peer.receive(deadline, MAX_GREETING)
         if isinstance(answer.get("refused"), str):
             raise UserError(f"`workers`: the chief refuses this worker: {clip(answer['refused'])}")
         if not _is_proof(answer.get("proof"), secret, "chief", *facts):
@@ -237,7 +237,7 @@ def call_chief(
 
 def clip(reason: str) -> str:
     """A text of another process, as it may be printed."""
-    return printable(reason)[:LONGEST_REASON]
+    return printable(reason)[:MAX_REASON]
 
 
 def _prove(secret: bytes, role: str, *facts: Any) -> str:

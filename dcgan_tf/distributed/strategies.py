@@ -22,7 +22,7 @@ from dcgan_tf.progress import logger
 
 SLURM_PORT = 8888
 SECRET_VARIABLE = "DCGAN_TF_WORKER_SECRET"
-SHORTEST_SECRET, LONGEST_SECRET = 16, 4096
+SHORTEST_SECRET, MAX_SECRET = 16, 4096
 SECONDS_TO_CONNECT = 60.0  # At least: TensorFlow looks for GPUs and starts its servers in them.
 # What may differ between the workers of a run: their place in it, the folders of their machines, and how the pictures
 # there were found, whose digest is compared.
@@ -93,7 +93,7 @@ def find_secret(config: Config) -> bytes:
         source, path = "`worker_secret`", pathlib.Path(config.worker_secret).expanduser()
         try:
             with open(path, "rb") as file:
-                secret = file.read(2 * LONGEST_SECRET)
+                secret = file.read(2 * MAX_SECRET)
         except OSError as error:
             raise UserError(f"`worker_secret`: cannot read the file '{path}': {error.strerror}") from None
     elif SECRET_VARIABLE in os.environ:
@@ -101,9 +101,9 @@ def find_secret(config: Config) -> bytes:
     else:
         return b""
     secret = secret.strip()
-    if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
+    if not SHORTEST_SECRET <= len(secret) <= MAX_SECRET:
         raise UserError(
-            f"{source}: expected a secret of {SHORTEST_SECRET} to {LONGEST_SECRET} bytes. Received: {len(secret)}. "
+            f"{source}: expected a secret of {SHORTEST_SECRET} to {MAX_SECRET} bytes. Received: {len(secret)}. "
             "Make one with: head -c 32 /dev/urandom | base64"
         )
     return secret

@@ -11,7 +11,7 @@ from dcgan_tf.data.tree import SOFTWARE
 
 GRID_MARGIN = 2
 # Tiles smaller than this are enlarged by a whole factor, so that a person can see them.
-SMALLEST_TILE = 48
+MIN_TILE = 48
 
 
 def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
@@ -26,7 +26,7 @@ def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     count, height, width, channels = images.shape
     columns = columns or int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
-    factor = -(-SMALLEST_TILE // min(height, width))
+    factor = -(-MIN_TILE // min(height, width))
     tiles = images.repeat(factor, axis=1).repeat(factor, axis=2)
     pitch_y, pitch_x = factor * height + GRID_MARGIN, factor * width + GRID_MARGIN
     grid = np.full((rows * pitch_y + GRID_MARGIN, columns * pitch_x + GRID_MARGIN, channels), 255, np.uint8)

@@ -23,13 +23,13 @@ from dcgan_tf.evaluation.classifier_files import (
     unfinished,
 )
 from dcgan_tf.evaluation.splits import dataset_name, open_split, open_test_split, spread_rows
-from dcgan_tf.metrics.arrays import random_order
+from dcgan_tf.metrics.arrays import random_order, slices
 from dcgan_tf.models.pixels import to_float
 from dcgan_tf.models.weights import digest_of_weights
 
 # Any change of what follows is a change of a recipe, whose number is part of the key: only figures of one recipe are
 # comparable. Large images have a recipe of their own, so that their classifier takes no longer than that of digits.
-LARGEST_SMALL_SIDE = 32
+MAX_SMALL_SIDE = 32
 RECIPE = 2
 STEPS = 3600
 LARGE_RECIPE = 3
@@ -128,7 +128,7 @@ def load_or_train_classifier(config: Config, *, refuse_damaged: bool = False) ->
 
 def is_large(image_shape: tuple[int, ...]) -> bool:
     """Whether images of a shape (height, width, channels) are classified by the recipe of large ones."""
-    return max(image_shape[:2]) > LARGEST_SMALL_SIDE
+    return max(image_shape[:2]) > MAX_SMALL_SIDE
 
 
 def _choose_parts(config: Config, data: ImageData) -> _Parts:
@@ -266,8 +266,8 @@ def fit_classifier(
 
 def class_logits(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """The logits float32 [N, classes] of images uint8 [N, height, width, channels]."""
-    parts = (images[start : start + IMAGES_PER_CALL] for start in range(0, len(images), IMAGES_PER_CALL))
-    return np.concatenate([np.asarray(network(part, training=False)["logits"]) for part in parts])
+    parts = slices(len(images), IMAGES_PER_CALL)
+    return np.concatenate([np.asarray(network(images[part], training=False)["logits"]) for part in parts])
 
 
 def right_answers(network: keras.Model, data: ImageData, rows: np.ndarray | None = None) -> np.ndarray:
@@ -279,7 +279,7 @@ def right_answers(network: keras.Model, data: ImageData, rows: np.ndarray | None
         rows: int64, the images that are tested. None: at most 20,000, evenly spread.
     """
     rows = spread_rows(len(data.images), TEST_IMAGES) if rows is None else rows
-    parts = [rows[start : start + IMAGES_PER_CALL] for start in range(0, len(rows), IMAGES_PER_CALL)]
+    parts = [rows[part] for part in slices(len(rows), IMAGES_PER_CALL)]
     right = [np.argmax(network(data.read(part), training=False)["logits"], 1) == data.labels[part] for part in parts]
     return np.concatenate(right)
 

@@ -43,6 +43,7 @@ from dcgan_tf.evaluation.synthetic import FEW_LABELS, GENERATED_IMAGES, Syntheti
 from dcgan_tf.generation.attention import require_single_images
 from dcgan_tf.generation.networks import Networks, load_networks
 from dcgan_tf.generation.sampling import ROWS_PER_CALL, generate
+from dcgan_tf.metrics.arrays import slices
 from dcgan_tf.models.configured import configured_discriminator
 from dcgan_tf.runs.run_directory import Run
 
@@ -50,7 +51,7 @@ from dcgan_tf.runs.run_directory import Run
 PROTOCOL = 2
 GENERATED_AT_ONCE = 8 * ROWS_PER_CALL
 MEMORIZATION_IMAGES = 1000
-MOST_TRAINING_IMAGES = 100_000
+MAX_TRAINING_IMAGES = 100_000
 NEIGHBORS_SHOWN = 5
 SAMPLES_SHOWN = 8
 STACKED_MNIST = "stacked_mnist"
@@ -234,12 +235,11 @@ def _generated(
     trained: Networks, seed: int, count: int, labels: np.ndarray | None, kept: list[np.ndarray]
 ) -> Iterator[np.ndarray]:
     """Yields images of the seeds from ``seed`` on, and keeps the first of them."""
-    for first in range(0, count, GENERATED_AT_ONCE):
-        part = slice(first, min(first + GENERATED_AT_ONCE, count))
+    for part in slices(count, GENERATED_AT_ONCE):
         seeds = np.arange(seed + part.start, seed + part.stop)
         images = generate(trained.generator, seeds, None if labels is None else labels[part])
-        if first < MEMORIZATION_IMAGES:
-            kept.append(images[: MEMORIZATION_IMAGES - first])
+        if part.start < MEMORIZATION_IMAGES:
+            kept.append(images[: MEMORIZATION_IMAGES - part.start])
         yield images
 
 
@@ -248,7 +248,7 @@ def _memorization(
 ) -> tuple[list[Figure], dict[str, str], list[NeighborPicture]]:
     """The figure, or why it was left out; and the pictures."""
     name = "memorization_ratio[pixels]"
-    searched = spread_rows(len(training.images), MOST_TRAINING_IMAGES)
+    searched = spread_rows(len(training.images), MAX_TRAINING_IMAGES)
     count = min(NEIGHBORS_SHOWN, len(searched))
     nearest = nearest_training_images(generated, training.read, searched, count, "neighbours of generated images")
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from dcgan_tf import files, progress
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import Classifier
+from dcgan_tf.metrics.arrays import slices
 from dcgan_tf.models.pixels import to_float
 from dcgan_tf.models.weights import digest_of_weights
 
@@ -184,8 +185,8 @@ def compute_features(
 
 def read_batches(read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yields images of the given rows int64 [N], some at a time."""
-    for start in range(0, len(rows), IMAGES_PER_CALL):
-        yield read(rows[start : start + IMAGES_PER_CALL])
+    for part in slices(len(rows), IMAGES_PER_CALL):
+        yield read(rows[part])
 
 
 def cached_features(

@@ -18,7 +18,7 @@ from dcgan_tf.metrics.modes import count_modes
 from dcgan_tf.metrics.precision_recall import precision_recall
 
 # Above this many features the jackknife of the Frechet distance takes minutes.
-MOST_FEATURES_FOR_FRECHET_ERROR = 512
+MAX_FEATURES_FOR_FRECHET_ERROR = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +123,7 @@ def measure(sets: FeatureSets, *, only_distances: bool = False) -> tuple[list[Fi
 
 def _frechet(sets: FeatureSets) -> Measured:
     real, fake, training = sets.real.values, sets.fake.values, sets.training.values
-    has_error = real.shape[1] <= MOST_FEATURES_FOR_FRECHET_ERROR
+    has_error = real.shape[1] <= MAX_FEATURES_FOR_FRECHET_ERROR
     error = frechet_standard_error(real, fake) if has_error else None
     note = "this is FID" if sets.network.name == "inception-2015" else "not FID"
     estimate = Estimate(frechet_distance(real, fake), error)

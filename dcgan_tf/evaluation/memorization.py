@@ -12,7 +12,7 @@ from dcgan_tf.metrics.neighbors import nearest
 
 BLOCK = 10_000
 # Two images that differ at all differ by a gray level in a pixel, 1 / 255.
-LARGEST_DISTANCE_OF_COPIES = 0.5 / 255
+MAX_DISTANCE_OF_COPIES = 0.5 / 255
 
 
 class Neighbors(NamedTuple):
@@ -75,7 +75,7 @@ def distance_ratio(generated: np.ndarray, held_out: np.ndarray) -> Estimate:
 
     of_generated, of_generated_left_out = medians(generated, 0)
     of_held_out, of_held_out_left_out = medians(held_out, 1)
-    if min(of_held_out, *of_held_out_left_out) < LARGEST_DISTANCE_OF_COPIES:
+    if min(of_held_out, *of_held_out_left_out) < MAX_DISTANCE_OF_COPIES:
         raise UserError("memorization_ratio: half of the held-out images are copies of training images")
     error = jackknife_error(of_generated_left_out / of_held_out, of_generated / of_held_out_left_out)
     return Estimate(of_generated / of_held_out, error)

@@ -11,17 +11,17 @@ from scipy.optimize import minimize
 from dcgan_tf import progress
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.features import IMAGES_PER_CALL
-from dcgan_tf.metrics.arrays import Estimate, confidence_interval, standard_error
+from dcgan_tf.metrics.arrays import Estimate, confidence_interval, slices, standard_error
 from dcgan_tf.metrics.neighbors import nearest
 from dcgan_tf.models.pixels import to_float
 
 GRID = 4
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 VALIDATION_SHARE = 0.2
-MOST_VALIDATION_IMAGES = 5000
-MAXIMUM_ITERATIONS = 200
+MAX_VALIDATION_IMAGES = 5000
+MAX_ITERATIONS = 200
 # Of the mean over the features.
-LEAST_DEVIATION = 0.1
+MIN_DEVIATION = 0.1
 
 Read = Callable[[np.ndarray], np.ndarray]
 
@@ -127,7 +127,7 @@ class LinearSVM:
             return float(loss), gradient.numpy().ravel().astype(np.float64)
 
         start = np.zeros((count + 1) * classes)
-        options = {"maxiter": MAXIMUM_ITERATIONS, "ftol": 1e-7}
+        options = {"maxiter": MAX_ITERATIONS, "ftol": 1e-7}
         found = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options=options)
         self.weights = found.x.reshape(count + 1, classes).astype(np.float32)
         return self
@@ -192,7 +192,7 @@ def probe(
     for number, rows in enumerate(picks):
         features = _features(function, train.read, rows, f"{name} features, draw {number + 1} of {len(picks)}")
         deviation = features.std(0)
-        deviation = np.maximum(deviation, LEAST_DEVIATION * deviation.mean() + 1e-6)
+        deviation = np.maximum(deviation, MIN_DEVIATION * deviation.mean() + 1e-6)
         features /= deviation
         labels = train.labels[rows]
         if not penalty:
@@ -241,7 +241,7 @@ def check_labels(flag: str, labels: np.ndarray, per_class: int, classes: int) ->
 
 def _choose_penalty(features: np.ndarray, labels: np.ndarray, classes: int) -> float:
     # The draws are shuffled, so the first of them are a fair part.
-    validation = min(max(1, int(len(labels) * VALIDATION_SHARE)), MOST_VALIDATION_IMAGES)
+    validation = min(max(1, int(len(labels) * VALIDATION_SHARE)), MAX_VALIDATION_IMAGES)
     scores = {}
     for penalty in progress.bar(PENALTIES, desc="choosing C"):
         machine = LinearSVM(penalty).fit(features[validation:], labels[validation:], classes)
@@ -250,16 +250,13 @@ def _choose_penalty(features: np.ndarray, labels: np.ndarray, classes: int) -> f
 
 
 def _features(function: Callable, read: Read, rows: np.ndarray, description: str) -> np.ndarray:
-    parts = [rows[start : start + IMAGES_PER_CALL] for start in range(0, len(rows), IMAGES_PER_CALL)]
     features: np.ndarray | None = None
-    done = 0
     with progress.bar(total=len(rows), desc=description, unit=" images") as shown:
-        for part in parts:
-            values = function(read(part))
+        for part in slices(len(rows), IMAGES_PER_CALL):
+            values = function(read(rows[part]))
             if features is None:  # Filled in place: joining parts at the end would need the memory twice.
                 features = np.empty((len(rows), values.shape[1]), np.float32)
-            features[done : done + len(part)] = values
-            done += len(part)
+            features[part] = values
             shown.update(len(part))
     assert features is not None
     return features

@@ -13,6 +13,7 @@ from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
 from dcgan_tf.evaluation.features import IMAGES_PER_CALL, random_network
 from dcgan_tf.evaluation.splits import spread_rows
+from dcgan_tf.metrics.arrays import slices
 from dcgan_tf.metrics.frechet import frechet_distance_of_moments, moments
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.pixels import to_uint8
@@ -20,7 +21,7 @@ from dcgan_tf.models.pixels import to_uint8
 GENERATED_IMAGES = 2000
 REAL_IMAGES = 5000
 # A covariance of fewer images than features is undetermined; below this many images there is no measure.
-FEWEST_IMAGES = 200
+MIN_IMAGES = 200
 
 
 class QuickEvaluation:
@@ -50,8 +51,7 @@ class QuickEvaluation:
     def measure(self) -> float:
         """The distance, always for the same latents."""
         fake = []
-        for start in range(0, GENERATED_IMAGES, IMAGES_PER_CALL):
-            part = slice(start, start + IMAGES_PER_CALL)
+        for part in slices(GENERATED_IMAGES, IMAGES_PER_CALL):
             labels = None if self._labels is None else self._labels[part]
             fake.append(self._generate_features(self._latents[part], labels).numpy())
         return frechet_distance_of_moments(self._real, moments(np.concatenate(fake)))
@@ -74,9 +74,9 @@ def make_quick_evaluation(
     """The evaluation of a run; None for points, where it is turned off, or where images are too few, which is said."""
     if not config.evaluate_every or isinstance(data, PointData):
         return None
-    if len(data.images) < FEWEST_IMAGES:
+    if len(data.images) < MIN_IMAGES:
         progress.logger.info(
-            f"No evaluation during training: it takes at least {FEWEST_IMAGES} images, and here are {len(data.images)}."
+            f"No evaluation during training: it takes at least {MIN_IMAGES} images, and here are {len(data.images)}."
         )
         return None
     return QuickEvaluation(generator, config, data)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from dcgan_tf.errors import UserError
+from dcgan_tf.metrics.arrays import slices
 from dcgan_tf.models.pixels import to_float
 
 ROWS = 128
@@ -58,8 +59,12 @@ def strongest_images(features: keras.Model, images: np.ndarray, count: int, per_
         count: how many features, by their largest answer to any image.
         per_feature: how many images of each, the strongest first.
     """
-    parts = [images[start : start + ROWS] for start in range(0, len(images), ROWS)]
-    peaks = np.concatenate([_peak(features(to_float(tf.constant(part)), training=False)).numpy() for part in parts])
+    peaks = np.concatenate(
+        [
+            _peak(features(to_float(tf.constant(images[rows])), training=False)).numpy()
+            for rows in slices(len(images), ROWS)
+        ]
+    )
     chosen = np.argsort(-peaks.max(0), kind="stable")[:count]
     return Strongest(chosen, np.argsort(-peaks[:, chosen], axis=0, kind="stable")[:per_feature].T)
 

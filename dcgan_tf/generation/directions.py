@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 
 from dcgan_tf import progress
 from dcgan_tf.generation.sampling import seed_latents
+from dcgan_tf.metrics.arrays import slices
 from dcgan_tf.models.conditioning import with_labels
 
 # Latents from which directions are found. Their seeds lie far from those that a person asks for.
@@ -74,10 +75,9 @@ def find_principal_directions(network: keras.Model, count: int = PRINCIPAL_COUNT
     if len(network.inputs) > 1:  # All classes, so that a direction is one of the latents and of no class.
         classes = network.get_layer("label_embedding").kernel.shape[0]
         labels = np.arange(len(z)) % classes
-    parts = (slice(start, start + ROWS) for start in range(0, len(z), ROWS))
     activations = [
         hidden(with_labels(tf.constant(z[part]), None if labels is None else labels[part]), training=False).numpy()
-        for part in parts
+        for part in slices(len(z), ROWS)
     ]
     return principal_directions(z, np.concatenate(activations), count)
 

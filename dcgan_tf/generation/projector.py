@@ -10,7 +10,7 @@ from dcgan_tf.drawing.grids import save_png
 FOLDER = "projector"
 CONFIG_FILE = "projector_config.pbtxt"
 # TensorBoard cuts the sheet into tiles by their size, and browsers take pictures of up to this many pixels a side.
-LARGEST_SHEET = 8192
+MAX_SHEET = 8192
 
 
 def write_projector(

@@ -1,6 +1,6 @@
 """What every measure needs: a value with its standard error, and a check of what it is given."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -87,3 +87,8 @@ def random_blocks(values: np.ndarray, blocks: int, key: int) -> list[np.ndarray]
         key: different for two sets whose blocks are paired: sorted alike, they would otherwise be matched by class.
     """
     return np.array_split(values[random_order(len(values), key)], blocks)
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """Divides ``count`` rows into slices of ``size``, the last of which may be shorter."""
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))

@@ -8,7 +8,7 @@ from dcgan_tf.metrics.arrays import Estimate, check_features
 from dcgan_tf.metrics.neighbors import count_ball_hits, halving_error
 
 NEIGHBOR = 5
-MINIMUM_SAMPLES = 50
+MIN_SAMPLES = 50
 
 
 class DensityCoverage(NamedTuple):
@@ -29,7 +29,7 @@ def density_coverage(real: np.ndarray, fake: np.ndarray) -> DensityCoverage:
     Raises:
         UserError: fewer than 50 samples, or features not finite.
     """
-    check_features("density_coverage", real, fake, minimum=MINIMUM_SAMPLES)
+    check_features("density_coverage", real, fake, minimum=MIN_SAMPLES)
     hits = count_ball_hits(fake, real, NEIGHBOR)
     density, covered = hits.of_sample / NEIGHBOR, hits.of_ball > 0
     return DensityCoverage(

@@ -6,7 +6,7 @@ from sklearn.metrics import pairwise_distances_chunked
 from dcgan_tf.metrics.arrays import Estimate, check_features
 from dcgan_tf.metrics.neighbors import BLOCK_MIB
 
-MINIMUM_SAMPLES = 2  # A training may be watched by a handful of images.
+MIN_SAMPLES = 2  # A training may be watched by a handful of images.
 
 
 def mean_pairwise_distance(features: np.ndarray) -> Estimate:
@@ -21,7 +21,7 @@ def mean_pairwise_distance(features: np.ndarray) -> Estimate:
     Raises:
         UserError: fewer than 2 samples, or features not finite.
     """
-    check_features("mean_pairwise_distance", features, minimum=MINIMUM_SAMPLES)
+    check_features("mean_pairwise_distance", features, minimum=MIN_SAMPLES)
     chunks = pairwise_distances_chunked(features, working_memory=BLOCK_MIB)
     means = np.concatenate([distances.sum(1) for distances in chunks]) / (len(features) - 1)
     return Estimate(float(means.mean()), float(2 * means.std(ddof=1) / np.sqrt(len(features))))

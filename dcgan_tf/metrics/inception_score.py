@@ -5,7 +5,7 @@ import numpy as np
 from dcgan_tf.metrics.arrays import Estimate, check_features, random_blocks, standard_error
 
 SPLITS = 10
-MINIMUM_SAMPLES = 10 * SPLITS
+MIN_SAMPLES = 10 * SPLITS
 
 
 def inception_score(probabilities: np.ndarray) -> Estimate:
@@ -22,7 +22,7 @@ def inception_score(probabilities: np.ndarray) -> Estimate:
     Raises:
         UserError: fewer than 100 samples, or values not finite.
     """
-    check_features("inception_score", probabilities, minimum=MINIMUM_SAMPLES)
+    check_features("inception_score", probabilities, minimum=MIN_SAMPLES)
     scores = []
     for split in random_blocks(probabilities.astype(np.float64), SPLITS, key=0):
         marginal = split.mean(0, keepdims=True)

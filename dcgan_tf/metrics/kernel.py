@@ -5,8 +5,8 @@ import numpy as np
 from dcgan_tf.metrics.arrays import Estimate, check_features, random_order, standard_error
 
 BLOCK_SIZE = 1000
-FEWEST_BLOCKS = 10
-MINIMUM_SAMPLES = 10 * FEWEST_BLOCKS
+MIN_BLOCKS = 10
+MIN_SAMPLES = 10 * MIN_BLOCKS
 
 
 def kernel_distance(features_a: np.ndarray, features_b: np.ndarray) -> Estimate:
@@ -24,9 +24,9 @@ def kernel_distance(features_a: np.ndarray, features_b: np.ndarray) -> Estimate:
     Raises:
         UserError: fewer than 100 samples, or features not finite.
     """
-    check_features("kernel_distance", features_a, features_b, minimum=MINIMUM_SAMPLES)
+    check_features("kernel_distance", features_a, features_b, minimum=MIN_SAMPLES)
     samples = min(len(features_a), len(features_b))
-    blocks = max(FEWEST_BLOCKS, samples // BLOCK_SIZE)
+    blocks = max(MIN_BLOCKS, samples // BLOCK_SIZE)
     size = samples // blocks
     rows_a, rows_b = (
         random_order(len(features), key)[: blocks * size].reshape(blocks, size)

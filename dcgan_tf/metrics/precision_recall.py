@@ -8,7 +8,7 @@ from dcgan_tf.metrics.arrays import Estimate, check_features
 from dcgan_tf.metrics.neighbors import count_ball_hits, halving_error
 
 NEIGHBOR = 3
-MINIMUM_SAMPLES = 50
+MIN_SAMPLES = 50
 
 
 class PrecisionRecall(NamedTuple):
@@ -28,7 +28,7 @@ def precision_recall(real: np.ndarray, fake: np.ndarray) -> PrecisionRecall:
     Raises:
         UserError: fewer than 50 samples, or features not finite.
     """
-    check_features("precision_recall", real, fake, minimum=MINIMUM_SAMPLES)
+    check_features("precision_recall", real, fake, minimum=MIN_SAMPLES)
 
     def share(samples: np.ndarray, manifold: np.ndarray) -> Estimate:
         hits = count_ball_hits(samples, manifold, NEIGHBOR)

@@ -12,7 +12,7 @@ GROUPS = 20
 IMAGES_PER_GROUP = 25  # Fewer would leave the shares of the groups to chance.
 COPY = 0.25
 NEAR = 0.95
-MINIMUM_SAMPLES = 2  # A training may be watched by a handful of images.
+MIN_SAMPLES = 2  # A training may be watched by a handful of images.
 
 
 class Variety(NamedTuple):
@@ -46,7 +46,7 @@ class RealVariety:
     """
 
     def __init__(self, features: np.ndarray) -> None:
-        check_features("variety", features, minimum=MINIMUM_SAMPLES)
+        check_features("variety", features, minimum=MIN_SAMPLES)
         self._features = features.astype(np.float64)
         self._distance, nearest = _distances(self._features)
         self._radius = np.quantile(nearest, NEAR)
@@ -55,7 +55,7 @@ class RealVariety:
 
     def compare(self, features: np.ndarray) -> Variety:
         """Compares samples, float [samples, features] of the same network, with the real images."""
-        check_features("variety", features, self._features, minimum=MINIMUM_SAMPLES)
+        check_features("variety", features, self._features, minimum=MIN_SAMPLES)
         distance, nearest = _distances(features)
         # The nearest of many is nearer than the nearest of few.
         real_distance, real_nearest = _distances(_spread(self._features, len(features)))

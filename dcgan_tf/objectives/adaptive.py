@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from dcgan_tf.distributed import replicas
 from dcgan_tf.objectives import chance
-from dcgan_tf.objectives.augment import LARGEST_SHIFT, MOST_KEYS_EACH, color, cutout, whole_pixels
+from dcgan_tf.objectives.augment import MAX_KEYS_EACH, MAX_SHIFT, color, cutout, whole_pixels
 from dcgan_tf.objectives.chance import subkey
 
 # The paper, section 3.1: the mean sign of D's answers to real images is held near this.
@@ -16,7 +16,7 @@ IMAGES_TO_CERTAINTY = 500_000  # Real images shown while the probability moves f
 SCALE_DEVIATION = 0.2  # Of the logarithm to the base 2 (appendix B)
 
 MIRROR, SHIFT, SCALE, ROTATE, COLOR, CUTOUT = range(6)
-WHETHER = MOST_KEYS_EACH - 1  # The key of each transformation that draws which images it meets
+WHETHER = MAX_KEYS_EACH - 1  # The key of each transformation that draws which images it meets
 
 
 class AdaptiveProbability(tf.Module):
@@ -76,7 +76,7 @@ def augment_adaptively(images: tf.Tensor, probability: tf.Tensor, key: tf.Tensor
     count, height, width = images.shape[0], images.shape[1], images.shape[2]
 
     def key_of(transformation: int, number: int = 0) -> tf.Tensor:
-        return subkey(key, MOST_KEYS_EACH * transformation + number)
+        return subkey(key, MAX_KEYS_EACH * transformation + number)
 
     def uniform(transformation: int, minimum: float, maximum: float, number: int = 0) -> tf.Tensor:
         return chance.uniform([count], key_of(transformation, number), minimum, maximum, parts=parts)
@@ -86,7 +86,7 @@ def augment_adaptively(images: tf.Tensor, probability: tf.Tensor, key: tf.Tensor
 
     shifts = []
     for number, size in enumerate((height, width)):
-        largest = whole_pixels(LARGEST_SHIFT, size)
+        largest = whole_pixels(MAX_SHIFT, size)
         shifts.append(tf.floor(uniform(SHIFT, -largest, largest + 1, number)))
     scales = tf.pow(2.0, SCALE_DEVIATION * chance.normal([count], key_of(SCALE), parts))
     images = resample(

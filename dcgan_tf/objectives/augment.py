@@ -7,7 +7,7 @@ import tensorflow as tf
 from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.chance import subkey
 
-LARGEST_SHIFT = 1 / 8
+MAX_SHIFT = 1 / 8
 CUTOUT_SIDE = 1 / 2
 
 
@@ -21,7 +21,7 @@ def translation(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
     """Shifts each image by up to an eighth of its size in both directions; gray fills the gap."""
     count, height, width = images.shape[0], images.shape[1], images.shape[2]
     for axis, size in ((1, height), (2, width)):
-        largest = whole_pixels(LARGEST_SHIFT, size)
+        largest = whole_pixels(MAX_SHIFT, size)
         shift = _places([count], subkey(key, axis), -largest, largest + 1, parts)
         # A shift as a product with a matrix of ones and zeros: its gradient is the shift back.
         source = tf.range(size, dtype=tf.int64)[None, :] - shift[:, None]
@@ -69,7 +69,7 @@ AUGMENTATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor, int], tf.Tensor]] = {
     "translation": translation,
     "cutout": cutout,
 }
-MOST_KEYS_EACH = 4
+MAX_KEYS_EACH = 4
 
 
 def augment(images: tf.Tensor, names: Sequence[str], key: tf.Tensor, parts: int = 1) -> tf.Tensor:
@@ -86,5 +86,5 @@ def augment(images: tf.Tensor, names: Sequence[str], key: tf.Tensor, parts: int 
     """
     for number, (name, function) in enumerate(AUGMENTATIONS.items()):
         if name in names:
-            images = function(images, subkey(key, MOST_KEYS_EACH * number), parts)
+            images = function(images, subkey(key, MAX_KEYS_EACH * number), parts)
     return images

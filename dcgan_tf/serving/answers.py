@@ -28,8 +28,8 @@ USED_OUTPUTS: Mapping[str, frozenset[str]] = {
     "discriminate": frozenset({"logits", "probability", "features"}),
 }
 # A larger answer is not read to its end. As JSON, a number takes up to 32 bytes.
-MAXIMUM_BYTES = 32 * 2**20
-MAXIMUM_VALUES = MAXIMUM_BYTES // 32
+MAX_BYTES = 32 * 2**20
+MAX_VALUES = MAX_BYTES // 32
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -54,7 +54,7 @@ class Signature:
             USED_OUTPUTS[name] <= self.outputs.keys() <= OUTPUT_TYPES.keys()
             and len(self.outputs.get("images", (0, 0, 0, 0))) == 4
             and all(shape and min(shape[1:], default=1) > 0 for shape in shapes)
-            and 0 < self.values_per_row <= MAXIMUM_VALUES
+            and 0 < self.values_per_row <= MAX_VALUES
         )
 
 

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from dcgan_tf import progress
 from dcgan_tf.errors import UserError
-from dcgan_tf.serving.answers import MAXIMUM_VALUES, Signature, VersionStatus, in_short
+from dcgan_tf.serving.answers import MAX_VALUES, Signature, VersionStatus, in_short
 from dcgan_tf.serving.transports import GrpcTransport, RestTransport, Transport, Unavailable
 
 # As many rows as the model takes in one request (dcgan_tf.serving.signatures.MAX_ROWS, which imports TensorFlow).
 ROWS_PER_REQUEST = 1024
-LONGEST_DEADLINE = 1e6
+MAX_DEADLINE = 1e6
 FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
+MAX_PAUSE_SECONDS = 2.0
 
 Answer = TypeVar("Answer")
 
@@ -51,8 +51,8 @@ class Client:
         deadline: float = 30.0,
         on_wait: Callable[[str], None] = lambda reason: None,
     ) -> None:
-        if not 0 < deadline <= LONGEST_DEADLINE:
-            raise UserError(f"`deadline`: expected from 0 to {LONGEST_DEADLINE:,.0f} seconds. Received: {deadline}")
+        if not 0 < deadline <= MAX_DEADLINE:
+            raise UserError(f"`deadline`: expected from 0 to {MAX_DEADLINE:,.0f} seconds. Received: {deadline}")
         transport = GrpcTransport if grpc else RestTransport
         self._transport: Transport = transport(host, model, version_label)
         self._host, self._model = host, model
@@ -138,7 +138,7 @@ class Client:
         rows = len(next(iter(inputs.values())))
         # A PNG file is hardly larger than its image, which `sample` answers with.
         values_per_row = max(shapes.values_per_row, self._signature("sample").values_per_row)
-        at_once = min(ROWS_PER_REQUEST, MAXIMUM_VALUES // values_per_row)
+        at_once = min(ROWS_PER_REQUEST, MAX_VALUES // values_per_row)
         parts = []
         with progress.bar(total=rows, desc=signature, unit=" rows", delay=2, leave=False) as shown:
             for start in range(0, rows, at_once):
@@ -183,7 +183,7 @@ class Client:
                 if longest_pause == FIRST_PAUSE_SECONDS:
                     self._on_wait(str(error))
                 time.sleep(pause)
-                longest_pause = min(LONGEST_PAUSE_SECONDS, 2 * longest_pause)
+                longest_pause = min(MAX_PAUSE_SECONDS, 2 * longest_pause)
 
 
 def _integers(name: str, values: npt.ArrayLike) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 
 from dcgan_tf.errors import UserError
 from dcgan_tf.serving.answers import (
-    MAXIMUM_BYTES,
+    MAX_BYTES,
     Shapes,
     Signature,
     VersionStatus,
@@ -144,8 +144,8 @@ class RestTransport:
             content = bytearray()
             while part := response.read1(READ_BYTES):
                 content += part
-                if len(content) > MAXIMUM_BYTES:
-                    raise ValueError(f"more than {MAXIMUM_BYTES:,} bytes")
+                if len(content) > MAX_BYTES:
+                    raise ValueError(f"more than {MAX_BYTES:,} bytes")
                 if time.monotonic() > end:  # Nobody waits any longer.
                     raise TimeoutError("timed out")
             if response.length:
@@ -173,7 +173,7 @@ class GrpcTransport:
 
         self._name, port, _ = _split_address(host, f"//{host}", default=GRPC_PORT)
         # By default gRPC refuses more than 4 MiB: 340 images of 64x64 pixels in color.
-        limits = [(f"grpc.max_{way}_message_length", MAXIMUM_BYTES) for way in ("receive", "send")]
+        limits = [(f"grpc.max_{way}_message_length", MAX_BYTES) for way in ("receive", "send")]
         name = f"[{self._name}]" if ":" in self._name else self._name  # An IPv6 address.
         self._channel = grpc.insecure_channel(f"{name}:{port}", options=limits)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)

@@ -12,7 +12,7 @@ from dcgan_tf.errors import UserError
 NVIDIA_DEVICES = pathlib.Path("/dev")
 # Of what bfloat16 needs; older ones have no such arithmetic.
 BFLOAT16_CAPABILITY = (8, 0)
-LONGEST_QUOTE = 200
+MAX_QUOTE = 200
 
 # What TensorFlow says -> what is wrong and what to do, with the settings in backquotes.
 PROBLEMS = (
@@ -75,7 +75,7 @@ def explain(error: tf.errors.OpError, config: Config) -> str | None:
             meaning = advice.format(
                 batch_size=config.batch_size, image_size=config.image_size, tensorflow=tf.__version__
             )
-            return f"{meaning} ({str(error).splitlines()[0][:LONGEST_QUOTE]})"
+            return f"{meaning} ({str(error).splitlines()[0][:MAX_QUOTE]})"
     return None
 
 

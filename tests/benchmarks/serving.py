@@ -25,7 +25,7 @@ from dcgan_tf.serving.saved_model import WARM_UP_ROWS, export_networks, read_sig
 from dcgan_tf.serving.signatures import build_signatures
 
 ROUNDS = 300
-LONGEST_SECONDS = 10
+MAX_SECONDS = 10
 
 
 def measure(calls: dict[str, Callable[[], object]]) -> dict[str, np.ndarray]:
@@ -34,7 +34,7 @@ def measure(calls: dict[str, Callable[[], object]]) -> dict[str, np.ndarray]:
     for call in calls.values():
         call()
         call()
-    end = time.monotonic() + LONGEST_SECONDS
+    end = time.monotonic() + MAX_SECONDS
     for _ in tqdm(range(ROUNDS), leave=False, disable=None):
         for name, call in calls.items():
             start = time.perf_counter()

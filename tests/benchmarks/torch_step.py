@@ -24,7 +24,7 @@ SIZES = {
     "dcgan128": (128, 3, 5, 128, 64, 64),
 }
 LATENTS = 100
-SMALLEST_BASE = 4
+MIN_BASE = 4
 
 
 class Crop(nn.Module):
@@ -71,7 +71,7 @@ def build_tutorial_discriminator() -> nn.Module:
 def plan_sides(pixels: int) -> list[int]:
     """The sides of the feature maps from the smallest to the image, each half of the next, rounded up."""
     sides = [pixels]
-    while -(-sides[0] // 2) >= SMALLEST_BASE:
+    while -(-sides[0] // 2) >= MIN_BASE:
         sides.insert(0, -(-sides[0] // 2))
     return sides
 

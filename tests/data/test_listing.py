@@ -194,7 +194,7 @@ def test_own_sheets_are_no_data(tmp_path, in_process, monkeypatch, said):
     assert (before.image_size, before.data_digest) == (after.image_size, after.data_digest)
     assert again.bad_files == 0
     assert "because this program made them: 'samples.png', 'walk.gif'" in said.text
-    monkeypatch.setattr(listing_module, "MOST_LOOSE_PICTURES", 5)  # Too many to look into each at every start
+    monkeypatch.setattr(listing_module, "MAX_LOOSE_PICTURES", 5)  # Too many to look into each at every start
     _, again = prepare(folder_config(folder, max_bad_share=0.4))
     assert (again.directory / "bad_files.txt").read_text().splitlines() == [
         "samples.png: a sheet that this program made",

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dcgan_tf.distributed import peers
-from dcgan_tf.distributed.peers import LONGEST_MESSAGE, Peer, Reception
+from dcgan_tf.distributed.peers import MAX_MESSAGE, Peer, Reception
 from dcgan_tf.distributed.workers import Workers, split_address
 from dcgan_tf.errors import UserError
 from tests.distributed.test_workers import free_addresses
@@ -115,7 +115,7 @@ def test_stranger_is_sent_away_for_what_it_sends(pool, addresses, content):
 
 def test_silent_strangers_do_not_keep_the_chief_from_its_worker(pool, addresses, monkeypatch):
     monkeypatch.setattr(peers, "HANDSHAKE_SECONDS", 100.0)  # One after the other, they would take longer than the test.
-    monkeypatch.setattr(peers, "MOST_STRANGERS", 30)
+    monkeypatch.setattr(peers, "MAX_STRANGERS", 30)
     chief = pool.submit(take_part, addresses, 0)
     silent = [connect(addresses[0]) for _ in range(50)]
     silent[-1].sendall(b"\0\0")
@@ -304,8 +304,8 @@ def test_worker_that_leaves_too_early_is_named(member):
 
 def test_message_that_is_too_long_is_not_sent(member):
     workers, _, _ = member
-    with pytest.raises(UserError, match=f"can exchange {LONGEST_MESSAGE} bytes at a time"):
-        workers._peers[1].send({"value": "x" * LONGEST_MESSAGE})
+    with pytest.raises(UserError, match=f"can exchange {MAX_MESSAGE} bytes at a time"):
+        workers._peers[1].send({"value": "x" * MAX_MESSAGE})
 
 
 def test_time_limit_ends_what_nothing_else_can_end(member, capsys, monkeypatch):

@@ -9,7 +9,7 @@ from tests.docs.pages import PAGES, read_page
 
 READ = {path.resolve(): read_page(path) for path in PAGES}
 IMAGES = ROOT / "docs" / "images"
-MOST_IMAGE_BYTES = 2_000_000  # Without GIFs.
+MAX_IMAGE_BYTES = 2_000_000  # Without GIFs.
 
 
 @pytest.mark.parametrize("page", READ.values(), ids=lambda page: page.path.name)
@@ -40,4 +40,4 @@ def test_pictures_are_used_and_modest():
     pictures = {path for path in IMAGES.rglob("*") if path.is_file()}
     assert pictures <= used, f"in no page: {sorted(path.name for path in pictures - used)}"
     size = sum(path.stat().st_size for path in pictures if path.suffix != ".gif")
-    assert size < MOST_IMAGE_BYTES, f"{size:,} bytes of pictures in docs/images"
+    assert size < MAX_IMAGE_BYTES, f"{size:,} bytes of pictures in docs/images"

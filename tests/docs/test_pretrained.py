@@ -81,7 +81,7 @@ def test_what_may_not_ship_is_refused_and_nothing_is_left(run_dir, digits_run, t
     with pytest.raises(UserError, match="expected a run on mnist"):
         pretrained.make(load_run(run_dir), tmp_path)
     for name, value, expected in (
-        ("MOST_BYTES", 100, "at most 100 bytes"),
+        ("MAX_BYTES", 100, "at most 100 bytes"),
         ("_largest_change", lambda *_: 3, "moves gray levels by up to 3"),
     ):
         with monkeypatch.context() as patch:
@@ -101,7 +101,7 @@ def test_bundled_generator_makes_digits():
     """That of the package itself: within its size, and each image of its own."""
     if "mnist" not in source.pretrained_names():
         pytest.skip("no weights are bundled yet: python -m docs.pretrained RUN writes them")
-    assert sum(path.stat().st_size for path in (source.PRETRAINED / "mnist").iterdir()) <= pretrained.MOST_BYTES
+    assert sum(path.stat().st_size for path in (source.PRETRAINED / "mnist").iterdir()) <= pretrained.MAX_BYTES
     images = load_generator("mnist").sample(range(64))
     assert images.shape == (64, 28, 28, 1)
     ink = (images > 127).mean(axis=(1, 2, 3))  # 13 % of a training image, on average

@@ -37,7 +37,7 @@ from tests.gpu import report
 
 FLAGS = flags.FLAGS
 ROOT = pathlib.Path(__file__).parents[2]
-LEAST_SECONDS = 15.0  # With less left, a part is not begun.
+MIN_SECONDS = 15.0  # With less left, a part is not begun.
 LOG_BYTES = 2**18
 GRACE_SECONDS = 5.0
 
@@ -172,7 +172,7 @@ def run_stages(
     for stage in stages:
         for batch in [stage] if side_by_side else [[part] for part in stage]:
             left = deadline - time.monotonic() - GRACE_SECONDS
-            if left < LEAST_SECONDS:
+            if left < MIN_SECONDS:
                 for part in batch:
                     results.content["parts"][part.name] = {"status": "left out: no time was left"}
                 results.write()

@@ -12,7 +12,7 @@ from tests.gpu import run, trace
 from tests.gpu.part import PARTS
 from tests.gpu.report import format_report
 
-MOST_SECONDS = 8 * 60
+MAX_SECONDS = 8 * 60
 WRITES = "import json, sys; json.dump({{'found': 1}}, open(sys.argv[1], 'w')); {then}"
 BEHAVIORS = {
     "good": WRITES.format(then="print('said')"),
@@ -23,7 +23,7 @@ BEHAVIORS = {
 
 def run_parts(stages, tmp_path, monkeypatch, *, deadline=60.0, side_by_side=True):
     monkeypatch.setattr(run, "GRACE_SECONDS", 0.0)
-    monkeypatch.setattr(run, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(run, "MIN_SECONDS", 1.0)
     results = run.Results(tmp_path, {"small": True})
 
     def command_of(part, _):
@@ -37,7 +37,7 @@ def run_parts(stages, tmp_path, monkeypatch, *, deadline=60.0, side_by_side=True
 
 def test_all_stages_fit_and_their_parts_exist():
     # The last stage takes what is left.
-    assert sum(max(part.seconds for part in stage) for stage in run.STAGES[:-1]) <= MOST_SECONDS - 45
+    assert sum(max(part.seconds for part in stage) for stage in run.STAGES[:-1]) <= MAX_SECONDS - 45
     assert {part.name for stage in run.STAGES for part in stage} == set(PARTS)
     for target in PARTS.values():
         module, function = target.split(":")

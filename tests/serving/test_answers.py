@@ -14,7 +14,7 @@ from PIL import Image
 
 from dcgan_tf.data.pictures import BadPictureError, Limits, load_picture
 from dcgan_tf.errors import UserError
-from dcgan_tf.serving.answers import MAXIMUM_VALUES, Signature
+from dcgan_tf.serving.answers import MAX_VALUES, Signature
 from dcgan_tf.serving.client import ROWS_PER_REQUEST, Client
 from dcgan_tf.serving.transports import GrpcTransport, RestTransport
 from tests.conftest import one_line
@@ -275,7 +275,7 @@ def test_deadline_is_for_the_whole_answer(serve, answer):
     ids=["length", "no length", "chunk", "negative chunk"],
 )
 def test_endless_body_is_not_read_to_its_end(serve, monkeypatch, start):
-    monkeypatch.setattr("dcgan_tf.serving.transports.MAXIMUM_BYTES", 2**20)
+    monkeypatch.setattr("dcgan_tf.serving.transports.MAX_BYTES", 2**20)
     host = serve(metadata=lambda: itertools.chain([start], itertools.repeat(bytes(2**16))))
     assert "more than 1,048,576 bytes" in refused(lambda: Client(host, deadline=20).image_shape())
 
@@ -327,7 +327,7 @@ def test_requests_are_small_enough_for_the_limit_of_an_answer(image, expected):
     rows = 2 * expected + 1
     assert len(client.sample(range(rows))) == rows
     assert asked == [expected, expected, 1]
-    assert expected * (np.prod(image) + 102) <= MAXIMUM_VALUES
+    assert expected * (np.prod(image) + 102) <= MAX_VALUES
     client.sample_png(range(rows))
     assert asked[3:] == [expected, expected, 1]
 

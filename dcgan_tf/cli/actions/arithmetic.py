@@ -66,6 +66,6 @@ def run() -> None:
 def _exemplars(generator: "Generator", vector: "Vector") -> np.ndarray | None:
     if not vector.seeds:
         return None
-    if max(vector.seeds) >= common.LARGEST_SEED:
+    if max(vector.seeds) >= common.MAX_SEED:
         raise UserError("a vector's seeds are too large")
     return generator.sample(vector.seeds, labels=generator.repeat_label(vector.label, len(vector.seeds)))

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 FLAGS = flags.FLAGS
 BUNDLED = "mnist"  # What there is to play with before any training
-LARGEST_SEED = 2**63
-MOST_SEEDS = 100_000
+MAX_SEED = 2**63
+MAX_SEEDS = 100_000
 
 
 def define_source_flags() -> None:
@@ -177,7 +177,7 @@ def parse_seeds(text: str, flag: str = "seeds", at_least: int = 1) -> list[int]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part, re.ASCII)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
-        if not first <= last < LARGEST_SEED or last - first >= MOST_SEEDS:
+        if not first <= last < MAX_SEED or last - first >= MAX_SEEDS:
             raise UserError(f"--{flag}: expected seeds from 0 on, such as 3,17,40-49. Received: {text!r}")
         seeds.extend(range(first, last + 1))
     if len(seeds) < at_least:

@@ -62,10 +62,10 @@ def define_flags() -> None:
 def run() -> None:
     source = common.find_source()
     fewest = 2 * (source.config.latent_dim + 1)
-    if not fewest <= FLAGS.samples <= common.MOST_SEEDS:
+    if not fewest <= FLAGS.samples <= common.MAX_SEEDS:
         raise UserError(
             f"--samples: expected from {fewest}, for a latent of {source.config.latent_dim} numbers, to "
-            f"{common.MOST_SEEDS}. Received: {FLAGS.samples}"
+            f"{common.MAX_SEEDS}. Received: {FLAGS.samples}"
         )
     common.at_least("test_samples", len(SHOWN_SEEDS))
     wanted = _wanted_class(source)

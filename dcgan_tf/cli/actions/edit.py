@@ -51,8 +51,8 @@ def run() -> None:
     terms = parse_expression(FLAGS.expression)
     for name, least in (("num", 2), ("candidates", 2), ("seed", 0)):
         common.at_least(name, least)
-    if FLAGS.candidates > common.MOST_SEEDS:
-        raise UserError(f"--candidates: expected at most {common.MOST_SEEDS}. Received: {FLAGS.candidates}")
+    if FLAGS.candidates > common.MAX_SEEDS:
+        raise UserError(f"--candidates: expected at most {common.MAX_SEEDS}. Received: {FLAGS.candidates}")
     if not FLAGS["class"].value:
         raise UserError("--class: name the class whose probability the edit changes")
     classes = find_classes(source, "--class")

@@ -34,8 +34,8 @@ def run() -> None:
     source = common.find_source(needs_images=FLAGS.separate or FLAGS.show_seeds)
     common.at_least("num", 1)
     common.at_least("psi", 0)
-    if not 0 <= FLAGS.seed <= common.LARGEST_SEED - FLAGS.num:
-        raise UserError(f"--seed: expected from 0 to {common.LARGEST_SEED - FLAGS.num}. Received: {FLAGS.seed}")
+    if not 0 <= FLAGS.seed <= common.MAX_SEED - FLAGS.num:
+        raise UserError(f"--seed: expected from 0 to {common.MAX_SEED - FLAGS.num}. Received: {FLAGS.seed}")
     if FLAGS.separate and FLAGS.show_seeds:
         raise UserError("--show_seeds: with --separate, the seed is the file's name. Leave it out")
     label = common.parse_label(source, FLAGS.label)

@@ -24,9 +24,9 @@ def define_flags() -> None:
 def run() -> None:
     source = common.find_source()
     common.at_least("steps", 1)
-    from dcgan_tf.generation.projector import LARGEST_SHEET, write_projector
+    from dcgan_tf.generation.projector import MAX_SHEET, write_projector
 
-    most = (LARGEST_SHEET // max(source.config.height_and_width)) ** 2 // 2
+    most = (MAX_SHEET // max(source.config.height_and_width)) ** 2 // 2
     if not 2 <= FLAGS.num <= most:
         raise UserError(f"--num: expected from 2 to {most}, what a sprite sheet holds. Received: {FLAGS.num}")
     if FLAGS.classify and source.config.label_count:
@@ -41,6 +41,7 @@ def run() -> None:
     from dcgan_tf.evaluation.splits import open_split, spread_rows
     from dcgan_tf.generation.attention import require_single_images
     from dcgan_tf.generation.projection import optimize
+    from dcgan_tf.metrics.arrays import slices
 
     discriminator = require_single_images(generator.discriminator, config.pack)
     data = open_split(config, config.split)
@@ -60,12 +61,11 @@ def run() -> None:
             feature_weight=0.1,
             description=f"latents of real images {part.start + 1} to {min(part.stop, len(real))} of {len(real)}",
         )[0]
-        for part in (slice(start, start + ROWS) for start in range(0, len(real), ROWS))
+        for part in slices(len(real), ROWS)
     ]
     images = np.concatenate([real, generated])
     features = [
-        discriminator_network(discriminator).function(images[start : start + ROWS])[0].numpy()
-        for start in range(0, len(images), ROWS)
+        discriminator_network(discriminator).function(images[rows])[0].numpy() for rows in slices(len(images), ROWS)
     ]
     if FLAGS.classify:
         from dcgan_tf.evaluation.classifier import load_or_train_classifier
