@@ -257,6 +257,6 @@ def _features(function: Callable, read: Read, rows: np.ndarray, description: str
             if features is None:  # Filled in place: joining parts at the end would need the memory twice.
                 features = np.empty((len(rows), values.shape[1]), np.float32)
             features[part] = values
-            shown.update(len(part))
+            shown.update(len(values))
     assert features is not None
     return features

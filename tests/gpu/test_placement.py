@@ -22,6 +22,11 @@ POINTS = {"dataset": "ring", "architecture": "mlp", "generator_filters": "8,8", 
 LAYER_NORM = {"discriminator_norm": "layer"}
 
 
+def readable(value):
+    """The same text in each of the processes that run the tests, unlike that of a set of names."""
+    return str(sorted(value)) if isinstance(value, set) else str(value)
+
+
 def placement_of(config):
     gan = GAN(config)
     rows = config.batch_size * config.discriminator_steps
@@ -53,7 +58,7 @@ def placement_of(config):
             )
         ),
     ],
-    ids=str,
+    ids=readable,
 )
 def test_all_of_a_step_is_on_the_gpu(small_config, settings):
     placement = placement_of(small_config(**settings))
@@ -76,7 +81,7 @@ def test_all_of_a_step_is_on_the_gpu(small_config, settings):
         # A branch is chosen by the host.
         ({"penalty": "r1", "penalty_every": 4, **LAYER_NORM}, set(), {"If.cond", "StatelessIf.cond"}),
     ],
-    ids=str,
+    ids=readable,
 )
 def test_what_a_step_leaves_to_the_host(small_config, settings, on_cpu, to_host):
     placement = placement_of(small_config(**settings))
