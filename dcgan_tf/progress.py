@@ -86,6 +86,14 @@ def decoration(name: str) -> Iterator[None]:
         logger.warning("%s could not be written (%s). Everything else goes on without it", name, reason)
 
 
+def say_last_words(reason: str) -> None:
+    """Writes why the process ends to standard error, from any thread, whatever is shown."""
+    record = logging.makeLogRecord({"msg": f"error: {reason}"})
+    showers = [handler for handler in logger.handlers if isinstance(handler, _Shower)]
+    line = showers[0].format(record) if showers else record.getMessage()
+    print(f"\n{line}", file=sys.stderr, flush=True)
+
+
 def is_shown() -> bool:
     """Whether messages and bars are shown here."""
     return isinstance(_current.get(), _Shower)

@@ -78,3 +78,16 @@ def test_formatter(capfd):
     with progress.shown(formatter=logging.Formatter("> %(message)s")):
         progress.logger.info("said")
     assert capfd.readouterr().out == "> said\n"
+
+
+def test_last_words_are_formatted_as_all_messages_from_any_thread_and_said_in_silence(capsys):
+    def say():
+        thread = threading.Thread(target=progress.say_last_words, args=("`seed` differs",))
+        thread.start()
+        thread.join()
+        return capsys.readouterr().err
+
+    with progress.shown(formatter=logging.Formatter("<%(message)s>")):
+        assert say() == "\n<error: `seed` differs>\n"
+    with progress.shown(False):
+        assert say() == "\nerror: `seed` differs\n"

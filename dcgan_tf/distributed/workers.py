@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+from dcgan_tf import progress
 from dcgan_tf.distributed.peers import HANDSHAKE_SECONDS, Peer, Reception, call_chief, clip
 from dcgan_tf.errors import UserError
 from dcgan_tf.progress import logger
@@ -250,9 +251,8 @@ class Workers:
                 reason = clip(reason)
                 for peer in list(self._peers.values()):
                     peer.send({"stop": reason})
-                print(f"\nerror: {reason}", file=sys.stderr)
+                progress.say_last_words(reason)
                 sys.stdout.flush()
-                sys.stderr.flush()
                 for folder in self._to_remove:
                     shutil.rmtree(folder, ignore_errors=True)
             finally:

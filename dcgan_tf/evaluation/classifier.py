@@ -38,6 +38,8 @@ HELD_OUT_SHARE = 0.1
 BATCH_SIZE = 128
 LEARNING_RATE = 2e-3
 FEATURES = 128
+# The classifier of the bundled digits, as `python -m docs.classifiers` trains it.
+BUNDLED = pathlib.Path(__file__).parent / "classifiers"
 SEED = 0
 PIXELS_PER_SHIFT = 32
 TEST_IMAGES = 20_000
@@ -158,7 +160,7 @@ def _read_cached(data: ImageData, path: pathlib.Path, refuse_damaged: bool) -> t
     """The network, with its trained weights and what is known of them; fresh, with None, where there are none."""
     network = build_classifier(data.images.shape[1:], len(data.class_names))
     try:
-        return network, load_classifier(network, path)
+        return network, load_classifier(network, path) or load_classifier(network, BUNDLED / path.name)
     except ValueError as error:
         damage = f"The cached classifier '{path}' is damaged ({error})"
     if refuse_damaged:

@@ -12,6 +12,7 @@ from dcgan_tf.evaluation.classifier import (
     build_classifier,
     fit_classifier,
     load_or_train_classifier,
+    right_answers,
 )
 from dcgan_tf.evaluation.splits import open_test_split
 from dcgan_tf.models.weights import digest_of_weights
@@ -39,6 +40,16 @@ def test_trained_once_then_read_and_trained_again_where_damaged(bars_config, sho
     assert "is damaged" in said.text
     # Trained anew, the weights are the same, bit for bit.
     assert third.digest == first.digest
+
+
+def test_classifier_of_the_bundled_digits_is_bundled(tmp_path, said):
+    config, data = prepare(make_config({"split": "test"}))
+    ours = load_or_train_classifier(config)
+    assert "Training the" not in said.text
+    assert ours.accuracy_split == "10000 images of test"
+    assert ours.accuracy > 0.99
+    rows = np.arange(0, 10_000, 50)
+    assert right_answers(ours.network, data, rows).mean() > 0.98
 
 
 def test_accuracy_is_of_the_present_test_images(bars, bars_config, monkeypatch, tmp_path):

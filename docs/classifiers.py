@@ -1,0 +1,39 @@
+"""Trains the classifier that ships with the package, by which runs on MNIST are measured: python -m docs.classifiers
+
+The training is deterministic: the same machine and package versions give the same weights. Its file is named after the
+digest of the images and the recipe, so that a change of either trains it again in place of using this one.
+"""
+
+import pathlib
+import shutil
+import sys
+import tempfile
+from unittest import mock
+
+from dcgan_tf import notices, progress
+from dcgan_tf.cli import command_line
+from dcgan_tf.config.making import make_config
+
+
+def define_flags() -> None:
+    """There are no flags but --help."""
+
+
+def run() -> None:
+    notices.import_tensorflow()
+    from dcgan_tf.data.prepare import prepare
+    from dcgan_tf.evaluation import classifier
+
+    with tempfile.TemporaryDirectory() as cache, progress.shown():
+        config, _ = prepare(make_config({"dataset": "mnist", "cache_dir": cache}))
+        with mock.patch.object(classifier, "BUNDLED", pathlib.Path(cache) / "none"):
+            classifier.load_or_train_classifier(config)
+        (trained,) = (pathlib.Path(cache) / "classifiers").glob("*.npz")
+        shutil.rmtree(classifier.BUNDLED, ignore_errors=True)
+        classifier.BUNDLED.mkdir()
+        written = shutil.copyfile(trained, classifier.BUNDLED / trained.name)
+    print(f"Wrote {written}: {written.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    command_line.run(sys.modules[__name__], sys.argv[1:], "python -m docs.classifiers")
