@@ -257,7 +257,7 @@ def test_empty_secret_of_the_environment_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ({"strategy": "mirrored", "jit_compile": True}, "`jit_compile=True` compiles the step of one device"),
+        ({"strategy": "mirrored", "jit_compile": True}, "`jit_compile=True` supports a single device only"),
         ({"strategy": "tpu", "upsampling": "bicubic"}, "`strategy=tpu`: XLA has no bicubic"),
         ({"workers": "a:1"}, "`workers` .*`strategy=none`"),
         ({"worker_secret": "file"}, "`worker_secret` .*`strategy=none`"),
