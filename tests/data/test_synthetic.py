@@ -43,7 +43,7 @@ def test_points_are_always_the_same_and_make_batches():
 
 
 def test_points_have_one_split():
-    with pytest.raises(UserError, match=r"`split`: ring has the split train alone\. Received: 'test'"):
+    with pytest.raises(UserError, match=r"`split`: ring has only the split train\. Received: 'test'"):
         prepare(make_config({"dataset": "ring", "split": "test"}))
 
 
