@@ -240,7 +240,7 @@ def test_failed_write_keeps_the_others(saved, monkeypatch, tmp_path):
     monkeypatch.setattr(pathlib.Path, "rename", full)
     with pytest.raises(
         UserError,
-        match=r"step 4 cannot be written.*No space left.*newest checkpoint is of step 3. Make room and repeat",
+        match=r"step 4 cannot be written.*No space left.*newest checkpoint is of step 3. Free some space and repeat",
     ):
         checkpoints.save(4)
     monkeypatch.undo()

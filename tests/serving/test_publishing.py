@@ -192,7 +192,8 @@ def test_card_of_a_version_whose_export_was_killed_appears(networks, tmp_path, e
 
 
 @pytest.mark.parametrize(
-    ("number", "advice"), [(errno.ENOSPC, "Make room"), (errno.EACCES, "Allow writing there"), (errno.ELOOP, "Remove")]
+    ("number", "advice"),
+    [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Allow writing there"), (errno.ELOOP, "Remove")],
 )
 def test_advice_fits_what_failed(networks, tmp_path, empty_model, monkeypatch, number, advice):
     def fail(*_):
