@@ -163,7 +163,7 @@ def test_sigterm_on_any_worker_leads_to_one_checkpoint(workers, small_flags, tmp
     (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
     step = int(checkpoint.name.split("-")[1])
     for index in (0, 1):
-        assert f"Stopped at step {step:,} of 100,000, and saved" in group.output(index)
+        assert f"Stopped and saved at step {step:,} of 100,000" in group.output(index)
         assert f"--run_dir={tmp_path / 'run'}" in group.output(index)
     assert int(np.max(checkpoint_values(tmp_path / "run", step)["step/.ATTRIBUTES/VARIABLE_VALUE"])) == step
 

@@ -367,7 +367,7 @@ def test_command(server, cli, tmp_path, pairs):
         (["--out=grid.jpg"], "--out: expected a file that ends in .png"),
         (["--psi=nan"], "--psi: expected a finite number"),
         (["--seed=9223372036854775807"], "--seed: expected at most"),
-        (["--action=discriminate"], "--images: expected a picture, or a folder of some"),
+        (["--action=discriminate"], "--images: expected a picture or a folder of pictures"),
         (["--action=discriminate", f"--images={__file__}"], "--images: expected a picture"),
         (["--version_label=beta"], "--version_label: expected one of the labels"),
     ],

@@ -45,7 +45,7 @@ def test_signal_saves_and_prints_the_command_that_resumes(cli, small_flags, tmp_
     assert stopped.returncode == 0, stopped.stderr
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
     step = int(checkpoint.name.split("-")[1])
-    assert f"Stopped at step {step:,} of 100,000, and saved" in stopped.stdout
+    assert f"Stopped and saved at step {step:,} of 100,000" in stopped.stdout
     assert f"python train.py --run_dir={tmp_path}" in stopped.stdout
 
     if number == signal.SIGTERM:  # Once is enough: what follows is the same.
