@@ -171,7 +171,7 @@ def open_picture(path: pathlib.Path, limits: Limits) -> ImageFile.ImageFile:
         picture = Image.open(path, formats=FORMATS)
     except DECODER_ERRORS as error:
         _refuse_faults_of_the_machine(error, path)
-        raise BadPictureError("not a readable picture" if status.st_size else "empty file") from error
+        raise BadPictureError("not a picture in a supported format" if status.st_size else "empty file") from error
     size = f"{picture.width}x{picture.height} pixels are more than"
     if picture.width * picture.height > limits.max_pixels:
         picture.close()

@@ -227,7 +227,7 @@ def test_project_reads_a_picture_as_training_does(tmp_path, monkeypatch):
     Image.fromarray(np.full((16, 16), 257 * 40, np.uint16)).save(tmp_path / "deep.png", transparency=257 * 41)
     assert np.all(load_image(tmp_path / "deep.png", config, resize=False) == 40)
     Image.new("L", (16, 16)).save(tmp_path / "strange.png", format="TIFF")
-    with pytest.raises(UserError, match=r"strange.png' cannot be used: not a readable picture"):
+    with pytest.raises(UserError, match=r"strange.png' cannot be used: not a picture in a supported format"):
         load_image(tmp_path / "strange.png", config, resize=True)
     Image.new("L", (21, 16)).save(tmp_path / "wide.png")
     with pytest.raises(UserError, match=r"wide.png' cannot be used: 21x16 pixels are more than `max_side=20`"):

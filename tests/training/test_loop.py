@@ -114,7 +114,7 @@ def test_nan_is_traced_to_the_first_tensor_of_the_step(small_config, monkeypatch
     monkeypatch.setattr(loop, "GAN", build_with_a_bad_weight)
     with pytest.raises(UserError) as error:
         loop.train(small_config(loss="minimax"), str(tmp_path / "run"))
-    assert str(error.value).startswith("loss/discriminator_fake became nan at step 1. No checkpoint")
+    assert str(error.value).startswith("loss/discriminator_fake became nan at step 1. There is no checkpoint")
     assert "`loss=non_saturating`" in str(error.value)
 
 
