@@ -106,7 +106,7 @@ def test_bad_beginnings_are_refused_in_one_line(small_config, run_dir, points_ru
         (tmp_path / "none", {}, "`init_from`: expected the folder of a run"),
         (other, {}, "`init_from`: expected the folder of a run"),
         (damaged, {}, f"`init_from`: the run in '{damaged}' has no checkpoint yet"),
-        (points_run_dir, {}, "has `architecture=mlp`, and this run `architecture=dcgan`"),
+        (points_run_dir, {}, "has `architecture=mlp`, but this run has `architecture=dcgan`"),
         (
             run_dir,
             {"generator_filters": "5", "discriminator_filters": "5", "image_size": "64"},
@@ -205,8 +205,8 @@ def test_run_from_a_model_resumes_without_it(small_config, run_dir, monkeypatch,
         with pytest.raises(UserError) as error:
             configure(str(run), {"init_from": str(path)})
         assert str(error.value) == (
-            f"`init_from`: the run in '{run}' began with {began}, and is resumed from its own checkpoints. Leave it "
-            f"out to resume; choose a new `run_dir` to begin a run with the weights of '{path}'"
+            f"`init_from`: the run in '{run}' began with {began} and resumes from its own checkpoints. To resume, "
+            f"remove it. To begin a run with the weights of '{path}', choose a new `run_dir`"
         )
 
 
@@ -220,7 +220,7 @@ def test_bad_beginning_leaves_no_run_and_needs_no_tensorflow(cli, small_config, 
     message = one_line(cli("train", f"--init_from={tmp_path}", "--freeze_discriminator=1"))
     assert message.startswith("error: --init_from: expected the folder of a run")
     message = one_line(cli("train", f"--init_from={points_run_dir}"))
-    assert "has --architecture=mlp, and this run --architecture=dcgan" in message
+    assert "has --architecture=mlp, but this run has --architecture=dcgan" in message
 
 
 def test_workers_that_see_different_models_stop(small_config):
