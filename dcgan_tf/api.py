@@ -82,7 +82,8 @@ def _open_data(
     if isinstance(data, (str, os.PathLike)):
         if labels is not None:
             raise UserError(
-                "labels can be passed with an array only. A folder has a folder per class, a data set its own labels"
+                "labels can be passed with an array only. A folder has one subfolder per class, and a data set has its "
+                "own labels"
             )
         if pathlib.Path(data).expanduser().is_dir():
             return None, {"dataset": "folder", "data_dir": os.fspath(data)}

@@ -17,7 +17,7 @@ from dcgan_tf.serving.answers import VersionStatus
 from dcgan_tf.serving.client import Client
 
 FLAGS = flags.FLAGS
-# Without limits here, because pictures of another size than the model's are refused before they are decoded.
+# No limits: pictures of another size than the model's are refused before they are decoded.
 ANY_SIZE = pictures.Limits(max_pixels=sys.maxsize, max_side=sys.maxsize)
 ACTIONS = ("sample", "sample_png", "interpolate", "discriminate", "status")
 
@@ -41,7 +41,7 @@ def define_flags() -> None:
     command_line.define_path(
         "images",
         "",
-        "For discriminate: a picture of the model's size, or a folder of these. Transparent pixels become white.",
+        "For discriminate: a picture of the model's size, or a folder of them. Transparent pixels become white.",
     )
     command_line.define_path(
         "out", "", "PNG file to write; a folder for sample_png. Default: samples.png, or the folder samples."

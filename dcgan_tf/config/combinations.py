@@ -126,7 +126,7 @@ def _check_bounds(config: Config) -> None:
     if has_length_of_one and config.architecture == "dcgan" and config.discriminator_norm == "batch":
         raise UserError(
             f"`penalty={config.penalty}` needs the gradient of each image separately, but `discriminator_norm=batch` "
-            "mixes the images of a batch: use `discriminator_norm=layer` or none"
+            "mixes the images of a batch: use `discriminator_norm=layer` or `discriminator_norm=none`"
         )
     if penalized and config.minibatch_stddev:
         raise UserError(
@@ -217,13 +217,13 @@ def refuse_learning_rates_of_zero(config: Config) -> None:
     """Raises UserError if the learning rates reach 0 before the run ends.
 
     Args:
-        config: With ``steps`` as the length of the run. If it is given in ``epochs``, that is known once the data are.
+        config: Settings in which ``steps`` is the length of the run. With ``epochs``, it is known once the data are.
     """
     decay, decay_steps = config.learning_rate_decay, config.learning_rate_decay_steps
     if decay in ("linear", "cosine") and config.steps > decay_steps:
         length = f"`steps={config.steps}`"
         if config.epochs:
-            length = f"`epochs={config.epochs:g}`, of {config.steps} steps,"
+            length = f"`epochs={config.epochs:g}` ({config.steps} steps)"
         raise UserError(
             f"`learning_rate_decay={decay}` reaches 0 after `learning_rate_decay_steps={decay_steps}`, but {length} is "
             "longer: use the same number of steps for both, or exponential"

@@ -9,7 +9,8 @@ from dcgan_tf.config import plan
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
-# Not passed on with a trained model: they name a folder of the machine that trained it.
+# How the training began. This is not stored with a trained model: it is of no use there, and names a folder of the
+# machine that trained it.
 BEGINNING = ("init_from", "freeze_discriminator")
 
 

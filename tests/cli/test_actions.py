@@ -347,7 +347,7 @@ def test_projector_takes_names_of_classes_that_are_not_utf_8(tmp_path):
         (["vectors", "--name=a b", "--seeds=1"], "--name: expected a word"),
         (["vectors", "--name=a"], "expected --name with --seeds or with --propose"),
         (["vectors", "--seeds=1"], "expected --name with --seeds or with --propose"),
-        (["vectors", "--count=3"], "--count: has no effect without --propose"),
+        (["vectors", "--count=3"], "--count has no effect without --propose"),
         (["vectors", "--name=a", "--propose=typical"], "--propose=typical: expected a class"),
         (["project", "--image=nowhere.png"], "--image: expected a picture"),
         (["projector", "--num=1"], "--num: expected from 2"),

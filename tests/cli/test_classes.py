@@ -147,7 +147,7 @@ def test_classes_of_the_own_data_need_no_other(sample, planted, tmp_path):
         (["directions", "--class=bar", "--features_from=nowhere"], "--features_from: expected a folder of pictures"),
         (["vectors", "--name=a", "--propose=thick", "--features_from={planted}"], "no effect without --of"),
         (["vectors", "--name=a", "--propose=typical", "--features_from={planted}"], "--of=bar"),
-        (["vectors", "--name=a", "--seeds=1", "--first_candidate=9"], "--first_candidate: has no effect"),
+        (["vectors", "--name=a", "--seeds=1", "--first_candidate=9"], "--first_candidate has no effect"),
         (["vectors", "--name=a", "--propose=thick", "--first_candidate=-1"], "--first_candidate: expected at least 0"),
         (["edit", "--expression=bar", "--features_from={planted}"], "--class is required"),
         (["edit", "--expression=bar", "--class=bar", "--num=1", "--features_from={planted}"], "--num: expected at "

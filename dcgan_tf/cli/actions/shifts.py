@@ -54,7 +54,7 @@ def find_directions(source: Source, generator: "Generator", names: list[str]) ->
         float32 [names, latent_dim].
 
     Raises:
-        UserError: There is no direction of this name.
+        UserError: One of the directions does not exist.
     """
     numbered = any(name.isdecimal() for name in names)
     named = {} if all(name.isdecimal() for name in names) else common.open_vectors(source, generator).arrays()

@@ -39,7 +39,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer("count", 3, "Number of exemplars to propose.")
     flags.DEFINE_integer("candidates", 1024, "Number of seeds from which to propose.")
-    flags.DEFINE_integer("first_candidate", 0, "The first of these seeds.")
+    flags.DEFINE_integer("first_candidate", 0, "First of these seeds.")
     flags.DEFINE_string(
         "of", "", "Propose only images that a classifier assigns to this class, given by name or number."
     )
@@ -60,7 +60,7 @@ def run() -> None:
         )
     for name in ("count", "candidates", "first_candidate", "of", "features_from"):
         if FLAGS[name].present and ways != ["propose"]:
-            raise UserError(f"--{name}: has no effect without --propose. Remove it")
+            raise UserError(f"--{name} has no effect without --propose: remove it")
     seeds = common.parse_seeds(FLAGS.seeds) if ways == ["seeds"] else []
     label = common.required_label(source) if FLAGS.name else None
     wanted = _wanted_class(source, label)

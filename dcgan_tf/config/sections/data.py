@@ -40,7 +40,7 @@ class Data:
     )
     crop_size: int = option(
         0,
-        "Center-crop each picture to a square of this many pixels first, such as 108 for aligned faces. 0: do not.",
+        "Center-crop each picture to a square of this many pixels first, such as 108 for aligned faces. 0: no crop.",
         minimum=0,
     )
     flip: bool = option(False, "Mirror half of the images in every batch, left to right.")

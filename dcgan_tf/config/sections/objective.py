@@ -43,7 +43,7 @@ class Objective:
     )
     weight_clip: float = option(
         0.0,
-        "Clip the discriminator's weights to the range from minus to plus this number (arXiv 1701.07875). 0: do not.",
+        "Clip the discriminator's weights to the range from minus to plus this number (arXiv 1701.07875). 0: no limit.",
         minimum=0,
     )
     unroll_steps: int = option(
