@@ -146,7 +146,7 @@ def _calls(
     multiply, operations = machine.matrix_product("bfloat16" if config.mixed_precision else "float32")
     calls: dict[str, Callable[[], object]] = {
         "train step": functools.partial(train, gan, batches, config.steps_per_call),
-        "one step a call": functools.partial(train, gan, batches, 1),
+        "one step per call": functools.partial(train, gan, batches, 1),
         "bare step": bare_step(gan, data),
         "matrix product": multiply,
         "input": lambda: next(source),
@@ -168,7 +168,7 @@ def _figures_of_rounds(
     return {
         "train_step_ms": [1000 * value for value in step],
         "images_per_second": [config.batch_size / value for value in step],
-        "one_step_per_call_ms": [1000 * value for value in seconds["one step a call"]],
+        "one_step_per_call_ms": [1000 * value for value in seconds["one step per call"]],
         "bare_step_ms": [1000 * value for value in seconds["bare step"]],
         "around_the_bare_step_share": [
             value / bare - 1 for value, bare in zip(step, seconds["bare step"], strict=True)

@@ -190,7 +190,7 @@ def test_run_from_a_model_resumes_without_it(small_config, run_dir, monkeypatch,
         values.append({name: tf.train.load_variable(path, name) for name in names})
     assert_same(*values)
     assert result.step == 2
-    assert "Beginning" not in said.text
+    assert "Starting at step 0" not in said.text
     assert "Resuming at step 1" in said.text
     trained = load_networks(load_run(folder)).discriminator.get_layer("block_1").kernel
     np.testing.assert_array_equal(trained, frozen)
