@@ -56,8 +56,8 @@ class Data:
     )
     data_dir: str = option(
         "",
-        "Folder of the data. With `dataset=folder`: the pictures. Otherwise: where TensorFlow Datasets keeps prepared "
-        "data sets; a copy found there is used first. Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
+        "Folder of your pictures with `dataset=folder`; otherwise, folder of TensorFlow Datasets. A prepared data set "
+        "found there is used first. Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
         may_change=True,
         path=True,
     )

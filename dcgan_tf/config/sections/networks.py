@@ -19,8 +19,8 @@ class Networks:
     )
     conditional: bool = option(
         False,
-        "Train a class-conditional model. The class is an embedding in G and a projection head in D (arXiv "
-        "1802.05637).",
+        "Train a class-conditional model. G receives the class as an embedding, D through a projection "
+        "head (arXiv 1802.05637).",
     )
     latent_dim: int = option(
         100, "Length of the latent vector z, which is drawn from a normal distribution.", minimum=1, maximum=65_536
