@@ -35,7 +35,7 @@ class ImageData:
 
     Attributes:
         images: uint8 [count, height, width, channels], memory-mapped and read-only; for many rows, use `read`.
-        labels: int64 [count], -1 where the source has none.
+        labels: int64 [count]; -1 if the source has no labels.
         class_names: Names of the labels 0, 1, ...
         source: Name and version of the data set, such as ``mnist/3.0.1``.
         bad_files: Number of files that could not be used; ``bad_files.txt`` in the directory lists them.

@@ -24,7 +24,7 @@ ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 # A random crop is cut from rows that are this much larger than the image on each side.
 RANDOM_CROP_MARGIN = 1 / 8
-# A color profile that moves no color further than this is sRGB under another name, and its pixels stay as they are.
+# A profile that changes no color by more than this many levels counts as sRGB, and its pixels stay as they are.
 SAME_COLOR_LEVELS = 1
 # Factors that make white 255 in gray pictures of fewer bits, by Pillow's names for their modes.
 GRAY_SCALES = {"1": 255, "L;2": 85, "L;4": 17}
@@ -230,7 +230,7 @@ def memory_for(name: object) -> Iterator[None]:
         yield
     except MemoryError:
         raise UserError(
-            f"'{name}': not enough memory to decode this picture. Free some, or leave out pictures of its size with a "
+            f"'{name}': not enough memory to decode this picture. Free some, or exclude pictures of its size with a "
             "smaller `max_pixels` or `max_side`"
         ) from None
 

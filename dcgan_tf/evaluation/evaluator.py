@@ -140,8 +140,8 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
     count = len(yardstick_rows)
     if count < options.num:
         progress.logger.info(
-            f"`num={options.num}`: only {count:,} images are generated, as many as there are training images to "
-            "compare with."
+            f"`num={options.num}`: only {count:,} images are generated, because there are only as many training images "
+            "to compare with."
         )
 
     kept: list[np.ndarray] = []

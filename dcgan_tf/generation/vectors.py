@@ -129,8 +129,8 @@ def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile
         ) from None
     if content["generator"] != digest or content["latent_dim"] != latent_dim:
         raise UserError(
-            f"'{path}' belongs to other weights ({content['generator']}, these are {digest}): it was made by another "
-            "run, or by another checkpoint of this one. Name another file with `vectors`, or remove it"
+            f"'{path}' belongs to other weights: it was made with the generator {content['generator']}, and this one "
+            f"is {digest}, from another run or another checkpoint. Name another file with `vectors`, or remove it"
         )
     return VectorFile(digest, latent_dim, vectors)
 

@@ -44,7 +44,8 @@ def build_discriminator(
         height, width: Size of one image in pixels, from 16 to 256.
         channels: Channels of one image.
         filters: Filters of the first layer, doubled per layer; or one number per layer, starting at the image.
-        blocks: Number of times the size is halved; 0: as many as keep the last feature map at least 4 pixels wide.
+        blocks: Number of times the size is halved; 0: as many as leave the last feature map at least 4 pixels
+            on its short side.
         kernel_size: Side of the kernels in pixels.
         norm: ``batch``, ``layer`` or ``none``.
         batchnorm_momentum: Momentum of moving statistics.

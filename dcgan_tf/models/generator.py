@@ -39,7 +39,8 @@ def build_generator(
         latent_dim: Length of z.
         filters: Filters of the last hidden layer, doubled for each layer toward z; or one number per hidden layer, from
             z to the image.
-        blocks: Number of times the size is doubled; 0: as many as keep the first feature map at least 4 pixels wide.
+        blocks: Number of times the size is doubled; 0: as many as leave the first feature map at least 4 pixels
+            on its short side.
         kernel_size: Side of the kernels in pixels.
         upsampling: ``transposed`` (a transposed convolution); or ``nearest``, ``bilinear`` or ``bicubic`` (resizing,
             then a convolution).

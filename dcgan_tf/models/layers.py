@@ -106,7 +106,7 @@ class LayerFactory:
     ) -> keras.KerasTensor:
         """Doubles height and width by a transposed convolution, or by resizing and a convolution of stride 1.
 
-        The result is cropped to ``size`` by one row or column where that is odd. If ``size`` is None, the size of x
+        The result is cropped to ``size`` by one row or column if that is odd. If ``size`` is None, the size of x
         stays.
 
         A transposed convolution whose kernel size is not a multiple of its stride covers some pixels more often than

@@ -89,7 +89,7 @@ def _refuse_random_frozen_blocks(config: Config, discriminator: CopiedWeights | 
 
 def _describe_left(network: str, weights: CopiedWeights) -> list[str]:
     return [
-        f"{network}/{path} ({_size(shape)}{f', there {_size(other)}' if other is not None else ''})"
+        f"{network}/{path} ({_size(shape)}{f', in the model {_size(other)}' if other is not None else ''})"
         for path, (shape, other) in weights.left.items()
     ]
 

@@ -74,11 +74,11 @@ def test_what_does_not_fit_stays_and_is_named(small_config, run_dir, said):
         gan.discriminator.get_layer("block_2").kernel, model.discriminator.get_layer("block_2").kernel
     )
     for text in (
-        "generator/to_image/kernel (4x4x3x8, there 4x4x1x8)",
-        "generator/project/kernel (55x512, there 8x256)",
+        "generator/to_image/kernel (4x4x3x8, in the model 4x4x1x8)",
+        "generator/project/kernel (55x512, in the model 8x256)",
         "generator/block_1/kernel (4x4x16x32)",
         "generator/label_embedding/kernel (2x50)",
-        "discriminator/block_1/kernel (4x4x3x8, there 4x4x1x8)",
+        "discriminator/block_1/kernel (4x4x3x8, in the model 4x4x1x8)",
     ):
         assert text in said.text
         network, layer, _ = text.split(" ")[0].split("/")
