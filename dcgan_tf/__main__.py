@@ -1,6 +1,6 @@
 """The command line: python -m dcgan_tf COMMAND, or the script dcgan COMMAND."""
 
-import dcgan_tf.cli.interrupt  # noqa: F401  Before the others, which take their time
+import dcgan_tf.cli.interrupt  # noqa: F401  Before the slow imports
 
 # isort: split
 from dcgan_tf.cli.main import main

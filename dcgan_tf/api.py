@@ -31,10 +31,10 @@ def train(
     on_log: Callable[[int, dict[str, float]], None] | None = None,
     **settings: Any,
 ) -> "TrainResult":
-    """Trains a DCGAN, or resumes a run, until its last step, and exports the generator.
+    """Trains a DCGAN or resumes a run, and exports the generator at the end.
 
-    It may be called in a notebook and off the main thread. A KeyboardInterrupt saves a checkpoint and is raised again;
-    the same call resumes.
+    It works in a notebook and outside the main thread. On KeyboardInterrupt, it saves a checkpoint and raises the
+    exception again. The same call then resumes the run.
 
     >>> import numpy as np, dcgan_tf
     >>> images = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 1), np.uint8)
@@ -43,20 +43,20 @@ def train(
     (4, (3, 16, 16, 1))
 
     Args:
-        data: Images uint8 [N, height, width, channels]; a `tf.data.Dataset` of such images or of pairs (image, label);
-            a folder of pictures; or the name of a data set.
+        data: The images: an array uint8 [N, height, width, channels]; a `tf.data.Dataset` of images or of pairs (image,
+            label); a folder of pictures; or the name of a data set.
         run_dir: The run's folder; created if it does not exist, resumed if it does.
-        labels: Integers [N] from 0, for an array.
+        labels: The classes of an array's images, as integers [N] from 0.
         verbose: Whether to show progress. False prints nothing.
-        on_log: Is called as ``on_log(step, metrics)`` for each record.
+        on_log: Called as ``on_log(step, metrics)`` whenever metrics are logged.
         settings: Fields of `Config`, such as ``steps=2_000``.
 
     Returns:
-        The run's folder, step, metrics, export, and its generator.
+        The run's folder, its last step and metrics, the exported model, and the generator.
 
     Raises:
         ValueError: A setting or the data cannot be used. The message says what was received, what is expected and what
-            to do; ``field`` names the setting, where it is one.
+            to do. ``field`` names the setting, if the error is about one.
     """
     source, named = _open_data(data, labels)
     known = {field.name for field in dataclasses.fields(Config) if field.metadata["flag"]}
@@ -66,7 +66,7 @@ def train(
             hint = f"Did you mean `{close[0]}`?" if close else "See the fields of dcgan_tf.Config"
             raise UserError(f"unknown setting `{name}`. {hint}", field=name)
         if name in named:
-            raise UserError(f"`{name}` follows from the data that were passed in: leave it out", field=name)
+            raise UserError(f"`{name}` is determined by the data that you pass: remove it", field=name)
     with progress.shown(verbose):
         config = configure(os.fspath(run_dir), {**settings, **named})
         notices.import_tensorflow()
@@ -78,15 +78,18 @@ def train(
 def _open_data(
     data: "npt.ArrayLike | tf.data.Dataset | str | os.PathLike[str]", labels: npt.ArrayLike | None
 ) -> tuple[Any, dict[str, str]]:
-    """The source of data that are passed in, None for data that are named; and the settings that name them."""
+    """The source of an array or a dataset (None for a folder or a name), and the settings that name the data."""
     if isinstance(data, (str, os.PathLike)):
         if labels is not None:
-            raise UserError("labels belong to an array. A folder has one subfolder per class, a data set its own")
+            raise UserError(
+                "labels can be passed with an array only. A folder has one subfolder per class, and a data set has its "
+                "own labels"
+            )
         if pathlib.Path(data).expanduser().is_dir():
             return None, {"dataset": "folder", "data_dir": os.fspath(data)}
         return None, {"dataset": os.fspath(data)}
     if hasattr(data, "element_spec"):
         if labels is not None:
-            raise UserError("labels belong to an array. A dataset yields pairs (image, label)")
+            raise UserError("labels can be passed with an array only. A dataset yields pairs (image, label)")
         return open_dataset(data), {"dataset": ARRAY}
     return open_array(np.asarray(data), labels), {"dataset": ARRAY}

@@ -1,18 +1,18 @@
-"""The exception for a mistake or a condition that the user can fix, and how names are printed."""
+"""The exception for a mistake or condition that the user can fix, and safe printing of names."""
 
 import re
 
-# Control characters, line separators, and marks that turn the direction of what follows.
+# Control characters, line separators, and marks that change the direction of the text after them.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 _LEADING_SETTING = re.compile(r"`(\w+)(?:=[^`]*)?`")
 
 
 def printable(text: object) -> str:
-    """Text on one line, with escapes such as ``\\x1b`` for whatever would steer a terminal.
+    """The text on one line, with escapes such as ``\\x1b`` for characters that would control a terminal.
 
-    Names of files and answers of servers come from strangers. Every `UserError` does this to its message; whoever
-    prints a name does it to the name.
+    File names and answers of servers cannot be trusted. `UserError` escapes its own message; code that prints a name
+    escapes the name.
     """
     return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], str(text))
 
@@ -21,12 +21,12 @@ class UserError(ValueError):
     """A mistake or a condition that the user can fix.
 
     The message is one line that says what was received, what is expected and what to do. It names settings and
-    arguments in backquotes, such as `batch_size`; the command line turns them into flags, and ends with that line and a
-    non-zero exit code, without a traceback.
+    arguments in backquotes, such as `batch_size`. The command line turns these into flags, prints the line without a
+    traceback, and exits with a non-zero code.
 
     Attributes:
-        field: The setting that the error is about, where it is one: that with which the message begins, unless it is
-            given.
+        field: The setting that the error is about, or None. Unless it is given, this is the setting with which the
+            message begins.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
@@ -36,4 +36,4 @@ class UserError(ValueError):
 
 
 class UnknownSplitError(UserError):
-    """A data set has no split of the name asked for."""
+    """A data set has no split with the requested name."""

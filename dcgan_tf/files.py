@@ -1,4 +1,4 @@
-"""Files that are whole or absent, locks, and paths that TensorFlow can read."""
+"""Writing files whole or not at all, reading them, locks, and paths that TensorFlow can read."""
 
 import contextlib
 import errno
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PATTERN_CHARACTERS = "[]*?\\"
 ADVICE = {
-    errno.ENOSPC: "Make room",
-    errno.EDQUOT: "Make room",
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some space",
     errno.EACCES: "Allow writing there",
     errno.EPERM: "Allow writing there",
     errno.EROFS: "Allow writing there",
@@ -30,7 +30,7 @@ ADVICE = {
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a temporary path to write to. It takes the place of ``path`` at the end; an error leaves ``path`` alone.
+    """Yields a temporary path to write to, which replaces ``path`` at the end. An error leaves ``path`` unchanged.
 
     Args:
         path: A file, or a folder that does not exist yet.
@@ -52,7 +52,7 @@ def write_bytes(path: pathlib.Path, content: bytes) -> pathlib.Path:
 
 
 def write_text(path: pathlib.Path, text: str) -> pathlib.Path:
-    """Writes a UTF-8 file, whole or not at all. Bytes of file names that are no text are written as escapes."""
+    """Writes a UTF-8 file, whole or not at all. Undecodable bytes of file names are escaped."""
     return write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
@@ -74,8 +74,8 @@ def read_json(path: pathlib.Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it holds something else.
+        OSError: The file cannot be read.
+        ValueError: The file is not valid JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -87,10 +87,10 @@ def read_arrays(path: pathlib.Path) -> "dict[str, np.ndarray]":
     """Reads the arrays of a ``.npz`` file.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it holds something else.
+        OSError: The file cannot be read.
+        ValueError: The file is not a valid ``.npz`` file.
     """
-    import numpy as np  # Not before it is needed: a mistyped flag is to be answered at once.
+    import numpy as np  # Imported late, so that a mistyped flag is reported at once.
 
     content = io.BytesIO(path.read_bytes())
     try:
@@ -101,7 +101,7 @@ def read_arrays(path: pathlib.Path) -> "dict[str, np.ndarray]":
 
 
 def remove(path: pathlib.Path) -> None:
-    """Removes a file or a folder, where there is one; of a link, only the link."""
+    """Removes a file or a folder if it exists. Of a link, only the link itself is removed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -110,15 +110,15 @@ def remove(path: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: pathlib.Path, waiting: str = "") -> Iterator[None]:
-    """Holds a lock file, which is made if it is missing, against other processes.
+    """Holds a lock file, so that other processes cannot. The file is created if it is missing.
 
     Args:
-        path: of the lock file.
-        waiting: said before waiting for another process. Without it, nothing is waited for.
+        path: The lock file.
+        waiting: Message to log before waiting for another process. If it is empty, the call does not wait.
 
     Raises:
-        BlockingIOError: another process holds it.
-        OSError: it cannot be written.
+        BlockingIOError: Another process holds the lock, and the call does not wait.
+        OSError: The file cannot be written.
     """
     with open(path, "a") as lock:
         try:
@@ -133,10 +133,10 @@ def locked(path: pathlib.Path, waiting: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def plain_path(directory: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The path of a folder as TensorFlow can take it: through a descriptor where its name is not plain.
+    """A path of the folder that TensorFlow can read: through a file descriptor if its name has special characters.
 
-    TensorFlow looks for checkpoints and SavedModels by a pattern, so it finds none below a folder whose name holds a
-    character of patterns; and it takes no names that are not UTF-8.
+    TensorFlow looks for checkpoints and SavedModels by a glob pattern, so it finds none in a folder whose name contains
+    a wildcard. It also rejects names that are not UTF-8.
     """
     if not any(c in PATTERN_CHARACTERS or "\udc80" <= c <= "\udcff" for c in str(directory.absolute())):
         yield directory
@@ -149,9 +149,9 @@ def plain_path(directory: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def reason(error: BaseException) -> str:
-    """What the system says of which file; else the first line of an error's message, or its type where it has none.
+    """The system's reason and the file; for other errors the first line of the message, or else the type.
 
-    A message can be too long for a line and is cut, but the file is what the user needs to know.
+    Messages are cut to fit on a line, so the file, which the user needs to know, is not taken from the message.
     """
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.strerror}: '{error.filename2 or error.filename}'"
@@ -160,5 +160,5 @@ def reason(error: BaseException) -> str:
 
 
 def way_on(error: BaseException) -> str:
-    """What to do where a file cannot be written. TensorFlow's errors have no number, but the same text."""
+    """Advice for a file that cannot be written. TensorFlow's errors carry no number, but the same text."""
     return next((advice for number, advice in ADVICE.items() if os.strerror(number) in str(error)), "Remove the cause")

@@ -1,4 +1,4 @@
-"""TensorFlow without the notices of its start."""
+"""Imports TensorFlow without its startup notices."""
 
 import os
 import sys
@@ -6,9 +6,9 @@ import tempfile
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without the notices that its C++ code writes before anybody can set its log level.
+    """Imports TensorFlow without the notices that its C++ code writes before its log level can be set.
 
-    They are shown where the user asks for its log, by TF_CPP_MIN_LOG_LEVEL, and where the import fails.
+    The notices are shown if the user asks for the log with TF_CPP_MIN_LOG_LEVEL, or if the import fails.
     """
     if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         return
@@ -19,7 +19,7 @@ def import_tensorflow() -> None:
         try:
             import tensorflow as tf
 
-            tf.config.list_physical_devices()  # It says that there is no GPU, too.
+            tf.config.list_physical_devices()  # This, too, writes a notice if there is no GPU.
         except BaseException:
             hidden.seek(0)
             os.write(visible, hidden.read())

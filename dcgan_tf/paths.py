@@ -1,4 +1,4 @@
-"""The user's home folder in paths, and the paths that TensorFlow can use."""
+"""Paths in the user's home folder, and a check for paths that TensorFlow cannot use."""
 
 import os
 import pathlib
@@ -10,31 +10,31 @@ def expand(path: str) -> str:
     """Replaces a leading ``~`` or ``~user``, which a shell leaves alone in ``--flag=~/folder``.
 
     Raises:
-        ValueError: the home folder is unknown.
+        ValueError: The home folder is unknown.
     """
     if not path.startswith("~"):
         return path
     try:
         return str(pathlib.Path(path).expanduser())
     except RuntimeError:
-        raise ValueError(f"no home folder is known for {path.split('/')[0]!r}. Give the path without it") from None
+        raise ValueError(f"no home folder is known for {path.split('/')[0]!r}. Give the full path") from None
 
 
 def in_home(name: str, flag: str) -> pathlib.Path:
-    """The path of a file or folder of the user's home folder.
+    """The path of a file or folder in the user's home folder.
 
     Args:
-        name: of the file or folder.
-        flag: which names another place.
+        name: Name of the file or folder.
+        flag: The setting that chooses another place.
 
     Raises:
-        UserError: the home folder is unknown, as in a container whose user has no name.
+        UserError: The home folder is unknown, for example in a container whose user has no name.
     """
     try:
         return pathlib.Path.home() / name
     except RuntimeError:
         raise UserError(
-            f"`{flag}`: its default is ~/{name}, and the home folder of user {os.getuid()} is unknown. Set HOME, or "
+            f"`{flag}`: its default is ~/{name}, but the home folder of user {os.getuid()} is unknown. Set HOME, or "
             f"give `{flag}`"
         ) from None
 

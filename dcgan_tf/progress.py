@@ -1,7 +1,8 @@
 """What a long call shows while it runs: messages through `logging`, and progress bars.
 
-A library is silent: nothing is shown except within `shown`, which the commands and ``train(verbose=True)`` enter. What
-is shown is a matter of the thread (of its context), so that a silent training beside a verbose one stays silent.
+The library is silent by default: it shows something only inside `shown`, which the commands and ``train(verbose=True)``
+enter. This applies to the current context, and so to one thread: while one thread trains verbosely, another can train
+silently.
 """
 
 import contextlib
@@ -15,18 +16,18 @@ from tqdm.auto import tqdm
 from tqdm.std import tqdm as terminal_bar
 
 logger = logging.getLogger("dcgan_tf")
-logger.addHandler(logging.NullHandler())  # Without it, Python would print warnings where a program has no logging.
+logger.addHandler(logging.NullHandler())  # Without it, Python prints warnings even if a program has not set up logging.
 
-# What shows the messages of a context: None where nobody asked, so that they go to the program's own loggers alone.
+# Shows the messages of the context. With None, the default, they only go to the handlers of the calling program.
 _current: contextvars.ContextVar["_Shower | _Silence | None"] = contextvars.ContextVar("current", default=None)
 
 
 class _Silence:
-    """Takes the place of a shower where nothing is to be shown."""
+    """Replaces `_Shower` where nothing is to be shown."""
 
 
 class _Shower(logging.StreamHandler):
-    """Writes the messages of the context that it was made in, above a progress bar where one is drawn."""
+    """Writes the messages of its context, above the progress bar if there is one."""
 
     def __init__(self) -> None:
         super().__init__(sys.stdout)
@@ -41,11 +42,11 @@ class _Shower(logging.StreamHandler):
 
 @contextlib.contextmanager
 def shown(is_shown: bool = True, formatter: logging.Formatter | None = None) -> Iterator[None]:
-    """Shows messages and progress bars within.
+    """Shows messages and progress bars inside the block.
 
     Args:
         is_shown: False hides them instead.
-        formatter: Of the messages; the message alone without one.
+        formatter: Formats the messages. By default, only the message itself is shown.
     """
     shower = _Shower() if is_shown else None
     if shower is not None:
@@ -65,7 +66,7 @@ def shown(is_shown: bool = True, formatter: logging.Formatter | None = None) -> 
 def _follow_showers() -> None:
     has_showers = any(isinstance(handler, _Shower) for handler in logger.handlers)
     logger.setLevel(logging.INFO if has_showers else logging.NOTSET)
-    # Libraries give the root handlers of their own, which would write everything again.
+    # Other libraries add handlers to the root logger, which would write everything again.
     logger.propagate = not has_showers
 
 
@@ -74,16 +75,16 @@ logger.addFilter(lambda _: not isinstance(_current.get(), _Silence))
 
 @contextlib.contextmanager
 def decoration(name: str) -> Iterator[None]:
-    """Goes on after any error within: what only shows a training must not stop it. Also a decorator.
+    """Logs any error inside the block and continues: the mere display of a training must not stop it. Also a decorator.
 
     Args:
-        name: what is written within; it is named with the error.
+        name: What the block writes, as named in the warning.
     """
     try:
         yield
-    except Exception as error:  # Damaged and foreign files make libraries raise whatever they like.
+    except Exception as error:  # On damaged files, libraries raise exceptions of any type.
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        logger.warning("%s could not be written (%s). Everything else goes on without it", name, reason)
+        logger.warning("%s could not be written (%s). Everything else continues without it", name, reason)
 
 
 def say_last_words(reason: str) -> None:
@@ -95,26 +96,26 @@ def say_last_words(reason: str) -> None:
 
 
 def is_shown() -> bool:
-    """Whether messages and bars are shown here."""
+    """Whether messages and bars are shown in this context."""
     return isinstance(_current.get(), _Shower)
 
 
 def draws_bars() -> bool:
-    """Whether bars can be drawn: on a terminal or in a notebook; in a file or a pipe, lines take their place."""
+    """Whether bars can be drawn: on a terminal or in a notebook. In a file or a pipe, lines replace them."""
     return is_shown() and (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
 
 @contextlib.contextmanager
 def shown_only(if_true: bool) -> Iterator[None]:
-    """Hides messages and bars within, unless a condition holds; then nothing changes."""
+    """Hides messages and bars inside the block, unless the condition is true."""
     with contextlib.nullcontext() if if_true else shown(False):
         yield
 
 
 def bar(*arguments: Any, desc: str = "", **options: Any) -> tqdm:
-    """A progress bar with tqdm's arguments; hidden where nothing is shown, and a line in a file or a pipe.
+    """A progress bar with tqdm's arguments: one line in a file or a pipe, and hidden where nothing is shown.
 
-    With ``delay``, which keeps the bar of quick work away, there is no line.
+    With ``delay``, which hides the bar of quick work, there is no such line.
     """
     if desc and is_shown() and not draws_bars() and not options.get("delay"):
         logger.info("%s ...", desc[:1].upper() + desc[1:])

@@ -1,1 +1,1 @@
-"""The documentation's own commands: `python -m docs.generate` and `python -m docs.figures`."""
+"""Commands that make the documentation: `python -m docs.generate`, `docs.figures` and `docs.pretrained`."""

@@ -1,7 +1,7 @@
-"""Writes the pages that follow from the code, within a second: python -m docs.generate
+"""Writes the pages that are generated from the code: python -m docs.generate
 
-docs/configuration.md comes from the fields of `Config` and from the presets with their comments, docs/api.md from the
-docstrings of the modules that a program would import. A test fails where either is stale.
+docs/configuration.md is made from the fields of `Config` and from the presets with their comments. docs/api.md is made
+from the docstrings of the modules that a program would import. It takes a second. A test fails if a page is stale.
 """
 
 import ast
@@ -18,7 +18,7 @@ from dcgan_tf.config.settings import fields_by_section
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-# Heading -> modules, in the order of the page. What is not here is of use within the project only.
+# Heading -> modules, in the order of the page. All other modules are internal.
 API: dict[str, tuple[str, ...]] = {
     "Training": ("dcgan_tf.api", "dcgan_tf.training.result", "dcgan_tf.config.settings"),
     "A trained generator": (
@@ -57,7 +57,7 @@ API: dict[str, tuple[str, ...]] = {
         "dcgan_tf.objectives.augment",
         "dcgan_tf.objectives.adaptive",
     ),
-    "Measures": (
+    "Metrics": (
         "dcgan_tf.metrics.frechet",
         "dcgan_tf.metrics.kernel",
         "dcgan_tf.metrics.precision_recall",
@@ -85,18 +85,19 @@ GENERATED = "<!-- Written by python -m docs.generate: change the code, not this 
 
 
 def configuration_page() -> str:
-    """The text of docs/configuration.md."""
+    """Makes the text of docs/configuration.md."""
     lines = [
         "# Settings",
         "",
         GENERATED,
         "",
         "Every setting is a field of `dcgan_tf.Config`, an argument of `dcgan_tf.train` and a flag of `train.py`.",
-        "Precedence: the defaults below, then the preset, then what a data set of points needs, then what you give. An",
-        "on/off flag is typed as `--flip` or `--noflip`. A run keeps its settings in `config.json`; where it is",
-        "resumed, only those with a yes in the column *Resume* may differ. Two more flags belong to the command, not",
-        "to the run: `--run_dir`, the run's folder, and `--dry_run`, which prints this, the networks and their cost,",
-        "and stops.",
+        "The defaults below are overridden by the preset, then by the needs of a data set of points, and then by the",
+        "values that you give. Type an on/off flag as `--flip` or `--noflip`.",
+        "",
+        "A run keeps its settings in `config.json`. When it is resumed, only those with *yes* in the column *Resume*",
+        "may change. Two more flags belong to the command and not to the run. `--run_dir` is the folder of the run.",
+        "`--dry_run` prints the settings, the networks and their cost, and stops.",
     ]
     for heading, fields in fields_by_section().items():
         lines += [
@@ -109,22 +110,23 @@ def configuration_page() -> str:
         ]
     lines += [
         "",
-        "## Settings that belong to another",
+        "## Settings that depend on another setting",
         "",
-        "These are refused while the first has its default, because they would do nothing:",
+        "These settings are refused while the setting that they depend on has its default, because they would have no",
+        "effect:",
         "",
-        "| Without | these mean nothing |",
+        "| Setting | Settings that have no effect without it |",
         "|---|---|",
         *(
             f"| `--{parent}` | {', '.join(f'`--{child}`' for child in children)} |"
             for parent, children in DEPENDENT_FLAGS.items()
         ),
         "",
-        "Pairs that contradict each other are refused, too, with both flags and the way out in one line.",
+        "Settings that contradict each other are refused as well. The message names both flags and the solution.",
         "",
         "## Presets",
         "",
-        "A preset is a named combination of settings. Any flag typed beside it wins.",
+        "A preset is a named combination of settings. Any other flag that you give overrides it.",
     ]
     comments = _preset_comments()
     for name, values in PRESETS.items():
@@ -133,21 +135,21 @@ def configuration_page() -> str:
         lines += ["", f"### `--preset={name}`", "", *words]
         lines += ["", *(f"    {command}" for command in commands)] if commands else []
         typed = " ".join(f"--{key}={_shown(value)}" for key, value in values.items())
-        lines += ["", f"Sets `{typed}`." if typed else "Sets nothing: these are the defaults above."]
+        lines += ["", f"Sets `{typed}`." if typed else "Sets nothing: it stands for the defaults above."]
     return "\n".join(lines) + "\n"
 
 
 def api_page() -> str:
-    """The text of docs/api.md."""
+    """Makes the text of docs/api.md."""
     lines = [
         "# Programming interface",
         "",
         GENERATED,
         "",
-        "What a program may import, by module, from the docstrings. `dcgan_tf.train` (of `dcgan_tf.api`) trains,",
-        "`dcgan_tf.load_generator` (of `dcgan_tf.generation.generator`) opens a trained generator, and",
-        "`dcgan_tf.serving.client.Client` asks a server. Images are uint8 in files and arrays, and float32 in [-1, 1]",
-        "within networks. Messages name settings in backquotes, by their names in Python.",
+        "The modules that a program may import, with their docstrings. `dcgan_tf.train` (in `dcgan_tf.api`) trains a",
+        "model, `dcgan_tf.load_generator` (in `dcgan_tf.generation.generator`) loads a trained generator, and",
+        "`dcgan_tf.serving.client.Client` sends requests to a server. Images are uint8 in files and arrays, and",
+        "float32 in [-1, 1] in networks. Error messages give the Python names of settings in backquotes.",
         "",
         *(
             f"- {heading}: {', '.join(f'[{module}](#{_anchor(module)})' for module in modules)}"
@@ -225,7 +227,7 @@ def _definition_lines(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
 
 
 def _signature(node: ast.FunctionDef) -> str:
-    # Annotations in quotes wait for an import that only a type checker makes.
+    # Annotations are in quotes if their import is only for type checkers.
     for argument in ast.walk(node.args):
         if isinstance(argument, ast.arg):
             argument.annotation = _without_quotes(argument.annotation)
@@ -241,7 +243,7 @@ def _without_quotes(annotation: ast.expr | None) -> ast.expr | None:
 
 
 def _text_lines(docstring: str) -> list[str]:
-    """A docstring as Markdown: ``Args:`` and the like become lists, examples become code."""
+    """Converts a docstring to Markdown. Sections such as ``Args:`` become lists, and examples become code."""
     lines: list[str] = []
     heading, in_example = "", False
     for line in [*docstring.splitlines(), ""]:
@@ -268,7 +270,7 @@ def _text_lines(docstring: str) -> list[str]:
 
 
 def _anchor(heading: str) -> str:
-    """GitHub's name for a heading."""
+    """The anchor that GitHub gives to a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 

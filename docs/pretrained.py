@@ -1,11 +1,12 @@
-"""Makes the generator that ships with the package from a trained run: python -m docs.pretrained RUN
+"""Makes the bundled generator from a trained run: python -m docs.pretrained RUN
 
     python -m dcgan_tf train --dataset=mnist --run_dir=runs/pretrained
     python -m dcgan_tf evaluate --run_dir=runs/pretrained
     python -m docs.pretrained runs/pretrained
 
-It takes the best checkpoint, stores its kernels in half precision, and checks that no gray level of 1,000 images moves
-by more than one. The figures of the run's evaluation.json, where it is of that checkpoint, go into the model card.
+The command uses the best checkpoint and stores its kernels in half precision. It checks that no pixel of 1,000 images
+changes by more than one gray level. The model card contains the metrics of the run's evaluation.json, if that file
+belongs to the same checkpoint.
 """
 
 import importlib.metadata
@@ -30,7 +31,7 @@ MODEL_CARD = "MODEL_CARD.md"
 FLAGS = flags.FLAGS
 MAX_BYTES = 4_000_000
 CHECKED_IMAGES = 1000
-# Data whose license allows models of them to travel with the package.
+# Data sets whose license allows models trained on them to be bundled with the package.
 DATA_LICENSES = {
     "mnist": "MNIST by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, CC BY-SA 3.0 as commonly stated; "
     "see `dcgan_tf/data/mnist/ATTRIBUTION.md`"
@@ -38,7 +39,7 @@ DATA_LICENSES = {
 
 
 def define_flags() -> None:
-    command_line.define_path("out", str(PRETRAINED), "Folder for the folder of the generator.")
+    command_line.define_path("out", str(PRETRAINED), "Folder in which the generator's folder is written.")
 
 
 def run(arguments: list[str]) -> None:
@@ -55,14 +56,15 @@ def make(run: Run, root: pathlib.Path) -> pathlib.Path:
     """Writes the weights, the settings and the model card of a run.
 
     Args:
-        run: Trained on data that may travel with the package. Its best checkpoint is taken.
-        root: Where the folder named after the data set is written, or replaced.
+        run: A run on one of the data sets in ``DATA_LICENSES``. Its best checkpoint is used.
+        root: Folder in which the folder named after the data set is written or replaced.
 
     Returns:
         That folder.
 
     Raises:
-        UserError: The data may not travel, the files would be too large, or half precision moves the images.
+        UserError: The license of the data is not known to allow it, the files would be too large, or half precision
+            changes the images.
     """
     from dcgan_tf.generation.networks import load_networks
 
@@ -71,7 +73,7 @@ def make(run: Run, root: pathlib.Path) -> pathlib.Path:
         raise UserError(f"expected a run on {', '.join(DATA_LICENSES)}. Received: one on {config.dataset}")
     networks = load_networks(run)
     arrays = {
-        # The sums over thousands of inputs hide the rounding of kernels, but not that of a scale or a mean.
+        # Sums over thousands of inputs average out the rounding of kernels, but not that of a scale or a mean.
         f"{network.name}/{weight.path}": weight.numpy().astype(np.float16 if weight.ndim > 1 else np.float32)
         for network in (networks.generator, networks.discriminator)
         for weight in network.weights
@@ -92,7 +94,7 @@ def make(run: Run, root: pathlib.Path) -> pathlib.Path:
         if size > MAX_BYTES:
             raise UserError(f"expected at most {MAX_BYTES:,} bytes. Received: {size:,}. Train with fewer filters")
         if moved > 1:
-            raise UserError(f"half precision moves gray levels by up to {moved}: expected at most 1")
+            raise UserError(f"expected half precision to change gray levels by at most 1. Received: {moved}")
         directory = root / config.dataset
         directory.mkdir(exist_ok=True)
         for path in folder.iterdir():
@@ -101,7 +103,7 @@ def make(run: Run, root: pathlib.Path) -> pathlib.Path:
 
 
 def _largest_change(run: Run, folder: pathlib.Path, step: int) -> int:
-    """The largest difference in gray levels between images of the run and of what was written."""
+    """The largest difference in gray levels between images of the run and images of the written generator."""
     from dcgan_tf.generation.generator import load_generator, read_source
     from dcgan_tf.generation.source import Source
 
@@ -113,19 +115,19 @@ def _largest_change(run: Run, folder: pathlib.Path, step: int) -> int:
 
 
 def model_card(run: Run, metadata: dict[str, Any], moved: int) -> str:
-    """Describes the generator: its data and license, how it was trained, what was measured, what it is not for.
+    """Describes the generator: its data and license, its training, its metrics and its limits.
 
     Args:
-        run: That it comes from.
-        metadata: As in the file beside it.
-        moved: Largest change of a gray level by half precision, over 1,000 images.
+        run: The run that it was made from.
+        metadata: The contents of the metadata file.
+        moved: Largest change of a gray level by half precision over 1,000 images.
     """
-    config, step = config_from(metadata["config"]), metadata["step"]  # Without folders of this machine
+    config, step = config_from(metadata["config"]), metadata["step"]  # Contains no paths of this machine
     height, width, channels = config.sample_shape
     lines = [
         f"# Bundled generator of {config.dataset}",
         "",
-        f"A DCGAN that makes {height}x{width} images with {channels} channel{'s' if channels > 1 else ''}, with the "
+        f"A DCGAN that generates {height}x{width} images with {channels} channel{'s' if channels > 1 else ''}, and the "
         f"discriminator it was trained against. `dcgan_tf.load_generator({config.dataset!r})`, `dcgan sample` and "
         "`dcgan explore` use it.",
         "",
@@ -134,18 +136,18 @@ def model_card(run: Run, metadata: dict[str, Any], moved: int) -> str:
         f"- Training: {step:,} of {run.config.steps:,} steps; settings that differ from the defaults: "
         f"{', '.join(map(_as_code, changed_settings(config))) or 'none'}. "
         f"dcgan_tf {metadata['packages']['dcgan_tf']}, TensorFlow {metadata['packages']['tensorflow']}.",
-        f"- Storage: kernels in half precision. Over the seeds 0 to {CHECKED_IMAGES - 1}, no gray level differs from "
-        f"the run's by more than {moved}.",
-        "- Remake it: train and evaluate a run with these settings, then `python -m docs.pretrained RUN`.",
+        f"- Storage: kernels in half precision. For the seeds 0 to {CHECKED_IMAGES - 1}, no gray level differs from "
+        f"that of the run by more than {moved}.",
+        "- To make it again, train and evaluate a run with these settings, then run `python -m docs.pretrained RUN`.",
         "",
-        "## Measured",
+        "## Metrics",
         "",
         *_figures(run, step),
         "",
         "## Limits",
         "",
-        "- It is for demonstrations and tests. The images have the gaps and biases of the data.",
-        "- Images may resemble training images. Do not use them where that would matter without checking.",
+        "- The generator is meant for demonstrations and tests. Its images have the gaps and biases of the data.",
+        "- Images may closely resemble training images. Check before using them where this matters.",
         "",
     ]
     return "\n".join(lines)
@@ -157,9 +159,9 @@ def _figures(run: Run, step: int) -> list[str]:
     if evaluation.get("checkpoint_step") != step:
         return ["Not measured."]
     return [
-        f"{evaluation['n_fake']:,} images against the split {evaluation['real_split']}:",
+        f"{evaluation['n_fake']:,} generated images, compared with the split {evaluation['real_split']}:",
         "",
-        "| Figure | Generated | Training images |",
+        "| Metric | Generated images | Training images |",
         "|---|---|---|",
         *(
             f"| {figure['name']} | {_shown(figure['value'])} | {_shown(figure['real_value'])} |"

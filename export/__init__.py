@@ -1,1 +1,1 @@
-"""Doors for the user: python -m export.saved_model and python -m export.client. The code is in dcgan_tf.serving."""
+"""The programs python -m export.saved_model and python -m export.client. Their code is in dcgan_tf.serving."""

@@ -105,8 +105,8 @@ def test_lock_keeps_what_is_in_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "Make room"),
-        (tf.errors.ResourceExhaustedError(None, None, "/x/y; No space left on device"), "Make room"),
+        (OSError(errno.ENOSPC, "No space left on device"), "Free some space"),
+        (tf.errors.ResourceExhaustedError(None, None, "/x/y; No space left on device"), "Free some space"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), "Allow writing there"),
         (OSError(errno.EROFS, "Read-only file system"), "Allow writing there"),
         (tf.errors.UnknownError(None, None, "/x; Input/output error"), "Check the disk"),

@@ -1,1 +1,1 @@
-"""How fast a configuration trains and samples on this machine, and how near that is to what the machine can do."""
+"""How fast a configuration trains and samples on this machine, compared with the machine's limits."""

@@ -1,4 +1,4 @@
-"""Where the time of a train step goes: the step is run up to each of its parts, and the differences are the parts."""
+"""The time of each part of a train step: the step is run up to each part, and the differences are the parts."""
 
 import functools
 import statistics
@@ -35,17 +35,18 @@ def measure_breakdown(
     repeats: int,
     seconds: float,
 ) -> dict[str, float]:
-    """Milliseconds of each part of a step.
+    """Measures the milliseconds of each part of a step.
 
     Args:
-        gan: is trained by it, in ways that no run would train it.
-        data: to take a batch from.
-        whole_step: trains as a run does, with input and return to Python.
-        whole_steps: train steps of one such call.
-        repeats, seconds: as in `measure_by_turns`.
+        gan: The networks. They are changed, and not as in a training.
+        data: The data from which a batch is taken.
+        whole_step: Trains as a run does, including the input and the return to Python.
+        whole_steps: Number of train steps in one call of ``whole_step``.
+        repeats: Number of rounds, as in `measure_by_turns`.
+        seconds: Minimum time per measurement, as in `measure_by_turns`.
 
     Returns:
-        Part -> the median over the rounds; what differences of noisy times make negative counts as 0.
+        Part -> median over the rounds. Negative differences, which noise can cause, count as 0.
     """
     images, labels = next(iter(make_batches(data, gan.config, 0, 1)))
     calls: dict[str, Callable[[], object]] = {
@@ -68,10 +69,10 @@ def measure_breakdown(
 
 
 def run_until(gan: GAN, last: str, images: tf.Tensor, labels: tf.Tensor) -> Any:
-    """A train step up to the part named.
+    """Runs a train step up to the named part.
 
     Returns:
-        What that part computes; a graph leaves out whatever nobody asks for.
+        The result of that part. A graph leaves out everything that the result does not need.
     """
     return next(result for part, result in gan.step_parts(images, labels) if part == last)
 

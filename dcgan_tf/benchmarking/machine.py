@@ -1,4 +1,4 @@
-"""What this machine is, and what it can do at best."""
+"""A description of this machine, and its limits."""
 
 import os
 import pathlib
@@ -10,12 +10,12 @@ import tensorflow as tf
 
 # Large enough to reach the full rate: on two CPU cores one product takes 0.1 to 0.2 s.
 MATRIX_SIZE_CPU, MATRIX_SIZE_GPU = 2048, 8192
-# On a GPU one takes a millisecond or two, to which reading a number of it would add a noticeable part.
+# On a GPU one product takes a millisecond or two, and reading a result would add noticeably to that.
 PRODUCTS_CPU, PRODUCTS_GPU = 1, 16
 
 
 def describe_device() -> str:
-    """The accelerator's name, or the processor's with the cores that this process may use."""
+    """The name of the accelerator, or of the processor with the number of cores that this process may use."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name))
@@ -28,27 +28,28 @@ def has_gpu() -> bool:
 
 
 def cpu_cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def one_dnn() -> bool:
-    """Whether TensorFlow was told to use oneDNN; GPUs do not."""
+    """Whether TensorFlow was told to use oneDNN, which only affects CPUs."""
     return os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
 
 
 def matrix_product(dtype: str) -> tuple[Callable[[], object], int]:
-    """A matrix product on the device, the practical limit of what a network can reach.
+    """A matrix product on the device, whose speed is the practical limit for a network.
 
     Args:
         dtype: float32 or bfloat16.
 
     Returns:
-        A call that returns when the product, on a GPU several in a row, is done, and its floating-point operations.
+        A function that returns when the product (on a GPU, several in a row) is done, and its number of floating-point
+        operations.
     """
     size, products = (MATRIX_SIZE_GPU, PRODUCTS_GPU) if has_gpu() else (MATRIX_SIZE_CPU, PRODUCTS_CPU)
     left, right = (tf.cast(tf.random.stateless_normal((size, size), seed=[0, number]), dtype) for number in range(2))
-    right /= float(size) ** 0.5  # So that what is multiplied again and again keeps its scale.
+    right /= float(size) ** 0.5  # Keeps the scale of repeated products.
 
     @tf.function
     def multiply() -> tf.Tensor:
@@ -57,28 +58,28 @@ def matrix_product(dtype: str) -> tuple[Callable[[], object], int]:
             product = tf.matmul(product, right)
         return product
 
-    # One number is read, which waits for the device without a copy of the whole matrix.
+    # Reading one number waits for the device without copying the whole matrix.
     return lambda: multiply()[0, 0].numpy(), 2 * products * size**3
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident memory of this process so far."""
+    """The peak resident memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def memory_bytes() -> int:
-    """The resident memory of this process now."""
+    """The current resident memory of this process."""
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def device_peak_memory_bytes() -> int | None:
-    """The most that TensorFlow has allocated on the GPU at once; None without a GPU."""
+    """The peak memory that TensorFlow has allocated on the GPU; None without a GPU."""
     return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]) if has_gpu() else None
 
 
 def seconds_since_process_start() -> float:
-    """Since the kernel started this process: the import of TensorFlow, too, is time that a user waits."""
-    # The name of the program, in parentheses, may hold blanks. Field 22 of proc_pid_stat(5) is the start.
+    """Seconds since the kernel started this process, so that the import of TensorFlow is included."""
+    # The program name, in parentheses, may contain blanks. Field 22 of proc_pid_stat(5) is the start time.
     fields = pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""The figures of ``python -m dcgan_tf benchmark``."""
+"""The measurements of ``python -m dcgan_tf benchmark``."""
 
 import dataclasses
 import functools
@@ -36,12 +36,12 @@ class Options:
     """What to measure, and how often.
 
     Attributes:
-        repeats: rounds, of whose results the median is reported.
-        seconds: for each result of a round, at least.
-        synthetic: noise in place of the data set.
-        variants: fields of `Config` that are switched over, one after the other, to compare.
-        breakdown: measure the parts of a step, too.
-        profile: folder for a trace, empty for none.
+        repeats: Number of rounds. The median over the rounds is reported.
+        seconds: Minimum time of each measurement in a round.
+        synthetic: Whether to use noise instead of the data set.
+        variants: Fields of `Config` to switch, one at a time, for comparison.
+        breakdown: Whether to measure the parts of a step, too.
+        profile: Folder for a trace; empty for none.
     """
 
     repeats: int = 5
@@ -54,15 +54,15 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """What was measured.
+    """The results of a benchmark.
 
     Attributes:
-        config: complete.
-        protocol: where and how, in words and numbers.
-        figures: name with unit -> median, or the only value.
-        rounds: for each figure that was repeated, its values.
-        variants: field that was switched over -> figures.
-        breakdown: part of a step -> milliseconds.
+        config: The complete settings.
+        protocol: Where and how it was measured, in words and numbers.
+        figures: Name of the metric, with its unit -> median, or the only value.
+        rounds: Name of the metric -> its values, for each metric that was measured repeatedly.
+        variants: Field that was switched -> metrics.
+        breakdown: Part of a step -> milliseconds.
     """
 
     config: Config
@@ -77,13 +77,13 @@ def run_benchmark(config: Config, options: Options) -> Benchmark:
     """Measures a configuration on this machine.
 
     Args:
-        config: validated; ``auto`` values are settled here.
-        options: what to measure.
+        config: Validated settings. Values that are ``auto`` are determined here.
+        options: What to measure.
 
     Raises:
-        UserError: the data cannot be had, or the settings do not fit each other.
+        UserError: The data are not available, or the settings contradict each other.
     """
-    tf.config.experimental.enable_op_determinism()  # As a training does
+    tf.config.experimental.enable_op_determinism()  # As in training
     with open_workload(config, synthetic=options.synthetic) as (config, data):
         progress.logger.info("Compiling the train step ...")
         gan = GAN(config)
@@ -110,25 +110,25 @@ def run_benchmark(config: Config, options: Options) -> Benchmark:
 
 
 def train(gan: GAN, batches: Any, steps: int) -> None:
-    """Train steps in one call, whose scalars are read as the training loop reads them."""
+    """Runs train steps in one call, and reads their scalars as the training loop does."""
     metrics, _ = gan.train_steps(batches, tf.constant(steps))
     read_scalars(metrics)
 
 
 def bare_step(gan: GAN, data: ImageData | PointData) -> Callable[[], object]:
-    """The train step alone: always the same batch, which is on the device already, and no loop in the graph."""
+    """The train step alone: always the same batch, which is already on the device, and no loop in the graph."""
     images, labels = next(iter(make_batches(data, gan.config, 0, 1)))
     step = tf.function(gan.train_step, jit_compile=gan.config.jit_compile)
     return lambda: float(step(images, labels)[0]["loss/generator"])
 
 
 def endless_batches(data: ImageData | PointData, config: Config) -> Any:
-    """An iterator over the batches of a training that never ends."""
+    """An iterator over the batches of a training without end."""
     return iter(make_batches(data, config, 0, ENDLESS_STEPS))
 
 
 def _memory_of_training(gan: GAN, batches: Any) -> dict[str, float]:
-    """The peaks after a few steps, before anything else is measured in this process."""
+    """The peak memory after a few steps, before anything else is measured in this process."""
     train(gan, batches, gan.config.steps_per_call)
     figures: dict[str, float] = {"peak_memory_bytes": machine.peak_memory_bytes()}
     device = machine.device_peak_memory_bytes()
@@ -138,7 +138,7 @@ def _memory_of_training(gan: GAN, batches: Any) -> dict[str, float]:
 def _calls(
     gan: GAN, data: ImageData | PointData, batches: Any
 ) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
-    """What is timed by turns, and how much of it one call does: steps, images or operations."""
+    """The calls to time in turn, and how many steps, images or operations each call performs."""
     config = gan.config
     source = iter(make_batches(data, config, 0, ENDLESS_STEPS))
     seeds = np.arange(SAMPLED_IMAGES)
@@ -146,7 +146,7 @@ def _calls(
     multiply, operations = machine.matrix_product("bfloat16" if config.mixed_precision else "float32")
     calls: dict[str, Callable[[], object]] = {
         "train step": functools.partial(train, gan, batches, config.steps_per_call),
-        "one step a call": functools.partial(train, gan, batches, 1),
+        "one step per call": functools.partial(train, gan, batches, 1),
         "bare step": bare_step(gan, data),
         "matrix product": multiply,
         "input": lambda: next(source),
@@ -168,7 +168,7 @@ def _figures_of_rounds(
     return {
         "train_step_ms": [1000 * value for value in step],
         "images_per_second": [config.batch_size / value for value in step],
-        "one_step_per_call_ms": [1000 * value for value in seconds["one step a call"]],
+        "one_step_per_call_ms": [1000 * value for value in seconds["one step per call"]],
         "bare_step_ms": [1000 * value for value in seconds["bare step"]],
         "around_the_bare_step_share": [
             value / bare - 1 for value, bare in zip(step, seconds["bare step"], strict=True)
@@ -193,7 +193,7 @@ def _rates(
 def _measure_variant(
     name: str, gan: GAN, batches: Any, data: ImageData | PointData, options: Options
 ) -> dict[str, float]:
-    """The train step with one setting switched over, by turns with the step as configured."""
+    """Measures the train step with one setting switched, in turn with the step as configured."""
     switched: dict[str, Any] = {name: not getattr(gan.config, name)}
     config = dataclasses.replace(gan.config, **switched)
     refuse_bad_combinations(config)

@@ -1,4 +1,4 @@
-"""Repeated measurement by turns, so that whatever else the machine does slows all that is compared."""
+"""Measurements in turn, so that other load on the machine slows everything that is compared."""
 
 import math
 import statistics
@@ -7,23 +7,23 @@ from collections.abc import Callable, Mapping
 
 from dcgan_tf import progress
 
-# Of the first repetition, whose time decides how often the others call.
+# Limit of the number of calls per measurement, which the time of a first call determines.
 MAX_TRIAL_CALLS = 1000
 
 
 def measure_by_turns(
     calls: Mapping[str, Callable[[], object]], repeats: int, seconds: float, description: str
 ) -> dict[str, list[float]]:
-    """Times each call ``repeats`` times, one after the other in every round.
+    """Times each call ``repeats`` times. Every round measures all calls, one after the other.
 
     Args:
-        calls: name -> what to time. A call returns when its work is done, not only started.
-        repeats: rounds.
-        seconds: how long a call is repeated for one result, at least; the result is the mean of these.
-        description: of the progress bar.
+        calls: Name -> the call to time. It must return when its work is done, not only started.
+        repeats: Number of rounds.
+        seconds: Minimum time for which a call is repeated for one result, which is the mean.
+        description: Description of the progress bar.
 
     Returns:
-        Name -> seconds a call, one number a round.
+        Name -> seconds per call, one number per round.
     """
     results: dict[str, list[float]] = {name: [] for name in calls}
     with progress.bar(total=(repeats + 1) * len(calls), desc=description, leave=False) as shown:
@@ -41,7 +41,7 @@ def measure_by_turns(
 
 
 def summarize(values: list[float]) -> tuple[float, float, float]:
-    """Median, smallest and largest."""
+    """The median, the smallest and the largest value."""
     return statistics.median(values), min(values), max(values)
 
 

@@ -1,4 +1,4 @@
-"""The data that a benchmark trains on: the user's, or noise in a file, so that no data set is needed."""
+"""The data on which a benchmark trains: the user's, or noise in a file, so that no data set is needed."""
 
 import contextlib
 import math
@@ -22,15 +22,15 @@ SYNTHETIC = "synthetic"
 
 @contextlib.contextmanager
 def open_workload(config: Config, *, synthetic: bool) -> Iterator[tuple[Config, ImageData | PointData]]:
-    """The complete configuration and its data.
+    """Prepares the complete configuration and its data.
 
     Args:
-        config: as typed.
-        synthetic: noise of the data set's shape in place of its images, in a temporary file that is read like
-            prepared data. Points, which are drawn anyway, are the real ones.
+        config: The settings as typed.
+        synthetic: Whether to use noise of the data set's shape instead of its images, in a temporary file that is read
+            like prepared data. It has no effect on points, which are generated anyway.
 
     Raises:
-        UserError: the data set is unknown or, if its images are asked for, cannot be had.
+        UserError: The data set is unknown, or its images are needed and not available.
     """
     if not synthetic or config.draws_points:
         yield prepare(config)
@@ -45,9 +45,9 @@ def make_synthetic_data(config: Config, folder: pathlib.Path, count: int | None 
     """Writes noise in the format of prepared data.
 
     Args:
-        config: without ``auto``.
-        folder: where ``images.npy`` is written.
-        count: images; None for at most 60,000 and 64 MiB, unless one step takes more.
+        config: Settings without ``auto``.
+        folder: Where ``images.npy`` is written.
+        count: Number of images. None: at most 60,000 and 64 MiB, unless one step needs more.
     """
     recipe = Recipe.of(config)
     shape = (recipe.height, recipe.width, recipe.channels)

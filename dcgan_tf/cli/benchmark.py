@@ -10,7 +10,7 @@ from dcgan_tf.config.making import make_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.paths import refuse_undecodable
 
-# What says how long a run is and what it leaves behind, and the devices of a run on several.
+# Settings that a benchmark does not use: the length of a run, what it writes, and several devices.
 NOT_MEASURED = (
     "steps", "epochs", "log_every", "sample_every", "evaluate_every", "checkpoint_every", "keep_checkpoints",
     "keep_versions", "strategy", "workers", "worker_index", "worker_timeout", "worker_secret",
@@ -22,16 +22,16 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     command_line.define_config_flags(leave_out=NOT_MEASURED)
-    command_line.define_path("json", "", "File for the figures, with their units in their names.")
-    flags.DEFINE_integer("repeats", 5, "Rounds; their median and range are reported.")
-    flags.DEFINE_float("seconds", 1.0, "How long each figure is measured in a round, at least.")
+    command_line.define_path("json", "", "JSON file to write the metrics to, with units in their names.")
+    flags.DEFINE_integer("repeats", 5, "Number of rounds. Their median and range are reported.")
+    flags.DEFINE_float("seconds", 1.0, "Minimum time to measure each metric in a round.")
     flags.DEFINE_list(
         "compare",
         None,
-        f"Settings to switch over for comparison, any of {','.join(VARIANTS)}. Default: both on a GPU, none on a CPU.",
+        f"Settings to switch for comparison: any of {','.join(VARIANTS)}. Default: both on a GPU, none on a CPU.",
     )
-    flags.DEFINE_boolean("breakdown", False, "Measure the parts of a train step, too.")
-    command_line.define_path("profile", "", "Folder for a trace of some steps, for TensorBoard.")
+    flags.DEFINE_boolean("breakdown", False, "Also measure the parts of a train step.")
+    command_line.define_path("profile", "", "Folder for a trace of a few steps, to view in TensorBoard.")
 
 
 def run() -> None:
@@ -46,12 +46,12 @@ def run() -> None:
             raise UserError(f"--compare: expected any of {','.join(VARIANTS)}. Received: {name!r}")
     if FLAGS.breakdown and config.discriminator_steps > 1:
         raise UserError(
-            "--breakdown follows a step with one update of the discriminator. Received: --discriminator_steps="
-            f"{config.discriminator_steps}"
+            "--breakdown supports only steps with one update of the discriminator. Received: "
+            f"--discriminator_steps={config.discriminator_steps}"
         )
     path = pathlib.Path(FLAGS.json)
     if FLAGS.json and (path.is_dir() or not path.parent.is_dir()):
-        raise UserError(f"--json: expected a file in a folder that exists. Received: '{FLAGS.json}'")
+        raise UserError(f"--json: expected a file in an existing folder. Received: '{FLAGS.json}'")
 
     if FLAGS.profile:
         refuse_undecodable(pathlib.Path(FLAGS.profile), "profile")
@@ -76,4 +76,4 @@ def run() -> None:
         write_json(benchmark, path)
         print(f"\nWrote {path}")
     if FLAGS.profile:
-        print(f"\nTo see the trace: pip install xprof && tensorboard --logdir={FLAGS.profile}")
+        print(f"\nTo view the trace: pip install xprof && tensorboard --logdir={FLAGS.profile}")

@@ -17,30 +17,34 @@ from dcgan_tf.serving.answers import VersionStatus
 from dcgan_tf.serving.client import Client
 
 FLAGS = flags.FLAGS
-# Only the model's own size is decoded.
+# No limits: pictures of another size than the model's are refused before they are decoded.
 ANY_SIZE = pictures.Limits(max_pixels=sys.maxsize, max_side=sys.maxsize)
 ACTIONS = ("sample", "sample_png", "interpolate", "discriminate", "status")
 
 
 def define_flags() -> None:
-    flags.DEFINE_enum("action", "sample", ACTIONS, "What to ask for.")
-    flags.DEFINE_string("host", "127.0.0.1", "Server, with :port where it is not 8501 (8500 with --grpc); or a URL.")
-    flags.DEFINE_boolean("grpc", False, "Speak gRPC in place of REST. Needs the package tensorflow-serving-api.")
+    flags.DEFINE_enum("action", "sample", ACTIONS, "What to ask the server for.")
+    flags.DEFINE_string("host", "127.0.0.1", "Server, with :port unless it is 8501 (8500 with --grpc). Or a URL.")
+    flags.DEFINE_boolean("grpc", False, "Use gRPC instead of REST. Needs the package tensorflow-serving-api.")
     flags.DEFINE_string("model", "dcgan", "Name of the model on the server.")
-    flags.DEFINE_string(
-        "version_label", "", "Label of a version, such as stable or canary. Default: the newest version."
-    )
-    flags.DEFINE_float("deadline", 30.0, "Seconds for each request in all, repetitions included.", lower_bound=0.1)
+    flags.DEFINE_string("version_label", "", "Version label, such as stable or canary. Default: the newest version.")
+    flags.DEFINE_float("deadline", 30.0, "Total seconds for each request, including retries.", lower_bound=0.1)
     flags.DEFINE_integer("seed", 0, "Seed of the first image.", lower_bound=0)
-    flags.DEFINE_integer("num", 64, "How many images.", lower_bound=1)
-    flags.DEFINE_float("psi", 1.0, "sample: 1 as in training, towards 0 more typical and less varied.")
+    flags.DEFINE_integer("num", 64, "Number of images.", lower_bound=1)
+    flags.DEFINE_float(
+        "psi",
+        1.0,
+        "For sample: scale of the latents. 1: as in training. Lower values give more typical, less diverse images.",
+    )
     flags.DEFINE_integer("label", None, "Number of the class, for a conditional model.", lower_bound=0)
-    flags.DEFINE_integer("seed_to", 1, "interpolate: seed of the last image.", lower_bound=0, upper_bound=2**63 - 1)
+    flags.DEFINE_integer("seed_to", 1, "For interpolate: seed of the last image.", lower_bound=0, upper_bound=2**63 - 1)
     command_line.define_path(
-        "images", "", "discriminate: a picture of the model's size, or a folder of some. White shows through."
+        "images",
+        "",
+        "For discriminate: a picture of the model's size, or a folder of them. Transparent pixels become white.",
     )
     command_line.define_path(
-        "out", "", "A PNG file; a folder for sample_png. Default: samples.png, or the folder samples."
+        "out", "", "PNG file to write; a folder for sample_png. Default: samples.png, or the folder samples."
     )
 
 
@@ -89,7 +93,7 @@ def _check_out(action: str) -> pathlib.Path:
     if action in ("sample", "interpolate") and out.suffix.lower() != ".png":
         raise UserError(f"--out: expected a file that ends in .png. Received: '{out}'")
     if action == "discriminate" and not FLAGS.images:
-        raise UserError("--images: expected a picture, or a folder of some. Received: ''")
+        raise UserError("--images: expected a picture or a folder of pictures. Received: ''")
     return out
 
 
@@ -97,11 +101,11 @@ def _print_status(versions: Sequence[VersionStatus]) -> None:
     for version in versions:
         print(printable(f"{FLAGS.model} version {version.version}: {version.state} {version.error}".rstrip()))
     if not any(version.state == "AVAILABLE" for version in versions):
-        raise UserError(f"no version of '{FLAGS.model}' is available on '{FLAGS.host}'. Look at the server's log")
+        raise UserError(f"no version of '{FLAGS.model}' is available on '{FLAGS.host}'. See the server's log")
 
 
 def _read_pictures(folder_or_file: pathlib.Path, shape: tuple[int, ...]) -> tuple[list[pathlib.Path], np.ndarray]:
-    """Pictures of exactly the model's size, read as training reads them, as uint8 [N, height, width, channels]."""
+    """Reads pictures of exactly the model's size, as training does; returns uint8 [N, height, width, channels]."""
     if folder_or_file.is_dir():
         paths = sorted(path for path in folder_or_file.iterdir() if path.suffix.lower() in pictures.ENDINGS)
     else:
@@ -114,7 +118,7 @@ def _read_pictures(folder_or_file: pathlib.Path, shape: tuple[int, ...]) -> tupl
                 height, width = pictures.upright_size(picture)
             if (height, width) != shape[:2]:
                 raise UserError(
-                    f"--images: expected {shape[1]}x{shape[0]} pixels, as the model has. "
+                    f"--images: expected {shape[1]}x{shape[0]} pixels, the model's image size. "
                     f"Received: '{path}' of {width}x{height}"
                 )
             with pictures.memory_for(path):
@@ -122,5 +126,5 @@ def _read_pictures(folder_or_file: pathlib.Path, shape: tuple[int, ...]) -> tupl
         except pictures.BadPictureError as error:
             raise UserError(f"--images: expected a picture. Received: '{path}' ({error})") from None
     if not rows:
-        raise UserError(f"--images: expected a picture, or a folder of some. Received: '{folder_or_file}'")
+        raise UserError(f"--images: expected a picture or a folder of pictures. Received: '{folder_or_file}'")
     return paths, np.stack(rows)

@@ -1,4 +1,4 @@
-"""What all commands share: flags from the fields of `Config`, help, and errors as one line and an exit code."""
+"""What all commands share: flags from the fields of `Config`, help, and errors as one line with an exit code."""
 
 import dataclasses
 import difflib
@@ -36,13 +36,13 @@ def define_config_flags(leave_out: Collection[str] = (), flag_values: flags.Flag
     """Defines one absl flag per field of `Config`, with its type, default, choices, range and description.
 
     Args:
-        leave_out: Fields that have no effect on the command: it rejects their flags as unknown.
-        flag_values: Where they are defined.
+        leave_out: Fields that have no effect on the command. It rejects their flags as unknown.
+        flag_values: Where to define the flags.
     """
     for field in _flag_fields():
         if field.name in leave_out:
             continue
-        # The default shown is the field's; the flag itself is None until typed, so that a preset can step between.
+        # The help shows the field's default. The flag itself is None until typed, so that a preset can set a value.
         text = in_flags(_describe(field))
         if field.type is bool:
             flags.DEFINE_boolean(field.name, None, text, flag_values=flag_values)
@@ -59,7 +59,7 @@ def define_config_flags(leave_out: Collection[str] = (), flag_values: flags.Flag
 def define_path(
     name: str, default: str | None, description: str, flag_values: flags.FlagValues = flags.FLAGS
 ) -> flags.FlagHolder:
-    """Defines a flag that names a file or folder, in which a leading ``~`` is the home folder."""
+    """Defines a flag that names a file or folder, in which a leading ``~`` means the home folder."""
     return flags.DEFINE(_PathParser(), name, default, description, flag_values=flag_values)
 
 
@@ -70,14 +70,14 @@ def typed_config_values(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str
 
 
 def run(command: ModuleType, arguments: list[str], program: str) -> NoReturn:
-    """Parses the flags, runs a command and exits: 0, or 1 after one line on standard error.
+    """Parses the flags, runs a command and exits: with code 0, or with 1 after one line on standard error.
 
     Args:
         command: A module with a docstring for the help text, ``define_flags()`` and ``run()``; or with
-            ``choose(arguments)``, which returns the module of a subcommand, its name and the other arguments. A
-            constant ``ARGUMENTS`` names what may be typed besides flags, which ``run`` then takes as a list.
+            ``choose(arguments)``, which returns the module of a subcommand, its name and the other arguments. If it has
+            a constant ``ARGUMENTS``, which names the arguments other than flags, ``run`` receives these as a list.
         arguments: What was typed after the command.
-        program: How the user started it.
+        program: How the user started the command.
     """
     signals.open_closed_streams()
     try:
@@ -130,7 +130,7 @@ def print_version() -> NoReturn:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Names the nearest known name to a mistyped one, or all of them."""
+    """A hint for a mistyped name: the closest known name, or all of them."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"Did you mean '{close[0]}'?" if close else f"Expected one of: {', '.join(known)}"
 
@@ -147,7 +147,7 @@ class _PathParser(flags.ArgumentParser):
 
 
 def _defined_settings() -> set[str]:
-    # A flag that only shares its name with a setting, such as the seed of an image, has another description.
+    # A flag that merely shares its name with a setting, such as the seed of an image, has another description.
     defined = [field for field in _flag_fields() if field.name in flags.FLAGS]
     return {field.name for field in defined if flags.FLAGS[field.name].help == in_flags(_describe(field))}
 
@@ -158,9 +158,9 @@ def _flag_fields() -> list[dataclasses.Field]:
 
 def _call(main: Callable[[], None]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A log file or a pipe shall show where a run is, too; and file names need not be text.
+        # Log files and pipes must show the progress of a run at once, and file names may be undecodable.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
-    # TFDS logs through absl, as information, what is ours to say.
+    # TFDS logs at the info level, through absl, what the commands report themselves.
     logging.getLogger("absl").setLevel(logging.WARNING)
     ends: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGHUP)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -172,8 +172,8 @@ def _call(main: Callable[[], None]) -> None:
     except UserError as error:
         fail(in_flags(str(error)))
     except Exception as error:
-        # A disk that is full or gone, a network that fails, memory that runs out: not the program's mistake. TensorFlow
-        # reports them as errors of its own, which exist only once it is imported.
+        # A full or missing disk, a failing network, too little memory: these are not bugs of the program. TensorFlow
+        # has error types of its own for them, which exist only once it is imported.
         tensorflow = sys.modules.get("tensorflow")
         if not isinstance(error, (OSError, MemoryError)) and not (
             tensorflow and isinstance(error, tensorflow.errors.OpError)
@@ -181,7 +181,7 @@ def _call(main: Callable[[], None]) -> None:
             raise
         fail(printable(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"))
     finally:
-        # What is left is the end of Python, which is no place for a traceback.
+        # Only the shutdown of Python is left, and Ctrl-C must not cause a traceback there.
         if signal.getsignal(signal.SIGINT) is _interrupt:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -207,7 +207,7 @@ def _parse_flags(arguments: list[str], expected: str) -> list[str]:
 
 
 def _explain_value(message: str) -> str:
-    """absl's message about a flag's value, in the form of all others."""
+    """Rewrites absl's message about a flag's value in the form of all other messages."""
     match = re.match(r"flag --(\w+)=(.*?): (.*)", message, re.DOTALL)
     if match is None:
         return " ".join(message.split())
@@ -236,5 +236,5 @@ def _describe(field: dataclasses.Field) -> str:
         limits.append(f"one of: {', '.join(rules['choices'])}")
     if limits:
         text += f" [{', '.join(limits)}]"
-    # An empty text stands for something that the description says.
+    # If the default is empty, the description says what it means.
     return text if field.default == "" else f"{text} (default: {str(field.default).lower()})"

@@ -1,4 +1,4 @@
-"""What ``--dry_run`` prints: everything that a run would be, without preparing data or training."""
+"""What ``--dry_run`` prints: a description of the run, without preparing data or training."""
 
 import dataclasses
 
@@ -13,11 +13,11 @@ from dcgan_tf.training.transfer import begin_from_model
 
 
 def describe(config: Config, *, begins_from_model: bool = False) -> None:
-    """Prints the settled configuration, both models with their cost, the data's shape and a memory estimate.
+    """Prints the complete configuration, both networks with their costs, the data's shape and a memory estimate.
 
     Args:
-        config: Of the run.
-        begins_from_model: Whether it would begin with the weights that ``init_from`` names; then prints what fits.
+        config: The settings of the run.
+        begins_from_model: Whether the run would begin with the weights of ``init_from``; if so, prints which fit.
     """
     source = find_source(config)
     config = resolve(config, source)
@@ -53,7 +53,7 @@ def describe(config: Config, *, begins_from_model: bool = False) -> None:
 
 
 def print_config(config: Config) -> None:
-    """One setting a line, as the flags that would set it."""
+    """Prints the settings as flags, one per line."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.metadata["flag"]:

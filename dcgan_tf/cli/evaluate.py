@@ -1,4 +1,4 @@
-"""Says how good a run is: python -m dcgan_tf evaluate --run_dir=runs/000-mnist"""
+"""Evaluates a run: python -m dcgan_tf evaluate --run_dir=runs/000-mnist"""
 
 from absl import flags
 
@@ -15,7 +15,7 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     command_line.define_path("run_dir", "", "Folder of the run to evaluate.")
-    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
+    flags.DEFINE_string("checkpoint", "best", "Checkpoint to evaluate: best, latest, or a step that has one.")
     flags.DEFINE_integer(
         "num",
         10_000,
@@ -29,11 +29,19 @@ def define_flags() -> None:
         "weights without top (.h5, does not).",
     )
     common.define_classifier_flags()
-    flags.DEFINE_boolean("probe", False, "Test the discriminator's features by a linear SVM, and two baselines.")
-    flags.DEFINE_string("labels_per_class", "all", "For --probe: such as 10,100,1000; or all.")
-    flags.DEFINE_integer("draws", 10, "For --probe: how many times the labels are drawn, unless all are used.")
     flags.DEFINE_boolean(
-        "train_on_synthetic", False, "Train classifiers on the images of a conditional run, and test them on real ones."
+        "probe", False, "Test the discriminator's features with a linear SVM, compared with two baselines."
+    )
+    flags.DEFINE_string(
+        "labels_per_class", "all", "For --probe: labeled training images per class, such as 10,100,1000; or all."
+    )
+    flags.DEFINE_integer(
+        "draws", 10, "For --probe: number of random label subsets (ignored with --labels_per_class=all)."
+    )
+    flags.DEFINE_boolean(
+        "train_on_synthetic",
+        False,
+        "Train classifiers on the images of a conditional run, and test them on real images.",
     )
     common.define_data_flags()
 
@@ -42,7 +50,7 @@ def run() -> None:
     run = common.find_run()
     if FLAGS.num < MIN_IMAGES:
         raise UserError(
-            f"--num: expected at least {MIN_IMAGES}, which the measures need. Received: {FLAGS.num}. Papers use "
+            f"--num: expected at least {MIN_IMAGES}, which the metrics need. Received: {FLAGS.num}. Papers use "
             "10,000 or 50,000"
         )
     if not 0 <= FLAGS.seed <= MAX_SEED:
@@ -71,23 +79,24 @@ def run() -> None:
     )
     evaluation = evaluate_run(run, options)
     print(f"\n{run.directory}, step {evaluation.facts['checkpoint_step']}; {evaluation.facts['data']}")
-    print(f"Compared with the split {evaluation.facts['real_split']}. 'real images': what training images score.\n")
+    print(f"Compared with the {evaluation.facts['real_split']} split. 'real images' is the score of training images.\n")
     print(format_table(evaluation.figures))
     for name, reason in evaluation.left_out.items():
         print(f"left out: {name}: {reason}")
     for result in evaluation.probes:
-        labels = f"{result.labels_per_class} labels a class" if result.labels_per_class else "all labels"
-        interval = f" +- {result.interval:.2%} (95 %, {result.draws} draws)" if result.interval is not None else ""
-        print(f"probe, {labels}, {result.features}: {result.accuracy:.2%}{interval} right, C={result.penalty:g}")
+        labels = f"{result.labels_per_class} labels per class" if result.labels_per_class else "all labels"
+        interval = f" +- {result.interval:.2%} (95%, {result.draws} draws)" if result.interval is not None else ""
+        print(f"probe, {labels}, {result.features}: accuracy {result.accuracy:.2%}{interval}, C={result.penalty:g}")
     for synthetic in evaluation.synthetic:
-        print(
-            f"{synthetic.classifier} trained on {synthetic.trained_on}: {synthetic.accuracy:.2%} of real images right"
-        )
+        trained = f"{synthetic.classifier} trained on {synthetic.trained_on}"
+        print(f"{trained}: accuracy {synthetic.accuracy:.2%} on real images")
     print(f"\nWrote {write_json(evaluation, run)}\n      {write_report(evaluation, run)}")
 
 
 def _parse_labels(text: str) -> tuple[int, ...]:
     words = [word.strip() for word in text.split(",")]
     if not all(word == "all" or (word.isdecimal() and int(word) > 1) for word in words):
-        raise UserError(f"--labels_per_class: expected numbers from 2 such as 10,100,1000, or all. Received: {text!r}")
+        raise UserError(
+            f"--labels_per_class: expected numbers from 2 on, such as 10,100,1000, or all. Received: {text!r}"
+        )
     return tuple(0 if word == "all" else int(word) for word in words)

@@ -1,4 +1,4 @@
-"""A local page on which to explore a generator: python -m dcgan_tf explore --run_dir=runs/000-mnist"""
+"""Opens a local web page to explore a generator: python -m dcgan_tf explore --run_dir=runs/000-mnist"""
 
 import os
 import pathlib
@@ -30,17 +30,16 @@ WALK_STEPS = 9
 
 
 class Page:
-    """What the page shows, without the page: each answer with the command that makes the same picture.
+    """The contents of the page without its layout. Each picture comes with the command that makes it.
 
     Args:
-        generator: of images.
-        source_flags: such as ``--run_dir=runs/000-mnist``, for the commands.
-        folder: where the pictures to download are written.
-        named: directions that were fitted to an attribute, by name: float32 [latent_dim] of length 1.
+        generator: A generator of images.
+        source_flags: Flags that name the generator in the commands, such as ``--run_dir=runs/000-mnist``.
+        folder: Where the pictures to download are written.
+        named: Directions that were fitted to an attribute, by name: float32 [latent_dim] of length 1.
 
     Attributes:
-        sliders: name of the direction that each slider moves along; the attributes come before the numbers of the
-            leading directions.
+        sliders: Name of the direction of each slider: first the attributes, then the numbers of the leading directions.
     """
 
     def __init__(
@@ -64,13 +63,13 @@ class Page:
         """The images of 25 seeds, moved along the directions of the sliders.
 
         Args:
-            seed: of the first.
-            psi: scales the latents.
-            class_name: of a conditional run.
-            amounts: one a slider, in deviations of a latent.
+            seed: Seed of the first image.
+            psi: Scale of the latents.
+            class_name: Class of the images, for a conditional run.
+            amounts: How far each slider moves, in standard deviations of a latent.
 
         Returns:
-            uint8 images enlarged for the page, the PNG file of the grid, and the command.
+            The uint8 images, enlarged for the page; the PNG file of the grid; and the command.
         """
         seed = _whole(seed)
         generator = self._generator
@@ -86,7 +85,7 @@ class Page:
     def walk(
         self, first: int, last: int, psi: float, class_name: str | None, *amounts: float
     ) -> tuple[np.ndarray, str, str]:
-        """The way from one seed's image to another's, as one picture, its PNG file, and the command."""
+        """The transition from one seed's image to another's: the picture, its PNG file, and the command."""
         from dcgan_tf.generation.paths import path_rows
 
         images = self._generator.interpolate(
@@ -115,7 +114,7 @@ class Page:
 
 
 def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
-    """The Gradio page over a `Page`; class buttons where there are classes."""
+    """Builds the Gradio page of a `Page`, with class buttons if there are classes."""
     import gradio as gr
 
     with gr.Blocks(title="dcgan_tf", analytics_enabled=False) as blocks:
@@ -123,7 +122,9 @@ def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
         with gr.Row():
             with gr.Column(scale=1):
                 seed = gr.Number(0, label="First seed", precision=0, minimum=0, elem_id="seed")
-                psi = gr.Slider(0, 1.5, 1, step=0.05, label="psi: less is more typical, and less varied")
+                psi = gr.Slider(
+                    0, 1.5, 1, step=0.05, label="psi (truncation): lower values give more typical, less diverse images"
+                )
                 class_name = gr.Radio(
                     list(class_names), value=class_names[0] if class_names else None, label="Class", elem_id="class",
                     visible=bool(class_names),
@@ -155,7 +156,7 @@ def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
             status = f"From seed {clicked[0]} to seed {clicked[1]}."
             return clicked, status, picture, command, gr.update(value=file, interactive=True)
 
-        # Gradio adds the events of its components while it runs, where no type checker sees them.
+        # Gradio adds the events of its components at run time, so type checkers do not know them.
         settings: list[Any] = [seed, psi, class_name, *amounts]
         shown = [gallery, grid_file, grid_command]
         gr.on([blocks.load, *(each.change for each in settings)], page.grid, settings, shown, show_progress="hidden")
@@ -169,17 +170,17 @@ def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
 def define_flags() -> None:
     common.define_source_flags()
     common.define_vectors_flag()
-    flags.DEFINE_integer("port", 7860, "Port of the page, on this machine alone (127.0.0.1).")
+    flags.DEFINE_integer("port", 7860, "Port of the page, which only this machine can open (127.0.0.1).")
 
 
 def run() -> None:
     if not 1024 <= FLAGS.port <= 65535:
         raise UserError(f"--port: expected from 1024 to 65535. Received: {FLAGS.port}")
     source = common.find_source()
-    # Before Gradio is imported: it shall tell nobody that it was started.
+    # Set before Gradio is imported, so that it reports its start to nobody.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    proxy.reach_directly([HOST])  # It asks for its own page first.
+    proxy.reach_directly([HOST])  # Gradio first requests its own page.
     try:
         import gradio as gr
     except ImportError:
@@ -189,10 +190,10 @@ def run() -> None:
     named = named_directions(source, generator)
     source_flags = [f"--{name}={FLAGS[name].value}" for name in SOURCE_FLAGS if FLAGS[name].present]
     with tempfile.TemporaryDirectory(prefix="dcgan_tf-") as folder:
-        print("Looking for the leading directions of the latent space ...")
+        print("Computing the leading directions of the latent space ...")
         page = Page(generator, source_flags, pathlib.Path(folder), named)
         blocks = build_page(page, generator.class_names)
-        # Fonts of the machine: the themes' own are fetched from the network.
+        # System fonts, because those of the themes are fetched from the network.
         theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
         try:
             blocks.launch(
@@ -200,19 +201,19 @@ def run() -> None:
                 footer_links=[], prevent_thread_lock=True,
             )  # fmt: skip
         except OSError:
-            raise UserError(f"--port: {FLAGS.port} is in use. Name another one") from None
-        print(f"Open http://{HOST}:{FLAGS.port} in a browser; Ctrl-C ends.")
+            raise UserError(f"--port: {FLAGS.port} is in use. Choose another port") from None
+        print(f"Open http://{HOST}:{FLAGS.port} in a browser; Ctrl-C stops it.")
         blocks.block_thread()
 
 
 def named_directions(source: Source, generator: "Generator") -> dict[str, np.ndarray]:
-    """The directions that were fitted to attributes and kept, float32 [latent_dim] by name."""
+    """The saved directions that were fitted to attributes, float32 [latent_dim] by name."""
     try:
         vectors = common.open_vectors(source, generator).vectors
     except UserError as error:
         if FLAGS.vectors:
             raise
-        print(f"There are no sliders for named directions: {command_line.in_flags(str(error))}")
+        print(f"No sliders for named directions: {command_line.in_flags(str(error))}")
         return {}
     return {name: vector.values for name, vector in vectors.items() if vector.is_direction}
 
@@ -222,7 +223,7 @@ def _title(direction: str) -> str:
 
 
 def _whole(seed: float | None) -> int:
-    """A seed as the page's number field gives it, which is empty while somebody types."""
+    """The seed in the page's number field, which is empty while the user types."""
     return min(max(0, int(seed or 0)), common.MAX_SEED - NUM)
 
 

@@ -16,16 +16,18 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     command_line.define_path("run_dir", "", "Folder of the run to export.")
-    flags.DEFINE_string("checkpoint", "best", "best, latest, or a step that has a checkpoint.")
-    command_line.define_path("out", "", "Folder of the versions. Default: saved_model in the run's folder.")
+    flags.DEFINE_string("checkpoint", "best", "Checkpoint to export: best, latest, or a step that has one.")
+    command_line.define_path("out", "", "Folder of the exported versions. Default: saved_model in the run's folder.")
     flags.DEFINE_enum(
         "verify",
         "load",
         WAYS,
-        "How the written model is checked before it is published: load, by TensorFlow in a fresh process; server, in "
-        "the C++ session of TensorFlow Serving.",
+        "How the written model is checked before it is published. load: TensorFlow loads it in a new process. server: "
+        "it runs in the C++ session of TensorFlow Serving.",
     )
-    flags.DEFINE_integer("keep_versions", None, "Number of newest versions to keep. Default: as in the run's settings.")
+    flags.DEFINE_integer(
+        "keep_versions", None, "Number of most recent versions to keep. Default: as in the run's settings."
+    )
 
 
 def run() -> None:

@@ -9,7 +9,7 @@ from absl import flags
 
 from dcgan_tf.config.settings import fields_by_section
 
-# Settings that the short help describes; it only names the others.
+# The settings that the short help describes. It only lists the names of the others.
 EVERYDAY_SETTINGS = (
     "preset", "dataset", "split", "image_size", "channels", "crop", "flip", "data_dir", "steps", "epochs", "batch_size",
     "seed", "conditional", "latent_dim", "generator_filters", "discriminator_filters", "dropout", "loss", "penalty",
@@ -32,7 +32,7 @@ def group_flags(own: Iterable[flags.Flag], settings: Collection[str]) -> list[Gr
 
     Args:
         own: All flags of the command.
-        settings: The names of those that are settings of a run; they come last, as in docs/configuration.md.
+        settings: Names of the flags that are settings of a run. They come last, in the order of docs/configuration.md.
     """
     options = {flag.name: flag for flag in own}
     sections = []
@@ -42,14 +42,14 @@ def group_flags(own: Iterable[flags.Flag], settings: Collection[str]) -> list[Gr
 
 
 def help_text(program: str, description: str, arguments: str, groups: Sequence[Group], *, full: bool) -> str:
-    """The text for one command.
+    """The help text of one command.
 
     Args:
-        program: How it is started.
-        description: What it does, a paragraph or more.
-        arguments: What may be typed besides flags; empty for nothing.
-        groups: Its flags.
-        full: Describe every flag in full. Otherwise, the everyday ones in one sentence each.
+        program: How the command is started.
+        description: What the command does, in a paragraph or more.
+        arguments: The arguments besides flags; empty if there are none.
+        groups: The flags of the command.
+        full: Whether to describe every flag in full. Otherwise, the common ones are described in one sentence each.
     """
     width = max(60, min(100, shutil.get_terminal_size().columns))
     lines = [f"Usage: {program}{f' {arguments}' * bool(arguments)} [--flag=value ...]", "", description.strip()]
@@ -78,7 +78,7 @@ def _entry(name: str, text: str, width: int) -> list[str]:
 
 
 def _first_sentence(text: str) -> str:
-    """The first sentence, and the default at the end."""
+    """The first sentence of a help text, followed by the default."""
     sentence, _, rest = text.partition(". ")
     _, bracket, default = rest.rpartition(" (default: ")
     return sentence.rstrip(".") + (f" (default: {default}" if bracket else "")

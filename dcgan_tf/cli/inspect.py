@@ -1,4 +1,4 @@
-"""Inspects a data set and changes nothing: python -m dcgan_tf inspect --dataset=folder --data_dir=photos"""
+"""Inspects a data set without changing it: python -m dcgan_tf inspect --dataset=folder --data_dir=photos"""
 
 import pathlib
 
@@ -19,7 +19,9 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     command_line.define_config_flags()
-    command_line.define_path("out", "contact_sheet.png", "PNG file for some of the images, as training would see them.")
+    command_line.define_path(
+        "out", "contact_sheet.png", "PNG file for a sample of the images, as the networks will see them."
+    )
 
 
 def run() -> None:
@@ -28,14 +30,16 @@ def run() -> None:
         raise UserError(f"--out: expected a file that ends in .png. Received: '{out}'")
     config = make_config(command_line.typed_config_values())
     if config.draws_points:
-        raise UserError(f"--dataset={config.dataset}: it holds points, and there are no pictures to inspect")
+        raise UserError(f"--dataset={config.dataset}: it has points, and no pictures to inspect")
     source = find_source(config)
     config = resolve(config, source)
     if source.count_if_known() is None:
-        print(f"{source.full_name} is not prepared yet. Training does that: python train.py --dataset={config.dataset}")
+        print(
+            f"{source.full_name} is not prepared yet. Training prepares it: python train.py --dataset={config.dataset}"
+        )
         return
     if config.dataset != "folder":
-        notices.import_tensorflow()  # It reads the files of TensorFlow Datasets.
+        notices.import_tensorflow()  # TensorFlow reads the files of TensorFlow Datasets.
     facts, seconds = examine(source, Recipe.of(config))
     print(describe(source, config, facts, seconds))
 
@@ -45,4 +49,4 @@ def run() -> None:
     if rows:
         out.parent.mkdir(parents=True, exist_ok=True)
         save_png(make_grid(np.stack(rows)), out)
-        print(f"Some of them, as training would see them: {out}")
+        print(f"Wrote {out}: a sample of the images as the networks will see them")

@@ -1,4 +1,4 @@
-"""The command ``dcgan COMMAND``, which is the same as ``python -m dcgan_tf COMMAND``."""
+"""The program ``dcgan COMMAND``, which is the same as ``python -m dcgan_tf COMMAND``."""
 
 import importlib
 import sys
@@ -6,14 +6,14 @@ from typing import NoReturn
 
 from dcgan_tf.cli import command_line
 
-# Command -> what it does, in the order of the overview. Each is a module of this package.
+# Command -> summary, in the order of the overview. Each command is a module of this package.
 COMMANDS = {
     "train": "Train a DCGAN, or resume a run.",
     "sample": "Draw images from a trained generator, and explore its latent space.",
-    "explore": "Open a local web page on a trained generator.",
-    "evaluate": "Measure how good a run is.",
+    "explore": "Open a local web page to explore a trained generator.",
+    "evaluate": "Evaluate a run.",
     "compare": "Put evaluated runs into one table and figure.",
-    "inspect": "Look at a data set before training on it.",
+    "inspect": "Inspect a data set before training on it.",
     "benchmark": "Measure speed and memory on this machine.",
     "export": "Export a run as a SavedModel for TensorFlow Serving.",
     "client": "Ask a TensorFlow Serving server for images.",
@@ -40,7 +40,7 @@ def run_command(name: str, arguments: list[str], program: str) -> NoReturn:
     Args:
         name: One of `COMMANDS`.
         arguments: What was typed after it.
-        program: How the user started it, for the help text.
+        program: How the user started the command, for the help text.
     """
     command_line.run(importlib.import_module(f"dcgan_tf.cli.{name}"), arguments, program)
 

@@ -1,6 +1,6 @@
 """Draws images from a trained generator, and explores its latent space.
 
-The first word names the action; without one, it is images. Each action has its own flags: sample ACTION --help.
+ACTION is one of those below; images is the default. Each action has its own flags: see sample ACTION --help.
 """
 
 import importlib
@@ -8,13 +8,13 @@ from types import ModuleType
 
 from dcgan_tf.cli import command_line
 
-# Action -> what it does. Each is a module of dcgan_tf.cli.actions.
+# Action -> summary. Each action is a module of dcgan_tf.cli.actions.
 ACTIONS = {
     "images": "A grid of images, or one file per image.",
-    "interpolate": "The way from one seed's image to the next, as a strip or a GIF.",
+    "interpolate": "Transitions from one seed's image to the next, as a strip or a GIF.",
     "walk": "Smooth transitions through nine random points.",
     "sweep": "One image moved along one direction at a time.",
-    "directions": "Find the direction along which a measured value grows.",
+    "directions": "Find a direction along which a measured value grows.",
     "vectors": "Average exemplars into a named vector.",
     "arithmetic": "Sums and differences of named vectors.",
     "edit": "Add a sum of named vectors to many images, and measure what it changes.",
@@ -28,7 +28,7 @@ __doc__ = f"{__doc__}\n{ARGUMENTS_OVERVIEW}\n"
 
 
 def choose(arguments: list[str]) -> tuple[ModuleType, str, list[str]]:
-    """The module of the action, its name ("" where none was typed), and the other arguments."""
+    """The module of the action, its name ("" if none was typed), and the other arguments."""
     typed = bool(arguments) and not arguments[0].startswith("-")
     name = arguments[0] if typed else "images"
     if name not in ACTIONS:

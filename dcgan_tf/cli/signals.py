@@ -1,4 +1,4 @@
-"""Signals that ask a command to end, and standard streams that are closed."""
+"""Handling of signals that ask a command to end, and of closed standard streams."""
 
 import os
 import signal
@@ -14,11 +14,11 @@ STANDARD_STREAMS = ("stdin", "stdout", "stderr")
 
 
 def handle(numbers: tuple[signal.Signals, ...], handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
-    """Installs a handler of signals.
+    """Installs a handler for signals.
 
-    A hang-up, which is sent where a terminal is closed, is left alone where it is ignored, as by nohup. Only the first
-    one is handled, because shell and kernel send one each; and what the command prints from then on goes nowhere,
-    because writing to a closed terminal fails.
+    SIGHUP, which is sent when a terminal is closed, stays ignored if it is ignored already, as under nohup. Only the
+    first one is handled, because the shell and the kernel send one each. From then on, the output of the command is
+    discarded, because writing to a closed terminal fails.
 
     Returns:
         The previous handlers by signal, for `signal.signal`.
@@ -38,9 +38,9 @@ def handle(numbers: tuple[signal.Signals, ...], handler: Callable[[int, FrameTyp
 
 
 def open_closed_streams() -> None:
-    """Opens the standard streams that are closed, to nowhere.
+    """Opens closed standard streams on the null device.
 
-    Else the next file opened would take the number of one, and TensorFlow would write its log into a checkpoint.
+    Otherwise the next file to be opened would get the number of a stream, and TensorFlow would write its log into it.
     """
     for number, name in enumerate(STANDARD_STREAMS):
         if getattr(sys, name) is None:
@@ -57,6 +57,6 @@ def open_closed_streams() -> None:
 def _leave_terminal() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (1, 2):
-        if not stat.S_ISREG(os.fstat(number).st_mode):  # A log file stays.
+        if not stat.S_ISREG(os.fstat(number).st_mode):  # Output to a log file continues.
             os.dup2(nowhere, number)
     os.close(nowhere)

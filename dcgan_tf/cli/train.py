@@ -1,4 +1,4 @@
-"""Trains a DCGAN, or resumes a run: python train.py --dataset=mnist"""
+"""Trains a DCGAN or resumes a run: python train.py --dataset=mnist"""
 
 import contextlib
 import shlex
@@ -22,7 +22,7 @@ def define_flags() -> None:
         "run_dir", "", "Run folder; created if it does not exist, resumed if it does. Default: runs/NNN-<dataset>."
     )
     flags.DEFINE_boolean(
-        "dry_run", False, "Print the settings, both networks, their cost and the shape of the data, and stop."
+        "dry_run", False, "Print the settings, both networks, their costs and the shape of the data, then stop."
     )
     command_line.define_config_flags()
 
@@ -30,7 +30,7 @@ def define_flags() -> None:
 def run() -> None:
     config = configure(FLAGS.run_dir, command_line.typed_config_values())
     begins_from_model = bool(config.init_from) and not has_checkpoint(FLAGS.run_dir)
-    # TensorFlow takes seconds to import: what was mistyped is answered before that.
+    # Mistyped values are reported before the import of TensorFlow, which takes seconds.
     if begins_from_model:
         open_initial(config)
     notices.import_tensorflow()
@@ -46,7 +46,7 @@ def run() -> None:
     run_dir = result.run_dir
     if result.step < config.steps:
         print(
-            f"Stopped at step {result.step:,} of {config.steps:,}, and saved. To resume:\n"
+            f"Stopped and saved at step {result.step:,} of {config.steps:,}. To resume:\n"
             f"  python train.py --run_dir={shlex.quote(str(run_dir))}"
         )
     elif result.saved_model is not None:
@@ -62,10 +62,10 @@ def run() -> None:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turns the first SIGINT, SIGTERM or SIGHUP into a request to stop after the step; a second one acts as usual.
+    """Turns the first SIGINT, SIGTERM or SIGHUP into a request to stop after the step. A second one acts as usual.
 
     Yields:
-        Whether there was such a request.
+        A function that says whether there was such a request.
     """
     is_requested = False
     previous: dict[int, object] = {}

@@ -11,7 +11,7 @@ TYPE_WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", floa
 
 
 def check_type(field: dataclasses.Field, value: Any) -> Any:
-    """The value as its field's own type; raises UserError where it is of another one."""
+    """The value, converted to its field's type; raises UserError if it is of another type."""
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if field.type is int and is_number and isinstance(value, numbers.Integral):
         return int(value)
@@ -27,7 +27,7 @@ def check_type(field: dataclasses.Field, value: Any) -> Any:
 
 
 def check_range(field: dataclasses.Field, value: Any) -> None:
-    """Raises UserError unless a value is one of its field's choices and within its limits."""
+    """Raises UserError unless the value is one of its field's choices and within its limits."""
     rules, expected = field.metadata, []
     if rules["choices"] and value not in rules["choices"]:
         expected.append(f"one of: {', '.join(rules['choices'])}")

@@ -1,4 +1,4 @@
-"""Settings that make no sense together: each pair is refused by name, before anything is trained."""
+"""Combinations of settings that make no sense: each is refused by name before training starts."""
 
 import dataclasses
 from typing import Any
@@ -7,11 +7,12 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
 LOSSES_WITH_TARGETS = ("non_saturating", "minimax", "least_squares", "relativistic_average")
-# Those whose logits say by themselves what D takes an image for: relative ones and Wasserstein's have no zero.
+# Losses in which the sign of a logit says whether D rates the image as real. Relativistic and Wasserstein logits have
+# no such zero.
 LOSSES_WITH_SIGN = ("non_saturating", "minimax", "least_squares", "hinge")
 TARGET_FLAGS = ("label_smoothing", "label_noise", "label_flip")
 
-# A flag, and those that mean nothing while it has its default.
+# Setting -> the settings that have no effect while it has its default.
 DEPENDENT_FLAGS = {
     "penalty": ("penalty_weight", "penalty_every"),
     "instance_noise": ("instance_noise_decay", "instance_noise_steps"),
@@ -45,16 +46,16 @@ IMAGE_FLAGS = (
 
 
 def refuse_bad_combinations(config: Config) -> None:
-    """Raises UserError for the first combination that makes no sense, naming both flags and the way out."""
+    """Raises UserError for the first combination that makes no sense, naming both settings and the remedy."""
     for name, reason in flags_without_effect(config).items():
         raise UserError(
-            f"`{name}` means nothing to {reason}. Received: {getattr(config, name)!r}; leave it out", field=name
+            f"`{name}` has no effect with {reason}. Received: {getattr(config, name)!r}; remove it", field=name
         )
     _refuse_contradictions(config)
 
 
 def flags_without_effect(config: Config) -> dict[str, str]:
-    """The settings that differ from their defaults and yet change nothing, each with what makes them so."""
+    """The settings that differ from their defaults but have no effect, each with the reason."""
     groups: list[tuple[bool, tuple[str, ...], str]] = [
         (
             config.architecture == "mlp",
@@ -63,17 +64,17 @@ def flags_without_effect(config: Config) -> dict[str, str]:
         ),
         (config.dataset == "folder", ("manual_dir",), "`dataset=folder`"),
         (config.dataset != "folder", FOLDER_FLAGS, f"`dataset={config.dataset}`"),
-        (config.draws_points, IMAGE_FLAGS, f"`dataset={config.dataset}`, which is of points in place of images"),
+        (config.draws_points, IMAGE_FLAGS, f"`dataset={config.dataset}`, whose data are points, not images"),
         (
             config.strategy != "multi_worker",
             WORKER_FLAGS,
-            f"`strategy={config.strategy}`, which is of one process",
+            f"`strategy={config.strategy}`, which uses a single process",
         ),
         (config.optimizer == "rmsprop", ("beta_1",), "`optimizer=rmsprop`, which has no first moment"),
         (
             config.instance_noise_decay == "constant",
             ("instance_noise_steps",),
-            "`instance_noise_decay=constant`, which does not fade",
+            "`instance_noise_decay=constant`, which does not decay",
         ),
     ]
     for parent, children in DEPENDENT_FLAGS.items():
@@ -104,33 +105,35 @@ def _refuse_contradictions(config: Config) -> None:
 
 def _check_data(config: Config) -> None:
     if config.draws_points and config.architecture != "mlp":
-        raise UserError(f"`dataset={config.dataset}` has no images to convolve: use `architecture=mlp`")
+        raise UserError(
+            f"`dataset={config.dataset}` has no images, so convolutions do not apply: use `architecture=mlp`"
+        )
     if config.dataset == "stacked_mnist" and config.channels == "1":
         raise UserError(
-            "`dataset=stacked_mnist` has a digit in each colour, which `channels=1` would mix: leave it out"
+            "`dataset=stacked_mnist` has one digit per color channel, and `channels=1` would mix them: remove it"
         )
 
 
 def _check_bounds(config: Config) -> None:
-    """What keeps the discriminator's slope bounded."""
+    """Refuses contradictory bounds on the discriminator's gradient."""
     penalized = config.penalty != "none"
     if penalized and config.weight_clip:
         raise UserError(
-            f"`weight_clip` and `penalty={config.penalty}` are two ways to bound the discriminator: leave one out"
+            f"`weight_clip` and `penalty={config.penalty}` are two ways to bound the discriminator: remove one of them"
         )
-    # A length of 0 can be asked of the gradient of a whole batch, too; a length of 1 is that of a single image.
+    # A gradient norm of 0 can also be demanded of a whole batch, but a norm of 1 only of single images.
     has_length_of_one = config.penalty in ("wgan_gp", "dragan")
     if has_length_of_one and config.architecture == "dcgan" and config.discriminator_norm == "batch":
         raise UserError(
-            f"`penalty={config.penalty}` needs the gradient of each image alone, and `discriminator_norm=batch` mixes "
-            "the images of a batch: use `discriminator_norm=layer` or none"
+            f"`penalty={config.penalty}` needs the gradient of each image separately, but `discriminator_norm=batch` "
+            "mixes the images of a batch: use `discriminator_norm=layer` or `discriminator_norm=none`"
         )
     if penalized and config.minibatch_stddev:
         raise UserError(
-            f"`penalty={config.penalty}` needs the gradient of each image alone, and `minibatch_stddev=True` mixes the "
-            "images of a batch: leave one out"
+            f"`penalty={config.penalty}` needs the gradient of each image separately, but `minibatch_stddev=True` "
+            "mixes the images of a batch: remove one of them"
         )
-    # BatchNorm and layer normalisation have factors of their own, which undo the bound.
+    # BatchNorm and layer normalization have scale factors of their own, which undo the bound.
     is_normalized = config.architecture == "dcgan" and config.discriminator_norm != "none"
     if config.loss == "wasserstein" and not (
         penalized or config.weight_clip or (config.spectral_norm and not is_normalized)
@@ -141,16 +144,16 @@ def _check_bounds(config: Config) -> None:
         )
     if config.spectral_norm and config.weight_clip:
         raise UserError(
-            "`spectral_norm=True` divides each kernel by its norm, so `weight_clip` bounds nothing: leave one out"
+            "`spectral_norm=True` divides each kernel by its norm, so `weight_clip` has no effect: use one or the other"
         )
 
 
 def _check_batches(config: Config) -> None:
-    """What looks at several images at once."""
+    """Refuses what contradicts a discriminator that sees several images at once."""
     if config.minibatch_stddev and config.joint_batch:
         raise UserError(
-            "`minibatch_stddev=True` tells a varied batch from a collapsed one, and `joint_batch=True` mixes real and "
-            "fake in one: leave one out"
+            "`minibatch_stddev=True` compares the diversity of real and fake batches, but `joint_batch=True` mixes "
+            "both in one batch: remove one of them"
         )
     if config.batch_size % config.pack:
         raise UserError(
@@ -159,7 +162,7 @@ def _check_batches(config: Config) -> None:
         )
     if config.pack > 1 and config.conditional:
         raise UserError(
-            "`pack` joins images of different classes, and `conditional=True` judges one class: leave one out"
+            "`pack` joins images of different classes, but `conditional=True` judges one class: remove one of them"
         )
 
 
@@ -167,24 +170,24 @@ def _check_targets(config: Config) -> None:
     for name in TARGET_FLAGS:
         if getattr(config, name) and config.loss not in LOSSES_WITH_TARGETS:
             raise UserError(
-                f"`{name}` moves the targets of D's answer, and `loss={config.loss}` has none: leave it out, or use "
+                f"`{name}` changes the targets of D, but `loss={config.loss}` has no targets: remove it, or use "
                 f"`loss={', '.join(LOSSES_WITH_TARGETS)}`"
             )
     if config.label_smoothing + config.label_noise >= 0.5:
         raise UserError(
-            "`label_smoothing` and `label_noise`: expected a sum below 0.5, so that real stays nearer to 1. Received: "
-            f"{config.label_smoothing} and {config.label_noise}"
+            "`label_smoothing` and `label_noise`: expected a sum below 0.5, so that the target of real images "
+            f"stays closer to 1. Received: {config.label_smoothing} and {config.label_noise}"
         )
 
 
 def _check_augmentation(config: Config) -> None:
     if config.augment == "ada" and config.loss not in LOSSES_WITH_SIGN:
         raise UserError(
-            f"`augment=ada` goes by the sign of D's logits, and those of `loss={config.loss}` have none: use "
-            f"`loss={', '.join(LOSSES_WITH_SIGN)}`, or `diff_augment` in place of it"
+            f"`augment=ada` relies on the sign of D's logits, which means nothing with `loss={config.loss}`: use "
+            f"`loss={', '.join(LOSSES_WITH_SIGN)}`, or use `diff_augment` instead"
         )
     if config.augment == "ada" and config.diff_augment:
-        raise UserError("`augment=ada` transforms some of the images, and `diff_augment` all of them: leave one out")
+        raise UserError("`augment=ada` transforms some of the images, `diff_augment` all of them: remove one of them")
 
 
 def _check_unrolling(config: Config) -> None:
@@ -196,8 +199,8 @@ def _check_unrolling(config: Config) -> None:
         ):
             if clashes:
                 raise UserError(
-                    f"`unroll_steps` follows plain updates of the discriminator by Adam, and cannot be used with "
-                    f"`{name}`: leave one out"
+                    f"`unroll_steps` simulates plain Adam updates of the discriminator and cannot be used with "
+                    f"`{name}`: remove one of them"
                 )
 
 
@@ -211,30 +214,30 @@ def _check_decay(config: Config) -> None:
 
 
 def refuse_learning_rates_of_zero(config: Config) -> None:
-    """Raises UserError where the learning rates reach 0 before the run ends.
+    """Raises UserError if the learning rates reach 0 before the run ends.
 
     Args:
-        config: ``steps`` is its length: with ``epochs``, that is known once the data are.
+        config: Settings in which ``steps`` is the length of the run. With ``epochs``, it is known once the data are.
     """
     decay, decay_steps = config.learning_rate_decay, config.learning_rate_decay_steps
     if decay in ("linear", "cosine") and config.steps > decay_steps:
         length = f"`steps={config.steps}`"
         if config.epochs:
-            length = f"`epochs={config.epochs:g}`, of {config.steps} steps,"
+            length = f"`epochs={config.epochs:g}` ({config.steps} steps)"
         raise UserError(
-            f"`learning_rate_decay={decay}` is at 0 after `learning_rate_decay_steps={decay_steps}`, and {length} goes "
-            "on: use as many steps for both, or exponential"
+            f"`learning_rate_decay={decay}` reaches 0 after `learning_rate_decay_steps={decay_steps}`, but {length} is "
+            "longer: use the same number of steps for both, or exponential"
         )
 
 
 def _check_xla(config: Config) -> None:
     if (config.jit_compile or config.strategy == "tpu") and config.upsampling == "bicubic":
         flag = "`jit_compile=True`" if config.jit_compile else "`strategy=tpu`"
-        raise UserError(f"{flag}: XLA has no bicubic resizing. Use `upsampling=bilinear`, or leave XLA out")
+        raise UserError(f"{flag}: XLA has no bicubic resizing. Use `upsampling=bilinear`, or do without XLA")
     if config.jit_compile and config.strategy != "none":
         raise UserError(
-            f"`jit_compile=True` compiles the step of one device, and `strategy={config.strategy}` has devices that "
-            "exchange sums within a step: leave one out"
+            f"`jit_compile=True` supports a single device only, not `strategy={config.strategy}`: remove it, or use "
+            "`strategy=none`"
         )
 
 

@@ -1,33 +1,33 @@
-"""Which image sizes can be built, and from how many blocks. Free of TensorFlow, so that a flag is checked at once."""
+"""Which image sizes can be built, and from how many blocks. Without TensorFlow, so that checks are immediate."""
 
 import dataclasses
 
 MIN_SIZE = 16
 MAX_SIZE = 256
-# The short side of the generator's first feature map; the long side may be as much longer as the image is. The smaller
-# it is, the more of the image a position of the discriminator's last feature map sees: of 28x28 pixels 22x22 with a map
-# of 4x4 and kernels of 4, but only 10x10 with one of 7x7, which is too little to tell whether a digit is whole.
+# The short side of the generator's first feature map; the long side follows from the image's aspect ratio. The smaller
+# the map, the more of the image each position of the discriminator's last feature map sees. For 28x28 pixels and
+# kernels of 4, a position of a 4x4 map sees 22x22 pixels. One of a 7x7 map sees only 10x10, too few to judge a digit.
 MIN_AUTOMATIC_BASE = 4
 MIN_BASE = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class BlockPlan:
-    """How an image is reached: the (height, width) of each feature map from the base to the image.
+    """The (height, width) of each feature map, from the base to the image.
 
-    Each is twice the one before, or one pixel less where that is odd.
+    Each side is twice the previous one, or one pixel less if the side is odd.
     """
 
     sizes: tuple[tuple[int, int], ...]
 
     @property
     def base(self) -> tuple[int, int]:
-        """Of the generator's first feature map."""
+        """The size of the generator's first feature map."""
         return self.sizes[0]
 
     @property
     def blocks(self) -> int:
-        """How many doublings there are."""
+        """The number of doublings."""
         return len(self.sizes) - 1
 
     def __str__(self) -> str:
@@ -38,15 +38,15 @@ def plan_blocks(height: int, width: int, blocks: int = 0) -> BlockPlan:
     """Finds the block plan of an image size.
 
     Args:
-        height, width: pixels.
-        blocks: doublings; each cuts the image's size in half, rounded up. 0: as many as leave a base of at least 4
-            pixels on its short side.
+        height, width: Size of the image in pixels.
+        blocks: Number of halvings of the image's size, each rounded up. 0: as many as leave a base of at least 4 pixels
+            on its short side.
 
     Returns:
         The plan.
 
     Raises:
-        ValueError: no plan reaches this size. The message says what can be built.
+        ValueError: No plan reaches this size. The message says what can be built.
     """
     if min(height, width) < MIN_SIZE or max(height, width) > MAX_SIZE:
         raise ValueError(f"expected sides from {MIN_SIZE} to {MAX_SIZE} pixels")
@@ -64,7 +64,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """Reads ``"64"`` as (64, 64) and ``"48x96"`` as (48, 96), height first.
 
     Raises:
-        ValueError: the text is neither.
+        ValueError: The text has neither form.
     """
     sides = text.lower().split("x")
     if len(sides) not in (1, 2) or not all(side.isascii() and side.isdigit() for side in sides):
@@ -78,7 +78,7 @@ def format_size(height: int, width: int) -> str:
 
 
 def exact_halves(height: int, width: int) -> int:
-    """The number of blocks of a run whose configuration leaves it open: once it was as many as halve without a rest."""
+    """The number of blocks of an older run that did not record it: as many as halve both sides without remainder."""
     blocks = 0
     while height % (2 << blocks) == width % (2 << blocks) == 0 and min(height, width) >> (blocks + 1) >= 4:
         blocks += 1

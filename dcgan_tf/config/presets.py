@@ -1,9 +1,9 @@
-"""Named combinations of settings: published recipes, and the data sets of the papers."""
+"""Named combinations of settings: published recipes, and data sets with the settings of their papers."""
 
 from typing import Any
 
-# Radford, Metz and Chintala 2015 (arXiv 1511.06434): kernels, widths, batch and Adam. The paper samples with the
-# weights as they are, so there is no moving average.
+# Radford, Metz and Chintala 2015 (arXiv 1511.06434): kernels, widths, batch size and Adam. The paper samples with
+# the raw weights, so there is no moving average.
 _DCGAN_PAPER: dict[str, Any] = {
     "kernel_size": 5,
     "generator_filters": "128",
@@ -15,13 +15,13 @@ _DCGAN_PAPER: dict[str, Any] = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Chosen for two CPU cores: digits that a person reads within a few minutes. The README shows its result.
+    # Chosen to produce legible digits within minutes on two CPU cores. The README shows the result.
     "default": {},
-    # The paper's networks and hyper-parameters, on any data set.
+    # The paper's networks and hyperparameters, on any data set.
     # python train.py --dataset=mnist --preset=dcgan
     "dcgan": _DCGAN_PAPER,
     # Goodfellow et al. 2014 (arXiv 1406.2661): the fully connected pair that DCGAN replaced. LeakyReLU and dropout
-    # stand where the paper has maxout and dropout.
+    # replace the paper's maxout and dropout.
     # python train.py --dataset=mnist --preset=gan
     "gan": {
         "architecture": "mlp",
@@ -31,9 +31,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate_generator": 2e-4,
         "learning_rate_discriminator": 2e-4,
     },
-    # The layer sizes and hyper-parameters of TensorFlow's tutorial (tensorflow.org/tutorials/generative/dcgan), for
-    # comparison of speed and quality. The project's own rules hold for the rest: N(0, 0.02) weights, BatchNorm by
-    # channel after the first layer, too, and D's update before G's.
+    # The layer sizes and hyperparameters of TensorFlow's tutorial (tensorflow.org/tutorials/generative/dcgan), to
+    # compare speed and quality. Everything else follows this project: N(0, 0.02) weights, BatchNorm per channel even
+    # after the first layer, and D's update before G's.
     # python train.py --preset=tutorial
     "tutorial": {
         "dataset": "mnist",
@@ -55,7 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ema_decay": 0.0,
         "epochs": 50.0,
     },
-    # Mao et al. 2017 (arXiv 1611.04076): DCGAN's networks with squares in place of cross-entropy.
+    # Mao et al. 2017 (arXiv 1611.04076): DCGAN's networks with squared errors instead of cross-entropy.
     # python train.py --dataset=mnist --preset=lsgan
     "lsgan": {**_DCGAN_PAPER, "loss": "least_squares"},
     # Arjovsky et al. 2017 (arXiv 1701.07875), algorithm 1: RMSProp without momentum, clipping, five critic updates.
@@ -71,7 +71,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate_discriminator": 5e-5,
         "beta_2": 0.99,
     },
-    # Gulrajani et al. 2017 (arXiv 1704.00028), algorithm 1: the penalty in place of clipping, no BatchNorm in D.
+    # Gulrajani et al. 2017 (arXiv 1704.00028), algorithm 1: a penalty instead of clipping, no BatchNorm in D.
     # python train.py --dataset=mnist --preset=wgan_gp
     "wgan_gp": {
         **_DCGAN_PAPER,
@@ -85,7 +85,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "beta_1": 0.0,
         "beta_2": 0.9,
     },
-    # Miyato et al. 2018 (arXiv 1802.05957), table 1, setting C: spectral normalisation and the hinge loss.
+    # Miyato et al. 2018 (arXiv 1802.05957), table 1, setting C: spectral normalization and the hinge loss.
     # python train.py --dataset=mnist --preset=sngan
     "sngan": {
         **_DCGAN_PAPER,
@@ -94,8 +94,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "spectral_norm": True,
         "discriminator_norm": "none",
     },
-    # Metz et al. 2017 (arXiv 1611.02163), the Stacked MNIST experiment: G looks five updates of D ahead, and D learns
-    # twice as fast as G. The paper's networks for it are far smaller: see docs/objectives.md.
+    # Metz et al. 2017 (arXiv 1611.02163), the Stacked MNIST experiment: G's loss unrolls five updates of D, whose
+    # learning rate is twice that of G. The paper uses far smaller networks for it: see docs/objectives.md.
     # python train.py --dataset=mnist --preset=unrolled
     "unrolled": {
         **_DCGAN_PAPER,
@@ -105,11 +105,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate_discriminator": 2e-4,
         "beta_2": 0.99,
     },
-    # Lin et al. 2018 (arXiv 1712.04086): DCGAN whose discriminator judges two images at once.
+    # Lin et al. 2018 (arXiv 1712.04086): DCGAN with a discriminator that judges two images at once.
     # python train.py --dataset=mnist --preset=pacgan
     "pacgan": {**_DCGAN_PAPER, "batch_size": 64, "pack": 2},
     # Huang et al. 2024 (arXiv 2501.05441): relativistic pairing with R1 and R2, a discriminator without normalization.
-    # The paper's residual networks are replaced by DCGAN's. Not measured yet.
+    # DCGAN's networks replace the paper's residual ones. Not measured yet.
     # python train.py --dataset=mnist --preset=r3gan
     "r3gan": {
         "loss": "relativistic_pairing",
@@ -128,19 +128,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Lim and Ye 2017 (arXiv 1705.02894): the hinge loss on DCGAN's networks.
     # python train.py --dataset=mnist --preset=hinge
     "hinge": {**_DCGAN_PAPER, "batch_size": 64, "loss": "hinge"},
-    # The data sets of the papers, with the paper's networks and hyper-parameters (it publishes one set for all).
+    # The data sets of the papers, with the DCGAN paper's networks and hyperparameters (it gives one set for all).
     # python train.py --preset=fashion_mnist --manual_dir=FOLDER_WITH_THE_FOUR_FILES
-    # Checked on the original files, without a network.
+    # Checked with the original files, offline.
     "fashion_mnist": {**_DCGAN_PAPER, "dataset": "fashion_mnist", "image_size": "28", "epochs": 20.0},
     # python train.py --preset=cifar10
-    # Checked on the same pictures as JPEG files: --preset=cifar10 --dataset=folder --data_dir=cifar10_jpeg
+    # Checked with the same pictures as JPEG files: --preset=cifar10 --dataset=folder --data_dir=cifar10_jpeg
     "cifar10": {**_DCGAN_PAPER, "dataset": "cifar10", "image_size": "32", "epochs": 100.0},
     # python train.py --preset=svhn_cropped --split=train+extra
-    # Checked with --dry_run only, for want of the data.
+    # Checked with --dry_run only, because the data were not available.
     "svhn_cropped": {**_DCGAN_PAPER, "dataset": "svhn_cropped", "image_size": "32", "epochs": 20.0},
-    # The 108 pixels in the middle of the aligned pictures are the face.
+    # The face fills the central 108 pixels of the aligned pictures.
     # python train.py --preset=celeb_a
-    # Checked with --dry_run only, for want of the data.
+    # Checked with --dry_run only, because the data were not available.
     "celeb_a": {
         **_DCGAN_PAPER,
         "dataset": "celeb_a",
@@ -150,7 +150,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # The paper shows samples after one epoch and after five.
     # python train.py --preset=lsun_bedroom
-    # Checked with --dry_run only, for want of the data.
+    # Checked with --dry_run only, because the data were not available.
     "lsun_bedroom": {**_DCGAN_PAPER, "dataset": "lsun/bedroom", "image_size": "64", "epochs": 5.0},
 }
 
@@ -163,5 +163,5 @@ _POINTS: dict[str, Any] = {
     "learning_rate_discriminator": 5e-4,
 }
 
-# Data set -> what only suits it: stands above a preset and below typed flags.
+# Data set -> settings that only it needs. They override a preset, and typed settings override them.
 DATA_SET_NEEDS: dict[str, dict[str, Any]] = {"ring": _POINTS, "grid": _POINTS}

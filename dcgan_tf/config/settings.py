@@ -1,4 +1,4 @@
-"""Everything that can be set, in one flat frozen dataclass: the single source of flags, help and checks."""
+"""All settings in one flat frozen dataclass, the single source of flags, help texts and checks."""
 
 import dataclasses
 
@@ -19,10 +19,12 @@ from dcgan_tf.errors import UserError
 class Preset:
     """A named combination of settings."""
 
-    preset: str = option("default", "Named combination of settings; any flag typed beside it wins.")
+    preset: str = option(
+        "default", "Named combination of settings. Settings that you give yourself take precedence over it."
+    )
 
 
-# By their headings. The later a base class is named, the earlier are its fields.
+# Heading -> section. The later a base class is listed in `Config`, the earlier its fields come.
 SECTIONS = {
     "Preset": Preset,
     "Data": Data,
@@ -37,7 +39,7 @@ SECTIONS = {
 class Config(Loop, Objective, Networks, Length, Data, Preset):
     """The settings of one run.
 
-    Precedence: the defaults here, then the preset, then what the data set needs (points need no convolutions), then
+    Precedence, lowest first: the defaults, the preset, the needs of the data set (points need no convolutions), and
     what the user gives. docs/configuration.md describes every field.
     """
 
@@ -45,7 +47,7 @@ class Config(Loop, Objective, Networks, Length, Data, Preset):
         """Checks every field by itself.
 
         Raises:
-            UserError: A value of another type, beyond its limits, or that names nothing. It carries the field.
+            UserError: A value has the wrong type, exceeds its limits, or is unknown. The error carries the field.
         """
         for field in dataclasses.fields(self):
             value = check_type(field, getattr(self, field.name))
@@ -74,12 +76,12 @@ class Config(Loop, Objective, Networks, Length, Data, Preset):
 
     @property
     def height_and_width(self) -> tuple[int, int]:
-        """Pixels of the image, once ``image_size`` is no longer ``auto``."""
+        """The image's size in pixels, once ``image_size`` is no longer ``auto``."""
         return plan.parse_size(self.image_size)
 
     @property
     def draws_points(self) -> bool:
-        """Whether the data are points in the plane in place of images."""
+        """Whether the data are points in the plane instead of images."""
         return self.dataset in POINT_DATA_SETS
 
     @property
@@ -94,12 +96,12 @@ class Config(Loop, Objective, Networks, Length, Data, Preset):
 
     @property
     def label_count(self) -> int:
-        """Classes that the networks are told of: 0 for an unconditional run."""
+        """The number of classes that the networks know; 0 for an unconditional run."""
         return len(self.class_names) if self.conditional else 0
 
 
 def fields_by_section() -> dict[str, list[dataclasses.Field]]:
-    """The fields that are flags, by the heading they belong under, in order."""
+    """The fields that are flags, grouped by heading, in order."""
     return {
         heading: [field for field in dataclasses.fields(section) if field.metadata["flag"]]
         for heading, section in SECTIONS.items()
@@ -119,7 +121,7 @@ def parse_filters(name: str, text: str) -> tuple[int, ...]:
     """Reads ``"64"`` or ``"256,128"``.
 
     Raises:
-        UserError: not a list of positive whole numbers.
+        UserError: The text is not a list of positive whole numbers.
     """
     try:
         filters = tuple(int(item) for item in text.split(","))

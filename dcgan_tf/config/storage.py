@@ -1,4 +1,4 @@
-"""A configuration as JSON, and what earlier releases wrote."""
+"""Reading and writing a configuration as JSON, including what earlier releases wrote."""
 
 import dataclasses
 import pathlib
@@ -9,7 +9,8 @@ from dcgan_tf.config import plan
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
-# How a training began is of no use to those who have its result, and names a folder of the machine that trained.
+# How the training began. This is not stored with a trained model: it is of no use there, and names a folder of the
+# machine that trained it.
 BEGINNING = ("init_from", "freeze_discriminator")
 
 
@@ -19,7 +20,7 @@ def save_config(config: Config, path: pathlib.Path) -> None:
 
 
 def settings_of_model(config: Config) -> dict[str, Any]:
-    """What a trained model takes along: all but intervals, and the folders of the machine that trained it."""
+    """The settings stored with a trained model: all except intervals and folders of the machine that trained it."""
     return {
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(config)
@@ -31,25 +32,26 @@ def load_config(path: pathlib.Path) -> Config:
     """Reads what `save_config` wrote.
 
     Raises:
-        UserError: the file is not such a configuration.
+        UserError: The file is not such a configuration.
     """
     try:
         values = files.read_json(path)
-        # Releases without the field had the first rules. An export never has it: it goes by the newest.
+        # Releases without this field used the first rules. Exports never have it, so they use the newest.
         return config_from({"data_rules": 1, **values} if isinstance(values, dict) else values)
     except (ValueError, UserError) as error:
         raise UserError(
-            f"{path} is not a configuration of this version of dcgan_tf: {error}. Correct it, or bring back a copy"
+            f"{path} is not a configuration of this version of dcgan_tf: {error}. Correct it, or restore a copy"
         ) from None
 
 
 def config_from(values: Any) -> Config:
-    """The configuration of a trained run, from what its config.json or its export's model.json holds.
+    """The configuration of a trained run, from the contents of its config.json or of an export's model.json.
 
-    Only the fields are checked, each by itself: a later release may refuse a combination in which a run was trained.
+    Each field is checked by itself. Combinations are not, because a later release may refuse one with which a run was
+    trained.
 
     Raises:
-        UserError: they are no settings, or one that is unknown or has a bad value.
+        UserError: The values are not settings, or one of them is unknown or bad.
     """
     if not isinstance(values, dict):
         raise UserError(f"expected settings by name. Received: {str(values)[:100]!r}")

@@ -1,1 +1,1 @@
-"""Where images come from and how a batch is made: sources -> prepare, once -> batches."""
+"""The data pipeline: sources, preparation (once per data set), batches."""

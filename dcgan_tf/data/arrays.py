@@ -1,4 +1,4 @@
-"""Images that a program passes in: an array, or a `tf.data.Dataset`."""
+"""Images that a program passes in: an array or a `tf.data.Dataset`."""
 
 import dataclasses
 import functools
@@ -17,16 +17,16 @@ from dcgan_tf.errors import UserError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# The name of the data set in the configuration of a run that was trained on such images.
+# The value of `dataset` in the configuration of a run that was trained on such images.
 ARRAY = "array"
 
 
 @dataclasses.dataclass(frozen=True)
 class ArraySource:
-    """A `Source` over images in memory, or over a dataset that is read once per pass.
+    """A `Source` over images in memory, or over a `tf.data.Dataset` that is read from the start for each pass.
 
     Attributes:
-        class_names: The numbers of the classes; empty without labels.
+        class_names: The class numbers as text; empty without labels.
     """
 
     height: int
@@ -40,18 +40,18 @@ class ArraySource:
     notes: tuple[str, ...] = ()
 
     def count_if_known(self) -> int:
-        """Always known."""
+        """The number of images, which is always known."""
         return self._count
 
     def prepare(self) -> None:
-        """Nothing has to be fetched."""
+        """Does nothing: the images are already there."""
 
     def count(self) -> int:
-        """Number of images."""
+        """The number of images."""
         return self._count
 
     def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
-        """Does some work on each shard in turn, and yields the results."""
+        """Runs `work` on each shard in turn and yields the results."""
         pairs, position = iter(self._pairs), 0
         for shard in shards:
             for _ in range(shard.first - position):
@@ -66,7 +66,7 @@ class ArraySource:
 
 @dataclasses.dataclass(frozen=True)
 class AnonymousSource:
-    """What is known of the images that a program passed in once, without them."""
+    """The shape and classes of images that a program passed in when the run began, without the images themselves."""
 
     height: int
     width: int
@@ -76,7 +76,7 @@ class AnonymousSource:
 
 
 class _DatasetPairs:
-    """The (image, label) pairs of a `tf.data.Dataset`, from the beginning each time it is iterated over."""
+    """The (image, label) pairs of a `tf.data.Dataset`. Each iteration starts from the beginning."""
 
     def __init__(self, dataset: "tf.data.Dataset") -> None:
         self._dataset = dataset
@@ -87,14 +87,14 @@ class _DatasetPairs:
 
 
 def open_array(images: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> ArraySource:
-    """Makes a source of an array.
+    """Makes a source from an array.
 
     Args:
         images: uint8 [N, height, width, channels], with 1 or 3 channels.
-        labels: Integers [N] from 0, or None.
+        labels: Integers [N], starting at 0, or None.
 
     Raises:
-        UserError: The array has another type or shape, or the labels do not fit.
+        UserError: The array has another type or shape, or the labels do not match it.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or not len(images):
@@ -120,14 +120,14 @@ def open_array(images: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> Ar
 
 
 def open_dataset(dataset: "tf.data.Dataset") -> ArraySource:
-    """Makes a source of a `tf.data.Dataset`; reads it once here, and once more where its images are not prepared yet.
+    """Makes a source from a `tf.data.Dataset`. Reads it once here, and again if its images are not prepared yet.
 
     Args:
-        dataset: Of images uint8 [height, width, channels], all of one size, or of pairs (image, label). A batched one
-            is taken apart. Finite, and in the same order each time, so that a run can resume on it.
+        dataset: Images uint8 [height, width, channels], all of the same size, or pairs (image, label). A batched
+            dataset is unbatched. It must be finite and keep its order, so that a run can resume on it.
 
     Raises:
-        UserError: Its elements are something else, or it has none.
+        UserError: The elements are something else, or the dataset is empty.
     """
     specs: Any = dataset.element_spec
     image_spec = specs[0] if isinstance(specs, tuple) else specs
@@ -144,8 +144,8 @@ def open_dataset(dataset: "tf.data.Dataset") -> ArraySource:
             or image.shape != (shape or image.shape)
         ):
             raise UserError(
-                "expected a dataset of images uint8 [height, width, channels] of one size with 1 or 3 channels, or of "
-                f"pairs (image, label). Received, as element {count}: {image.dtype} {list(image.shape)}"
+                "expected a dataset of uint8 images [height, width, channels], all of the same size, with 1 or 3 "
+                f"channels, or of pairs (image, label). Received as element {count}: {image.dtype} {list(image.shape)}"
             )
         shape = image.shape
         largest_label = max(largest_label, int(label))
@@ -169,7 +169,7 @@ def _checked_labels(labels: npt.ArrayLike, count: int) -> np.ndarray:
     array = np.asarray(labels)
     if array.shape != (count,) or array.dtype.kind not in "iu" or array.min() < 0:
         raise UserError(
-            f"expected labels as {count} whole numbers from 0, one per image. Received: {array.dtype} "
+            f"expected {count} labels, one per image, that are whole numbers from 0. Received: {array.dtype} "
             f"{list(array.shape)}"
         )
     return array.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Batch number s is a pure function of (seed, s), so that training resumes at any step without replaying."""
+"""Batches as a pure function of (seed, step), so that training resumes at any step without replaying earlier ones."""
 
 import functools
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ PREFETCHED_BATCHES = 8
 
 
 class BatchOrder:
-    """Which images make up which batch: a fresh permutation an epoch, cut into batches that may span two epochs.
+    """The images of each batch: a new permutation per epoch, cut into batches that may span two epochs.
 
     Args:
-        count: images in the data set.
-        batch_size: images in a batch.
-        seed: of the permutations.
+        count: Number of images in the data set.
+        batch_size: Number of images in a batch.
+        seed: Seed of the permutations.
     """
 
     def __init__(self, count: int, batch_size: int, seed: int) -> None:
         self.count = count
         self.batch_size = batch_size
-        # A batch can touch two epochs; a third spares the older one while batches are prepared in parallel.
+        # A batch can span two epochs; keeping a third avoids recomputing one while batches are prepared in parallel.
         self._permutation = functools.lru_cache(maxsize=3)(
             lambda epoch: np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
         )
 
     def rows(self, batch_number: int) -> np.ndarray:
-        """Indices int64 [batch_size] of the images in one batch."""
+        """The indices int64 [batch_size] of the images in one batch."""
         positions = np.arange(batch_number * self.batch_size, (batch_number + 1) * self.batch_size)
         epochs, offsets = np.divmod(positions, self.count)
         rows = np.empty(self.batch_size, np.int64)
@@ -44,21 +44,22 @@ class BatchOrder:
 def augment(
     images: np.ndarray, config: Config, batch_number: int, places: np.ndarray | None = None, count: int = 0
 ) -> np.ndarray:
-    """Crops and mirrors each image by chance, where the configuration asks for it.
+    """Crops and mirrors each image at random, if the configuration asks for it.
 
     Args:
         images: uint8 [N, at least height, at least width, channels].
-        config: names the size, ``crop``, ``flip`` and the seed.
-        batch_number: with the seed, the key of the chance.
-        places: int64 [N], where the images stand in a batch of ``count``, which draws the chance; None: they are it.
-        count: of the batch.
+        config: Gives the size, ``crop``, ``flip`` and the seed.
+        batch_number: Together with the seed, the random key.
+        places: int64 [N], positions of the images within a batch of ``count``, for which the random numbers are
+            drawn. None: the images are the whole batch.
+        count: Number of images in that batch.
 
     Returns:
         uint8 [N, height, width, channels].
     """
     if config.crop != "random" and not config.flip:
         return images
-    # The epochs' permutations have the keys (seed, epoch), with seeds below 2**31.
+    # The permutations of the epochs use the keys (seed, epoch), with seeds below 2**31.
     chance = np.random.Generator(np.random.Philox(key=[config.seed + 2**31, batch_number]))
     height, width = config.height_and_width
     if places is None:
@@ -73,12 +74,12 @@ def augment(
 
 
 def fixed_images(data: ImageData | PointData, config: Config, count: int) -> np.ndarray:
-    """The same few images for the whole of a run, from all over the data; uint8 [count, ...], or points float32."""
+    """A few images from all over the data, the same ones throughout a run: uint8 [count, ...], or float32 points."""
     return augment(data.read(BatchOrder(len(data.images), count, config.seed).rows(0)), config, batch_number=0)
 
 
 def places_of(replica: int, replicas: int, count: int, parts: int) -> np.ndarray:
-    """The places of one replica's share in a batch: int64 [count / replicas], as `replicas.share` cuts it."""
+    """The positions of one replica's share in a batch: int64 [count / replicas], as `replicas.share` cuts it."""
     return np.arange(count).reshape(parts, replicas, -1)[:, replica].ravel()
 
 
@@ -90,23 +91,24 @@ def make_batches(
     shares: Sequence[int] = (0,),
     replicas: int = 1,
 ) -> tf.data.Dataset:
-    """The batches ``first`` to ``stop - 1``, one a train step, or some replicas' shares of each.
+    """The batches ``first`` to ``stop - 1``, one per train step, or the shares of some replicas of each.
 
     Args:
-        data: to read from.
-        config: complete.
-        first, stop: steps.
-        shares: the replicas whose shares are wanted, one element each, in this order.
-        replicas: into how many shares a batch is cut.
+        data: The data to read from.
+        config: A complete configuration.
+        first, stop: The first step, and the step after the last.
+        shares: The replicas whose shares are wanted. Each share is one element, in this order.
+        replicas: Number of shares that a batch is cut into.
 
     Returns:
-        A dataset of images uint8 [count, height, width, channels], or points float32 [count, 2], and labels int64
-        [count], where count is ``batch_size / replicas`` for each of the step's updates of the discriminator.
+        A dataset of images uint8 [count, height, width, channels], or points float32 [count, 2], with labels int64
+        [count]. Count is ``discriminator_steps * batch_size / replicas``.
     """
     count = config.batch_size * config.discriminator_steps
     order = BatchOrder(len(data.images), count, config.seed)
     dtype = tf.as_dtype(data.images.dtype)
-    # A share has its part of the batch of each update, and of each of the images that are packed into one row.
+    # A share has its part of the batch of each discriminator update and, within it, of each group of images that fills
+    # one slot of the packed rows.
     places = [places_of(replica, replicas, count, config.discriminator_steps * config.pack) for replica in shares]
 
     def read(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""MNIST as it is bundled: read from its original files, without TensorFlow Datasets."""
+"""The bundled MNIST, read from its original files without TensorFlow Datasets."""
 
 import dataclasses
 import functools
@@ -33,10 +33,10 @@ SHA_256 = {
 
 @dataclasses.dataclass(frozen=True)
 class MnistSource:
-    """A `Source` of the bundled digits, in the order in which TensorFlow Datasets has them.
+    """A `Source` of the bundled digits, in the order of TensorFlow Datasets.
 
     Attributes:
-        parts: The slices of splits that make up the split asked for.
+        parts: The slices of the original splits that make up the requested split.
     """
 
     parts: tuple[tuple[str, slice], ...]
@@ -49,28 +49,28 @@ class MnistSource:
     notes: tuple[str, ...] = ()
 
     def count_if_known(self) -> int:
-        """Always known."""
+        """The number of images, which is always known."""
         return self.count()
 
     def prepare(self) -> None:
-        """Nothing has to be fetched."""
+        """Does nothing: the files are already there."""
 
     def count(self) -> int:
-        """Number of images in the split."""
+        """The number of images in the split."""
         return sum(len(range(COUNTS[split])[rows]) for split, rows in self.parts)
 
     def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
-        """Does some work on each shard in turn, and yields the results."""
+        """Runs `work` on each shard in turn and yields the results."""
         pictures = list(itertools.chain.from_iterable(_pictures(split, rows) for split, rows in self.parts))
         for shard in shards:
             yield work(shard, pictures[shard.first : shard.stop])
 
 
 def find_mnist(config: Config) -> MnistSource:
-    """Reads the notation of the split; raises UserError where MNIST has no such split."""
+    """Finds the requested split of MNIST; raises UserError if there is no such split."""
     if config.split in COUNTS:
         return MnistSource(((config.split, slice(None)),))
-    import tensorflow_datasets as tfds  # Only for its notation of splits
+    import tensorflow_datasets as tfds  # Only to parse a split such as train[:5000]
 
     infos = {name: tfds.core.SplitInfo(name=name, shard_lengths=[count], num_bytes=0) for name, count in COUNTS.items()}
     try:
@@ -102,7 +102,7 @@ def _read(name: str, header_bytes: int) -> np.ndarray:
 
 
 def _order(split: str, count: int) -> list[int]:
-    """TensorFlow Datasets sorts by a hash of split and number; runs that were trained on its copy go on with this."""
+    """The order of TensorFlow Datasets, by a hash of split and number, so that runs on its copy can resume on this."""
     return sorted(
         range(count), key=lambda number: hashlib.md5(f"{split}{number}".encode(), usedforsecurity=False).digest()
     )

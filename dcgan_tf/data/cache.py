@@ -1,4 +1,4 @@
-"""Prepared data on disk, opened only where they are what was written."""
+"""Prepared data on disk, opened only if its checksums match what was written."""
 
 import dataclasses
 import hashlib
@@ -22,7 +22,7 @@ ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class DamagedError(Exception):
-    """Prepared data were read, and are not what was written."""
+    """Prepared data on disk differs from what was written."""
 
     def __init__(self, directory: pathlib.Path, reason: object) -> None:
         super().__init__(str(reason))
@@ -35,12 +35,12 @@ class ImageData:
 
     Attributes:
         images: uint8 [count, height, width, channels], memory-mapped and read-only; for many rows, use `read`.
-        labels: int64 [count], -1 where the source has none.
-        class_names: names of the labels 0, 1, ...
-        source: name and version of the data set, such as ``mnist/3.0.1``.
-        bad_files: how many could not be used; they are named in ``bad_files.txt`` in the directory.
-        digest: of the contents; the same pixels and labels have the same one on any machine.
-        directory: where the files are; its name begins with the key of source and settings.
+        labels: int64 [count]; -1 if the source has no labels.
+        class_names: Names of the labels 0, 1, ...
+        source: Name and version of the data set, such as ``mnist/3.0.1``.
+        bad_files: Number of files that could not be used; ``bad_files.txt`` in the directory lists them.
+        digest: Digest of the contents. The same pixels and labels have the same digest on any machine.
+        directory: Folder of the files. Its name begins with the key of the source and the settings.
     """
 
     images: np.ndarray
@@ -54,15 +54,15 @@ class ImageData:
     _window: tuple[slice, slice] = (slice(None), slice(None))
 
     def centered(self, height: int, width: int) -> "ImageData":
-        """The same data, of whose images `read` returns the middle, of ``height`` and ``width`` pixels."""
+        """The same data, with `read` returning only the central ``height`` x ``width`` pixels of each image."""
         top, left = (self.images.shape[1] - height) // 2, (self.images.shape[2] - width) // 2
         return dataclasses.replace(self, _window=(slice(top, top + height), slice(left, left + width)))
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The images of the given rows, uint8 [rows, height, width, channels], read from the file.
 
-        Not through the memory map: what a process touches of a map counts as its own memory, and Linux maps up to
-        megabytes around each touched page, so a run on a large data set would grow with it.
+        The memory map is not used here. The pages of a map that a process touches count as its own memory, and Linux
+        maps up to megabytes around each of them, so the memory of a run would grow with the size of its data set.
         """
         images = np.empty((len(rows), *self.images.shape[1:]), np.uint8)
         for row, image in zip(rows.tolist(), images, strict=True):
@@ -72,11 +72,11 @@ class ImageData:
 
 
 def open_data(directory: pathlib.Path, source: "Source | AnonymousSource") -> ImageData | None:
-    """The data in a cache directory; None where there is none.
+    """Opens the data in a cache directory; returns None if the directory does not exist.
 
     Raises:
-        DamagedError: the data are damaged.
-        UserError: they cannot be read, which is no damage.
+        DamagedError: The data is damaged.
+        UserError: The data cannot be read, for a reason other than damage.
     """
     try:
         if not directory.exists():
@@ -94,16 +94,16 @@ def open_data(directory: pathlib.Path, source: "Source | AnonymousSource") -> Im
         digest = hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:16]
     except (*ABSENT, ValueError, KeyError, TypeError) as error:
         raise DamagedError(directory, error) from error
-    except OSError as error:  # Too many open files, a permission, a network that fails
+    except OSError as error:  # Too many open files, a missing permission or a failing network
         raise UserError(
             f"`cache_dir`: cannot read the prepared data in '{directory}': {error.strerror or error}. Nothing was "
-            "removed. Fix that and repeat the command, or use another `cache_dir`"
+            "removed. Fix the cause and repeat the command, or use another `cache_dir`"
         ) from None
     return ImageData(images, labels, source.class_names, source.full_name, bad_files, digest, directory, file)
 
 
 def checksums(path: pathlib.Path) -> dict[str, int]:
-    """CRC-32 by offset, of blocks spread evenly over the file: all of it up to 1 GiB, so that a start stays quick."""
+    """CRC-32 by offset. Covers a file of up to 1 GiB entirely, and evenly spread blocks of a larger one."""
     size = path.stat().st_size
     block_count = -(-size // CHECKED_BLOCK_BYTES)
     chosen = sorted({round(i) for i in np.linspace(0, block_count - 1, min(block_count, CHECKED_BLOCKS))})

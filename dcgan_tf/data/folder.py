@@ -1,4 +1,4 @@
-"""A folder of pictures as a source: flat, nested, or with a folder a class."""
+"""A folder of pictures as a source: flat, nested, or with one folder per class."""
 
 import contextlib
 import dataclasses
@@ -32,7 +32,7 @@ from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.data.tree import is_sheet
 from dcgan_tf.errors import UserError, printable
 
-# Pictures looked at to find a size that they have in common.
+# Number of pictures that are opened to find out whether all have the same size.
 COMMON_SIZE_SAMPLE = 100
 
 
@@ -42,12 +42,12 @@ class FolderSource:
 
     Attributes:
         full_name: ``folder/<name of the folder>``.
-        class_names: names of the labels 0, 1, ...; empty where there are none.
-        fingerprint: changes with the files and their labels.
-        root: the folder.
-        names: paths of the pictures, relative to the root.
+        class_names: Names of the labels 0, 1, ...; empty if there are none.
+        fingerprint: Changes with the files and their labels.
+        root: The folder.
+        names: Paths of the pictures, relative to the root.
         limits: Larger pictures count as bad.
-        notes: what was left out or does not match, a line each.
+        notes: One line for each thing that was left out or does not match.
     """
 
     full_name: str
@@ -69,17 +69,17 @@ class FolderSource:
 
     @property
     def height(self) -> int | None:
-        """Pixels that the upright pictures have in common, or None."""
+        """The common height of the upright pictures in pixels, or None if they differ."""
         return self._common_size[0]
 
     @property
     def width(self) -> int | None:
-        """Pixels that the upright pictures have in common, or None."""
+        """The common width of the upright pictures in pixels, or None if they differ."""
         return self._common_size[1]
 
     @functools.cached_property
     def channels(self) -> int:
-        """1 where every picture is gray, else 3. Read from the headers, up to the first in colour."""
+        """1 if every picture is gray, else 3. Reads headers until it finds a picture in color."""
         for name in self.names:
             with contextlib.suppress(BadPictureError), self._open(name) as picture:
                 if not is_gray(picture):
@@ -90,26 +90,26 @@ class FolderSource:
         return _refuse_sheet(open_picture(self.root / name, self.limits))
 
     def count_if_known(self) -> int | None:
-        """How many pictures there are."""
+        """The number of pictures, which is always known."""
         return len(self.names)
 
     def prepare(self) -> None:
-        """Nothing is to be fetched."""
+        """Does nothing: the pictures are already there."""
 
     def count(self) -> int:
-        """How many pictures there are."""
+        """The number of pictures."""
         return len(self.names)
 
     def label(self, name: str) -> int:
-        """The class of a picture, -1 where there are no classes."""
+        """The class of a picture; -1 if there are no classes."""
         return self.class_names.index(name.split(os.sep)[0]) if self.class_names else -1
 
     def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
-        """Does some work on each shard, in parallel on all cores, and yields the results in any order."""
+        """Runs `work` on each shard, in parallel on all cores, and yields the results in any order."""
         workers = min(len(os.sched_getaffinity(0)), len(shards)) or 1
         try:
             pool: Executor = ProcessPoolExecutor(workers, _Context(), _start_worker, initargs=(os.getpid(),))
-        except OSError:  # Processes need locks, which there are none of where /dev/shm cannot be written.
+        except OSError:  # Processes need locks, and those need a writable /dev/shm.
             pool = ThreadPoolExecutor(1)
         with pool:
             try:
@@ -122,8 +122,8 @@ class FolderSource:
                     yield job.result()
             except BrokenProcessPool:
                 raise UserError(
-                    "a process that decoded pictures was ended from outside, perhaps because memory ran out. Repeat "
-                    "the command to continue"
+                    "a process that decoded pictures was killed, perhaps because memory ran out. Repeat the command "
+                    "to continue"
                 ) from None
             finally:
                 pool.shutdown(cancel_futures=True)
@@ -144,7 +144,7 @@ def find_folder(config: Config) -> FolderSource:
 
 
 class _Process(multiprocessing.context.SpawnProcess):
-    """A process that does not run the program's main script, which would start its training once more in each."""
+    """A process that does not run the program's main script, which would start the training again in each process."""
 
     def start(self) -> None:
         main = sys.modules["__main__"]
@@ -157,15 +157,15 @@ class _Process(multiprocessing.context.SpawnProcess):
 
 
 class _Context(multiprocessing.context.SpawnContext):
-    """Not forked: a process that has started TensorFlow has threads, which a fork would break."""
+    """Starts new processes instead of forking: a fork would break the threads that TensorFlow has started."""
 
     Process = _Process
 
 
 def _start_worker(parent: int) -> None:
-    """Ctrl-C reaches every process of a terminal, and only the first is to answer it; but none outlives the first."""
+    """Leaves Ctrl-C, which reaches every process of a terminal, to the parent, and ends when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # By the parent's own number: it may have been killed before this process asks for it.
+    # The parent passes its own number, because it may have been killed before this process could ask for it.
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""What is in a data set: sizes, modes, classes, bad files and duplicates, before anything is trained."""
+"""A report on a data set before training: sizes, color modes, classes, bad files and duplicates."""
 
 import collections
 import dataclasses
@@ -28,17 +28,18 @@ MAX_BUCKET = 200
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What is known of one picture.
+    """The facts about one picture.
 
     Attributes:
-        name, label: as the source gives them.
-        reason: why the picture cannot be used; empty where it can, and only then is the rest known.
+        name, label: As the source gives them.
+        reason: Why the picture cannot be used; empty if it can. The facts below are known only for usable pictures.
         size: ``HEIGHTxWIDTH`` in pixels, upright.
-        mode: Pillow's name of the pixel format.
-        kind: file format, empty where the picture does not come from a file.
-        pixels: Digest of the pixels as RGB; the same for exact duplicates.
-        look: difference hash, 16x16 bits; few of them differ where pictures look alike. Empty for one plain tone.
-        row: as training would see it, for a few pictures.
+        mode: Pillow's name for the pixel format.
+        kind: File format; empty if the picture does not come from a file.
+        pixels: Digest of the RGB pixels; the same for exact duplicates.
+        look: Difference hash of 16x16 bits, few of which differ between pictures that look alike. Empty for a picture
+            of a single tone.
+        row: The picture as training would see it; kept for a few pictures only.
     """
 
     name: str
@@ -53,10 +54,10 @@ class Facts:
 
 
 def examine(source: Source, recipe: Recipe) -> tuple[list[Facts], float]:
-    """Decodes every picture of a source, and changes nothing.
+    """Decodes every picture of a source without writing anything.
 
     Returns:
-        The facts in the order of the source, and the seconds it took.
+        The facts in the order of the source, and the time taken in seconds.
     """
     count = source.count()
     shards = [Shard(first, min(first + PICTURES_PER_SHARD, count)) for first in range(0, count, PICTURES_PER_SHARD)]
@@ -72,10 +73,10 @@ def examine(source: Source, recipe: Recipe) -> tuple[list[Facts], float]:
 
 
 def describe(source: Source, config: Config, facts: Sequence[Facts], seconds: float) -> str:
-    """The report as text."""
+    """The text of the report."""
     good = [fact for fact in facts if not fact.reason]
     bad = [fact for fact in facts if fact.reason]
-    lines = [f"{source.full_name}: {len(facts)} images, {len(bad)} of them cannot be used", *source.notes]
+    lines = [f"{source.full_name}: {len(facts):,} images, {len(bad):,} of which cannot be used", *source.notes]
     lines += _table("size (height x width)", (fact.size for fact in good))
     lines += _table("mode", (fact.mode for fact in good))
     lines += _table("file format", (fact.kind for fact in good if fact.kind))
@@ -88,9 +89,11 @@ def describe(source: Source, config: Config, facts: Sequence[Facts], seconds: fl
     lines += _listing("look alike", [" ~ ".join(group) for group in alike])
     recipe = Recipe.of(config)
     megabytes = len(good) * recipe.height * recipe.width * recipe.channels / 1e6
+    channels = f"{recipe.channels} channel{'s' * (recipe.channels > 1)}"
+    cores = len(os.sched_getaffinity(0))
     lines.append(
-        f"\nPrepared as {config.image_size} pixels, {config.channels} channels: {megabytes:.1f} MB of cache, about "
-        f"{seconds:.0f} s on {len(os.sched_getaffinity(0))} cores"
+        f"\nAfter preparation: {recipe.height} x {recipe.width} pixels, {channels}, {megabytes:.1f} MB of cache "
+        f"(about {seconds:.0f} s on {cores} core{'s' * (cores > 1)})"
     )
     return "\n".join(lines)
 
@@ -124,7 +127,7 @@ def _examine_picture(named: NamedPicture, recipe: Recipe, in_sheet: bool) -> Fac
 
 
 def _difference_hash(gray: np.ndarray) -> bytes:
-    """Whether each pixel of a tiny version is brighter than its left neighbour; empty for a picture of one tone."""
+    """Whether each pixel of a tiny version is brighter than its left neighbor; empty for a picture of one tone."""
     small = Image.fromarray(gray[:, :, 0]).resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.LANCZOS)
     brighter = np.diff(np.asarray(small).astype(int), axis=1) > 0
     return np.packbits(brighter).tobytes() if brighter.any() else b""
@@ -138,10 +141,10 @@ def _exact_duplicates(facts: Sequence[Facts]) -> list[list[str]]:
 
 
 def _near_duplicates(facts: Sequence[Facts]) -> list[list[str]]:
-    """Groups of pictures whose hashes differ in at most NEAR_BITS bits, directly or through others of the group.
+    """Groups of similar pictures: the hashes of two neighbors in a chain differ in at most NEAR_BITS bits.
 
     Two hashes that differ in fewer bits than there are 16-bit bands agree in at least one band, so only pictures that
-    share a band are compared. A band of no contrast (all zero) says nothing, and one that very many share too little.
+    share a band are compared. Bands without contrast (all zero) and bands that very many pictures share are skipped.
     """
     facts = [fact for fact in facts if fact.look]
     if not facts:
@@ -177,7 +180,7 @@ def _table(title: str, values: Iterable[str]) -> list[str]:
     lines += [f"  {count:>9,}  {value}" for value, count in counts.most_common(LINES_A_TABLE)]
     hidden = counts.most_common()[LINES_A_TABLE:]
     if hidden:
-        lines.append(f"  {sum(count for _, count in hidden):>9,}  in {len(hidden)} others")
+        lines.append(f"  {sum(count for _, count in hidden):>9,}  ({len(hidden)} other values)")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Which pictures of a folder are of a split, which class each is of, and what is left out."""
+"""The pictures of a folder: which belong to a split, the class of each, and what is left out."""
 
 import collections
 import contextlib
@@ -24,12 +24,12 @@ from dcgan_tf.data.tree import (
 )
 from dcgan_tf.errors import UnknownSplitError, UserError, printable
 
-# Which rules choose, label and key the pictures. A run keeps the rules that it began with, so that it resumes on the
-# same images: a change of what follows that changes the images of some folder is a new number.
+# Number of the rules that choose, label and key the pictures. A run keeps the rules that it began with, so that it
+# resumes on the same images. A change to this module that changes the images of any folder needs a new number.
 RULES = 2
-EARLIER_RULES = 1  # By ending alone, any sub-folder of the split's name, labels numbered within each split.
+EARLIER_RULES = 1  # File endings only, any subfolder with the split's name, labels numbered within each split.
 
-# Pictures in other formats, by their endings.
+# Endings of pictures in formats that are not read.
 OTHER_FORMATS = frozenset(
     {
         ".heic", ".heif", ".avif", ".tif", ".tiff", ".jp2", ".j2k", ".jxl", ".psd", ".xcf", ".tga", ".ico", ".svg",
@@ -44,8 +44,8 @@ SPLITS = {
     "validation": ("validation", "valid", "val", "dev"),
 }
 SPLIT_NAMES = frozenset(itertools.chain(*SPLITS.values(), ("eval", "holdout", "extra", "unlabeled")))
-NAMED = 5  # Of several names in a message.
-MAX_LOOSE_PICTURES = 1000  # That are opened to tell sheets from them, at every start.
+NAMED = 5  # How many of several names a message lists
+MAX_LOOSE_PICTURES = 1000  # How many pictures are opened at every start to find sheets among them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +53,12 @@ class Listing:
     """The pictures of one split.
 
     Attributes:
-        root: the folder of the split.
-        names: paths of the pictures, relative to the root, in order.
-        class_names: names of the labels 0, 1, ...: of the training split in every split; empty where there are none.
-        fingerprint: changes with the images and their labels.
-        notes: what was left out or does not match, a line each.
+        root: The folder of the split.
+        names: Paths of the pictures, relative to the root, in order.
+        class_names: Names of the labels 0, 1, ..., which every split takes from the training split; empty if there
+            are none.
+        fingerprint: Changes with the images and their labels.
+        notes: One line for each thing that was left out or does not match.
     """
 
     root: pathlib.Path
@@ -71,7 +72,7 @@ def list_pictures(config: Config) -> Listing:
     """Lists the pictures of the split ``config.split`` of the folder ``config.data_dir``.
 
     Raises:
-        UserError: there is no such folder or split, no picture in it, or its classes have changed since the run began.
+        UserError: There is no such folder or split, it has no picture, or its classes have changed since the run began.
     """
     if not config.data_dir:
         raise UserError("`dataset=folder`: name the folder of your pictures with `data_dir`")
@@ -87,7 +88,7 @@ def list_pictures(config: Config) -> Listing:
     names = files.names
     if not names:
         endings = ", ".join(sorted(ENDINGS | MORE_ENDINGS))
-        seen = "; ".join(notes) or f"there is no file at all in '{root}'"
+        seen = "; ".join(notes) or f"'{root}' contains no files"
         raise UserError(f"`data_dir`: no picture in '{root}'. Expected files that end in {endings}, but {seen}")
     own = _class_folders(names)
     training = own if training_root == root else _class_folders(_training_names(training_root))
@@ -114,10 +115,10 @@ def _training_names(root: pathlib.Path) -> list[str]:
 
 
 def _find_split(folder: pathlib.Path, split: str) -> tuple[pathlib.Path, pathlib.Path, list[str]]:
-    """The folder of a split, that of the training split, and what is to be said of it.
+    """The folder of a split, the folder of the training split, and notes for the user.
 
-    A folder has splits where all folders in it that hold pictures have names of splits: beside others, a folder called
-    train or test is a class.
+    A folder has splits if all of its subfolders that hold pictures are named like splits. Next to other subfolders, a
+    folder called train or test is a class.
     """
     _, subfolders, files = next(os.walk(folder), ("", [], []))
     entered = [name for name in sorted(visible(subfolders)) if name.lower() not in SYSTEM_FOLDERS]
@@ -129,21 +130,21 @@ def _find_split(folder: pathlib.Path, split: str) -> tuple[pathlib.Path, pathlib
         loose = sorted(name for name in visible(files) if name.lower() != CONTACT_SHEET and is_picture(folder, name))
     if not holding or others or (not training and not all(_is_sheet(folder / name) for name in loose)):
         if split != "train":
-            beside = f". '{wanted}' is not a split there: beside it are {_some(others or loose)}" if wanted else ""
+            beside = f". '{wanted}' is not a split because it is next to {_some(others or loose)}" if wanted else ""
             raise UnknownSplitError(f"`split`: '{folder}' has no folder named {split!r}{beside}")
-        reason = f"'{wanted}' in '{folder}' counts as a class because the folders beside it are not splits: "
+        reason = f"'{wanted}' in '{folder}' counts as a class because the folders next to it are not splits: "
         return folder, folder, [reason + _some(others)] if wanted else []
     if not wanted:
         raise UnknownSplitError(
-            f"`split`: '{folder}' has no folder named {split!r}. It has {_some(holding)}: name one of them with "
-            "`split`, or as the folder itself with `data_dir`"
+            f"`split`: '{folder}' has no folder named {split!r}. It has {_some(holding)}. Name one of them with "
+            "`split`, or pass its path as `data_dir`"
         )
-    notes = [f"left out because they lie beside the splits of '{folder}': {_some(loose)}"] if loose else []
+    notes = [f"left out because they lie next to the splits of '{folder}': {_some(loose)}"] if loose else []
     return folder / wanted, folder / (training or wanted), notes
 
 
 def _named(folders: Sequence[str], split: str) -> str:
-    """The folder of a split: by its own name, else by a usual one in any letter case; empty where there is none."""
+    """The folder of a split, found by its own name or else by a usual name in any letter case; empty if none."""
     if split in folders:
         return split
     return next((folder for name in SPLITS.get(split, ()) for folder in folders if folder.lower() == name), "")
@@ -158,7 +159,7 @@ def _find_split_as_before(folder: pathlib.Path, split: str) -> tuple[pathlib.Pat
 
 
 def _class_folders(names: Iterable[str]) -> tuple[str, ...]:
-    """The folders of the first level, where every picture lies in one of at least two."""
+    """The first-level folders, if there are at least two and every picture lies in one of them."""
     first_levels = {_first_level(name) for name in names}
     return tuple(sorted(first_levels)) if "" not in first_levels and len(first_levels) > 1 else ()
 
@@ -168,8 +169,11 @@ def _first_level(name: str) -> str:
 
 
 def _leave_out_sheets(root: pathlib.Path, files: Files) -> None:
-    """Moves sheets of samples beside the pictures to what this program made: few pictures would be too many bad ones,
-    and folders beside them no classes. Among many pictures, and in other folders, sheets are bad files."""
+    """Moves sample sheets in the top folder from the pictures to the files that this program made.
+
+    As bad files, sheets could exceed the allowed share of a small data set; as pictures, they would keep the folders
+    next to them from being classes. Among many pictures, and in other folders, sheets count as bad files.
+    """
     loose = [name for name in files.names if not _first_level(name)]
     if len(loose) <= MAX_LOOSE_PICTURES:
         sheets = [name for name in loose if _is_sheet(root / name)]
@@ -188,9 +192,9 @@ def _is_sheet(path: pathlib.Path) -> bool:
 def _match_classes(
     root: pathlib.Path, names: list[str], class_names: tuple[str, ...]
 ) -> tuple[list[str], tuple[str, ...], list[str]]:
-    """The pictures of a split that are of the training split's classes, these classes, and what does not match.
+    """The pictures of a split that belong to the training split's classes, these classes, and notes on the rest.
 
-    A split without any of them has no labels, and keeps all of its pictures.
+    A split without any of these classes has no labels and keeps all of its pictures.
     """
     counts = collections.Counter(_first_level(name) for name in names)
     unknown = sorted(counts.keys() - set(class_names))
@@ -224,15 +228,15 @@ def _describe_left_out(root: pathlib.Path, files: Files) -> list[str]:
         way_out = "Convert them to PNG or JPEG to use them"
         heif = "; the package pillow-heif reads HEIC" if HEIF_ENDINGS.intersection(unread) else ""
         counts = _count(files, unread)
-        notes.append(f"left out of '{root}': {counts}, in formats that are not read. {way_out}{heif}")
+        notes.append(f"left out of '{root}': {counts}, in unsupported formats. {way_out}{heif}")
     foreign = [ending for ending, _ in files.others.most_common() if ending not in OTHER_FORMATS]
     if foreign:
-        notes.append(f"left out of '{root}': {_count(files, foreign)}, that are not pictures")
+        notes.append(f"left out of '{root}': {_count(files, foreign)}, which are not pictures")
     return notes
 
 
 def _count(files: Files, endings: Sequence[str]) -> str:
-    """How many files have these endings, such as ``3 files (2 .heic, 1 .tif), such as 'a.heic'``."""
+    """The number of files with these endings: ``3 files (2 .heic, 1 .tif), such as 'a.heic'``."""
     counts = [f"{files.others[ending]} {printable(ending) or 'without an ending'}" for ending in endings[:NAMED]]
     rest = sum(files.others[ending] for ending in endings[NAMED:])
     total = sum(files.others[ending] for ending in endings)
@@ -241,17 +245,17 @@ def _count(files: Files, endings: Sequence[str]) -> str:
 
 
 def _some(names: Iterable[str]) -> str:
-    """The first of some names, quoted, and how many more there are."""
+    """The first few names, quoted, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(f"'{printable(name)}'" for name in names[:NAMED]) + more
 
 
 def _fingerprint(root: pathlib.Path, names: Sequence[str], class_names: tuple[str, ...]) -> str:
-    """Of where the pictures lie, and of what shows that a file was replaced; a copy elsewhere has another one."""
+    """A digest of the pictures' paths and of the file facts that reveal a replacement. A copy elsewhere differs."""
     digest = hashlib.sha256(ascii((os.path.realpath(root), class_names)).encode())
     for name in names:
-        with contextlib.suppress(OSError):  # A link to nowhere is named as a bad file later.
+        with contextlib.suppress(OSError):  # A broken link is reported as a bad file later.
             status = os.stat(os.path.join(root, name))
             facts = (name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             digest.update(ascii(facts).encode())
@@ -259,7 +263,7 @@ def _fingerprint(root: pathlib.Path, names: Sequence[str], class_names: tuple[st
 
 
 def _earlier_fingerprint(root: pathlib.Path, names: Sequence[str], class_names: tuple[str, ...]) -> str:
-    """The key of the cache that a run of an earlier release has read."""
+    """The cache key that earlier releases used."""
     digest = hashlib.sha256()
     for name in names:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""One process at a time prepares the same data."""
+"""A lock that lets only one process at a time prepare the same data."""
 
 import contextlib
 import pathlib
@@ -10,12 +10,12 @@ from dcgan_tf.errors import UserError
 
 @contextlib.contextmanager
 def locked(directory: pathlib.Path, setting: str) -> Iterator[None]:
-    """Keeps other processes from making the same folder; waits while another one does.
+    """Keeps other processes from making the same folder, and waits while another process makes it.
 
     Args:
-        directory: The folder to be made. The lock is a file beside it, which stays: whoever waits for it and whoever
-            comes later must find the same one.
-        setting: Names the place.
+        directory: The folder to be made. The lock is a file next to it that is never removed, because processes that
+            wait for it and processes that come later must find the same file.
+        setting: The setting that chose the place, for the error message.
 
     Raises:
         UserError: The lock cannot be written.

@@ -1,4 +1,4 @@
-"""From one picture, whatever its format and mode, to one row of the prepared array."""
+"""Converts a picture of any format and mode to one row of the prepared array."""
 
 import contextlib
 import dataclasses
@@ -19,27 +19,27 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
-# The decoders that a file can reach, whatever its name ends in. Pillow has dozens more, and one starts Ghostscript. A
-# JPEG file may hold several pictures (MPO), of which the first counts.
+# The only decoders that are used, whatever a file's name ends in. Pillow has dozens more, and one starts Ghostscript.
+# Of a JPEG file with several pictures (MPO), the first is used.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 # A random crop is cut from rows that are this much larger than the image on each side.
 RANDOM_CROP_MARGIN = 1 / 8
-# A color profile that moves no color further than this is sRGB under another name, and its pixels stay as they are.
+# A profile that changes no color by more than this many levels counts as sRGB, and its pixels stay as they are.
 SAME_COLOR_LEVELS = 1
-# By what gray of fewer bits is multiplied, under Pillow's names for it, so that white is 255.
+# Factors that make white 255 in gray pictures of fewer bits, by Pillow's names for their modes.
 GRAY_SCALES = {"1": 255, "L;2": 85, "L;4": 17}
-# What is in a PNG file beside the picture. Damaged or too large, it is skipped, as other viewers do.
+# Metadata chunks of a PNG file. They are skipped if they are damaged or too large, as other viewers do.
 PNG_METADATA = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf", b"pHYs", b"gAMA", b"cHRM", b"sRGB"})
 
-# The number of pixels is checked against the user's own limit, from the header, before anything is decoded.
+# Pillow's limit is off: the number of pixels in the header is checked against the user's limit before decoding.
 Image.MAX_IMAGE_PIXELS = None
-# Pillow allows 1 MiB, which profiles of printers exceed.
+# Pillow allows 1 MiB, which the color profiles of some printers exceed.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
 
 
-# What the operating system says of a link to nothing, or to itself.
+# The operating system's errors for a link that leads nowhere or to itself.
 NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-# What Pillow's decoders raise on damaged files, whose every byte can be wrong.
+# Exceptions that Pillow's decoders raise on damaged files.
 DECODER_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError, AttributeError,
     RuntimeError, AssertionError, struct.error, zlib.error,
@@ -47,7 +47,7 @@ DECODER_ERRORS = (
 
 
 class _PngStream(PngImagePlugin.PngStream):
-    """Forgives damaged metadata, for which Pillow refuses the whole picture."""
+    """Ignores damaged metadata, because of which Pillow would refuse the whole picture."""
 
     def call(self, cid: bytes, pos: int, length: int) -> bytes:
         try:
@@ -65,11 +65,11 @@ class _PngStream(PngImagePlugin.PngStream):
             super().crc(cid, data)
 
 
-PngImagePlugin.PngStream = _PngStream  # type: ignore[misc]  # Pillow has no other way in.
+PngImagePlugin.PngStream = _PngStream  # type: ignore[misc]  # Pillow offers no other hook.
 
 
 class BadPictureError(Exception):
-    """A file that cannot be used, with the reason in a few words."""
+    """A file cannot be used; the message is the reason in a few words."""
 
 
 @contextlib.contextmanager
@@ -87,9 +87,9 @@ class NamedPicture:
     """One picture of a source, decoded when asked for.
 
     Attributes:
-        name: Of its file, as it can be printed, or its place in the data set.
-        label: its class, -1 where there are none.
-        load: decodes it, turned upright; raises BadPictureError.
+        name: Printable name of its file, or its place in the data set.
+        label: Its class; -1 if there are no classes.
+        load: Decodes it and turns it upright; raises BadPictureError.
     """
 
     name: str
@@ -102,8 +102,9 @@ class Limits:
     """The largest picture that is decoded.
 
     Attributes:
-        max_pixels: Pixels in all.
-        max_side: Pixels of the longer side. Resizing takes memory in proportion to it, whatever the other side.
+        max_pixels: Total number of pixels.
+        max_side: Number of pixels on the longer side. Resizing needs memory in proportion to it, even if the other
+            side is short.
     """
 
     max_pixels: int = Config.max_pixels
@@ -115,7 +116,7 @@ class Limits:
         return cls(config.max_pixels, config.max_side)
 
 
-# For files of which only the header is read.
+# No limits, for files of which only the header is read.
 ANY_SIZE = Limits(max_pixels=sys.maxsize, max_side=sys.maxsize)
 
 
@@ -124,12 +125,13 @@ class Recipe:
     """How a picture becomes a row: uint8 [height, width, channels].
 
     Attributes:
-        height, width: pixels of the row.
+        height, width: Size of the row in pixels.
         channels: 1 for gray, 3 for RGB.
-        crop: "none" squeezes the whole picture into the row; otherwise its centre is cut to the row's aspect ratio.
-        crop_size: side in pixels of a centred square that is cut first; 0 for none.
-        background: what shows through transparent pixels, as Pillow names colors.
-        limits: larger pictures are refused unopened.
+        crop: "none" resizes the whole picture to the row's size; otherwise its center is cropped to the row's aspect
+            ratio first.
+        crop_size: Side in pixels of a centered square that is cropped before anything else; 0 for none.
+        background: Color behind transparent pixels, as Pillow names colors.
+        limits: Larger pictures are refused before they are decoded.
     """
 
     height: int
@@ -151,25 +153,25 @@ class Recipe:
 
 
 def open_picture(path: pathlib.Path, limits: Limits) -> ImageFile.ImageFile:
-    """Reads a file's header, not its pixels.
+    """Reads the header of a file, but not its pixels.
 
     Raises:
-        BadPictureError: not a regular file, not a picture in one of ``FORMATS``, or one beyond the limits.
+        BadPictureError: The file is not a regular file, not a picture in one of ``FORMATS``, or beyond the limits.
     """
     try:
         status = path.stat()
     except OSError as error:
         if error.errno in NOWHERE and path.is_symlink():
-            raise BadPictureError("a link to nowhere") from error
+            raise BadPictureError("broken link") from error
         _refuse_faults_of_the_machine(error, path)
         raise BadPictureError("cannot be read") from error
-    if not stat.S_ISREG(status.st_mode):  # A pipe or a device would be waited for.
+    if not stat.S_ISREG(status.st_mode):  # Opening a pipe or a device would wait for data.
         raise BadPictureError("not a regular file")
     try:
         picture = Image.open(path, formats=FORMATS)
     except DECODER_ERRORS as error:
         _refuse_faults_of_the_machine(error, path)
-        raise BadPictureError("not a picture that can be read" if status.st_size else "empty file") from error
+        raise BadPictureError("not a picture in a supported format" if status.st_size else "empty file") from error
     size = f"{picture.width}x{picture.height} pixels are more than"
     if picture.width * picture.height > limits.max_pixels:
         picture.close()
@@ -181,8 +183,8 @@ def open_picture(path: pathlib.Path, limits: Limits) -> ImageFile.ImageFile:
 
 
 def _refuse_faults_of_the_machine(error: Exception, path: pathlib.Path) -> None:
-    """Raises UserError where the operating system could not read a file: what is mended must not stay a bad picture."""
-    # A damaged file can name a place that cannot be sought, which is its own fault. Pillow's errors have no number.
+    """Raises UserError if the operating system could not read a file: once fixed, the picture must not count as bad."""
+    # EINVAL is excluded because a damaged file can point to an impossible offset. Pillow's own errors have no number.
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         raise UserError(
             f"cannot read the picture '{path}': {error.strerror}. Fix its permissions, the disk or the network, or "
@@ -191,7 +193,7 @@ def _refuse_faults_of_the_machine(error: Exception, path: pathlib.Path) -> None:
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
-    """Height and width of a picture once it is turned as its EXIF data say."""
+    """The height and width of a picture after it is turned upright by its EXIF data."""
     orientation = 1
     with contextlib.suppress(*DECODER_ERRORS):
         orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
@@ -200,17 +202,17 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
 
 
 def load_picture(path: pathlib.Path, limits: Limits) -> Image.Image:
-    """Decodes a file, and turns it upright where its EXIF data says how it was taken.
+    """Decodes a file and turns it upright if its EXIF data gives the orientation.
 
     Raises:
-        BadPictureError: the file cannot be used.
+        BadPictureError: The file cannot be used.
     """
     with open_picture(path, limits) as file:
         _mend_transparency(file)
         with _damage_named(path):
             file.load()
         picture: Image.Image = file
-        # Damaged EXIF data spoil no picture: it is used as it is stored.
+        # A picture with damaged EXIF data is used as it is stored.
         with contextlib.suppress(*DECODER_ERRORS):
             picture = ImageOps.exif_transpose(file)
         picture.format = file.format
@@ -219,29 +221,29 @@ def load_picture(path: pathlib.Path, limits: Limits) -> Image.Image:
 
 @contextlib.contextmanager
 def memory_for(name: object) -> Iterator[None]:
-    """Names the picture in decoding which the memory ran out.
+    """Names the picture whose decoding ran out of memory.
 
     Raises:
-        UserError: it did. The picture may be fine, so it does not count as bad.
+        UserError: Memory ran out. The picture may be fine, so it does not count as bad.
     """
     try:
         yield
     except MemoryError:
         raise UserError(
-            f"'{name}': not enough memory to decode this picture. Free some, or leave out pictures of its size with a "
+            f"'{name}': not enough memory to decode this picture. Free some, or exclude pictures of its size with a "
             "smaller `max_pixels` or `max_side`"
         ) from None
 
 
 @_damage_named()
 def make_row(picture: Image.Image, recipe: Recipe) -> np.ndarray:
-    """Converts, crops and resizes (Lanczos, antialiased) a decoded picture.
+    """Converts, crops and resizes a decoded picture (Lanczos, with antialiasing).
 
     Returns:
         uint8 [recipe.height, recipe.width, recipe.channels].
 
     Raises:
-        BadPictureError: it cannot be converted.
+        BadPictureError: The picture cannot be converted.
     """
     picture = to_gray_or_rgb(picture, recipe.channels, recipe.background)
     left, top, right, bottom = 0.0, 0.0, float(picture.width), float(picture.height)
@@ -257,7 +259,7 @@ def make_row(picture: Image.Image, recipe: Recipe) -> np.ndarray:
 
 
 def is_gray(picture: Image.Image) -> bool:
-    """Whether the mode of a picture has no color. A palette may have, so it counts as color."""
+    """Whether the mode of a picture has no color. A palette may contain color, so it counts as color."""
     return picture.mode in ("1", "L", "LA", "La", "F") or picture.mode.startswith("I")
 
 
@@ -269,7 +271,7 @@ def to_gray_or_rgb(picture: Image.Image, channels: int, background: str) -> Imag
     the background, and color becomes gray by the luma of ITU-R 601.
 
     Raises:
-        BadPictureError: it cannot be converted.
+        BadPictureError: The picture cannot be converted.
     """
     profile = picture.info.get("icc_profile")
     if picture.mode.startswith("I") or picture.mode == "F":
@@ -293,9 +295,9 @@ def to_gray_or_rgb(picture: Image.Image, channels: int, background: str) -> Imag
 
 
 def _to_eight_bits(picture: Image.Image) -> Image.Image:
-    """Gray of 16 bits and more as "L"; as "LA" where one value of it stands for transparency."""
+    """Converts gray of 16 or more bits to "L", or to "LA" if one gray value stands for transparency."""
     values = np.asarray(picture, np.float32)
-    # 16-bit files: 65535 is white. What fits into a byte was stored in a wider one only.
+    # In 16-bit files, 65535 is white. In wider modes, values that all fit into a byte are 8-bit gray.
     scaled = values / 257 if picture.mode.startswith("I;16") or values.max(initial=0) > 255 else values
     gray = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
     transparent = picture.info.get("transparency")
@@ -305,7 +307,7 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
 
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """The colors that a profile means; without one, or where it is damaged or of no use, the picture as it is."""
+    """Applies an ICC profile. Without a profile, or with an unusable one, the picture stays as it is."""
     transform = _srgb_transform(profile, "L" if picture.mode == "1" else picture.mode) if profile else None
     if transform is None:
         return picture
@@ -316,7 +318,7 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 @functools.lru_cache(maxsize=16)
 def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile to sRGB, for pictures of a mode; None where it is damaged, of another mode, or sRGB already."""
+    """The transform from a profile to sRGB for a mode; None if the profile is damaged, unsuitable, or sRGB already."""
     try:
         transform = ImageCms.buildTransform(io.BytesIO(profile), ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, *DECODER_ERRORS):
@@ -330,7 +332,7 @@ def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | N
 
 
 def _mend_transparency(picture: ImageFile.ImageFile) -> None:
-    """The transparent color of a PNG file at the depth at which Pillow decodes: it takes it from the file unscaled."""
+    """Scales the transparent color of a PNG file to the decoded bit depth, which Pillow does not do."""
     if picture.format != "PNG" or "transparency" not in picture.info or not picture.tile:
         return
     stored, transparent = picture.tile[0][3], picture.info["transparency"]
@@ -343,7 +345,7 @@ def _mend_transparency(picture: ImageFile.ImageFile) -> None:
 def _centred(
     left: float, top: float, right: float, bottom: float, width: float, height: float
 ) -> tuple[float, float, float, float]:
-    """A box of at most ``width x height`` in the middle of another."""
+    """A box of at most ``width x height`` in the center of another box."""
     width, height = min(width, right - left), min(height, bottom - top)
     left, top = (left + right - width) / 2, (top + bottom - height) / 2
     return left, top, left + width, top + height

@@ -1,4 +1,4 @@
-"""Points of a mixture of Gaussians in the plane: the smallest data on which modes can be counted."""
+"""Points from a mixture of Gaussians in the plane: toy data whose modes can be counted."""
 
 import dataclasses
 import hashlib
@@ -20,7 +20,7 @@ class Mixture:
 
     Attributes:
         centers: float64 [modes, 2].
-        deviation: of each coordinate around its center.
+        deviation: Standard deviation of each coordinate around its center.
     """
 
     centers: np.ndarray
@@ -37,14 +37,14 @@ MIXTURES = {
 
 @dataclasses.dataclass(frozen=True)
 class PointData:
-    """Points in memory, with the attributes of `ImageData`.
+    """Points in memory, with the interface of `ImageData`.
 
     Attributes:
-        images: the points, float32 [count, 2].
-        labels: int64 [count], the Gaussian that each was drawn from.
-        class_names: names of the Gaussians.
-        source: name of the data set.
-        digest: of the contents.
+        images: The points, float32 [count, 2].
+        labels: int64 [count], the Gaussian that each point was drawn from.
+        class_names: Names of the Gaussians.
+        source: Name of the data set.
+        digest: Digest of the contents.
     """
 
     images: np.ndarray
@@ -61,7 +61,7 @@ class PointData:
 
 @dataclasses.dataclass(frozen=True)
 class PointSource:
-    """A `Source` whose data are drawn in no time, and never written to disk."""
+    """A `Source` whose points are generated on the fly and never written to disk."""
 
     full_name: str
     class_names: tuple[str, ...]
@@ -76,18 +76,18 @@ class PointSource:
         return self.full_name
 
     def count_if_known(self) -> int:
-        """Always known."""
+        """The number of points, which is always known."""
         return POINTS
 
     def prepare(self) -> None:
-        """Nothing has to be fetched."""
+        """Does nothing: the points are generated."""
 
     def count(self) -> int:
-        """Points in the data set."""
+        """The number of points."""
         return POINTS
 
     def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
-        """There are no pictures to work on: `draw` makes the points at once."""
+        """Not supported, because there are no pictures. Use `draw`."""
         raise NotImplementedError
 
     def draw(self) -> PointData:
@@ -101,8 +101,8 @@ class PointSource:
 
 
 def find_points(config: Config) -> PointSource:
-    """The data set ``ring`` or ``grid``; raises UserError for a split that it does not have."""
+    """The data set ``ring`` or ``grid``; raises UserError for any split except train."""
     if config.split != "train":
-        raise UserError(f"`split`: {config.dataset} has the split train alone. Received: {config.split!r}")
+        raise UserError(f"`split`: {config.dataset} has only the split train. Received: {config.split!r}")
     mixture = MIXTURES[config.dataset]
     return PointSource(config.dataset, tuple(str(mode) for mode in range(len(mixture.centers))), mixture)

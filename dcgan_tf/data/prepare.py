@@ -1,4 +1,4 @@
-"""Decode, crop and resize once: whatever the source, training reads one memory-mapped uint8 array afterwards."""
+"""Decodes, crops and resizes every source once, into one uint8 array that training reads."""
 
 import contextlib
 import dataclasses
@@ -49,11 +49,13 @@ MIN_IMAGES = 2
 
 
 def resolve(config: Config, source: Source) -> Config:
-    """Replaces ``auto``: by the data's own channels, and its own size where a network can be built for it, else 64.
-    Settles how many blocks there are.
+    """Completes a configuration from its data.
 
-    Settles the names of the classes, too, and the rules by which pictures were chosen; raises UserError where a
-    conditional run would have no classes.
+    Replaces ``auto`` channels by those of the data, and an ``auto`` size by that of the data if a network can be built
+    for it, else by 64. Fills in the number of blocks, the names of the classes, and the rules that chose the pictures.
+
+    Raises:
+        UserError: The run is conditional and the data has no classes.
     """
     rules = config.data_rules or listing.RULES
     config = dataclasses.replace(config, class_names=source.class_names, data_rules=rules)
@@ -70,19 +72,19 @@ def resolve(config: Config, source: Source) -> Config:
         channels = str(source.channels)
     if config.conditional and len(source.class_names) < 2:
         raise UserError(
-            f"`conditional=True`: {config.dataset} has no classes to condition on. Leave it out, or sort the pictures "
+            f"`conditional=True`: {config.dataset} has no classes to condition on. Remove it, or sort the pictures "
             "into one folder per class and use `dataset=folder`"
         )
     config = dataclasses.replace(config, image_size=size, channels=channels)
-    refuse_bad_combinations(config)  # What was auto could not be checked before.
-    if config.architecture == "dcgan":  # So that a run keeps its networks where a later release chooses others.
+    refuse_bad_combinations(config)  # Values that were auto could not be checked earlier.
+    if config.architecture == "dcgan":  # Stored, so that a run keeps its networks if a later release chooses others.
         blocks = plan.plan_blocks(*config.height_and_width, config.blocks).blocks
         config = dataclasses.replace(config, blocks=blocks)
     return config
 
 
 def refuse_few_images(config: Config, count: int) -> None:
-    """Raises UserError where there are fewer images than networks can be trained on or measured by."""
+    """Raises UserError if there are too few images for training or evaluation."""
     if count < MIN_IMAGES:
         raise UserError(
             f"`dataset={config.dataset}` ({config.split}): expected at least {MIN_IMAGES} images. Received: {count}"
@@ -90,7 +92,7 @@ def refuse_few_images(config: Config, count: int) -> None:
 
 
 def settle_length(config: Config, count: int) -> Config:
-    """Turns epochs into steps, for ``count`` images; raises UserError where they are fewer than a batch."""
+    """Converts epochs to steps for ``count`` images; raises UserError if these are fewer than a batch."""
     refuse_few_images(config, count)
     if count < config.batch_size:
         raise UserError(
@@ -101,23 +103,23 @@ def settle_length(config: Config, count: int) -> Config:
         return config
     images_a_step = config.batch_size * config.discriminator_steps
     config = dataclasses.replace(config, steps=max(1, math.ceil(config.epochs * count / images_a_step)))
-    refuse_bad_combinations(config)  # Settings that depend on the length
+    refuse_bad_combinations(config)  # Some rules depend on the number of steps.
     refuse_learning_rates_of_zero(config)
     return config
 
 
 def prepare(config: Config, source: Source | None = None) -> tuple[Config, ImageData | PointData]:
-    """Settles a configuration and opens its data, preparing them first where that was not done yet.
+    """Completes a configuration and opens its data, which is prepared first if necessary.
 
     Args:
-        config: names the data set, the split, the image size and the folders.
-        source: Of images that a program passes in; by default it is found by the configuration.
+        config: Gives the data set, the split, the image size and the folders.
+        source: Source of the images that a program passes in; by default, the source that the configuration names.
 
     Returns:
-        The configuration, complete, and the data.
+        The complete configuration and the data.
 
     Raises:
-        UserError: the data set cannot be had, is smaller than a batch, or has changed since the run began.
+        UserError: The data set is not available, is smaller than a batch, or has changed since the run began.
     """
     if source is None and config.dataset == ARRAY:
         return config, find_passed_in(config)
@@ -129,14 +131,14 @@ def prepare(config: Config, source: Source | None = None) -> tuple[Config, Image
 
 
 def open_images(config: Config, source: Source) -> ImageData:
-    """Opens prepared images, preparing them first where that was not done yet.
+    """Opens prepared images, which are prepared first if necessary.
 
     Args:
-        config: As `resolve` settles it.
-        source: Of the images.
+        config: A configuration that `resolve` has completed.
+        source: Source of the images.
 
     Raises:
-        UserError: The images cannot be had, too many of them are bad, or they have changed since the run began.
+        UserError: The images are not available, too many of them are bad, or they have changed since the run began.
     """
     for note in source.notes:
         _say_once(note)
@@ -149,14 +151,14 @@ def open_images(config: Config, source: Source) -> ImageData:
     refuse_few_images(config, len(data.images))
     if config.data_digest not in ("", data.digest):
         raise UserError(
-            f"`dataset={config.dataset}`: the images of {data.source} have changed since this run began. Bring the "
-            "old ones back to resume it, or start a new run"
+            f"`dataset={config.dataset}`: the images of {data.source} have changed since this run began. Restore the "
+            "old ones to resume it, or start a new run"
         )
     if config.conditional and data.labels.min() < 0:
         raise UserError(
             f"`conditional=True`: some images of {config.dataset} ({config.split}) have no label. Use another `split`"
         )
-    if config.conditional and not config.data_digest:  # A run that has begun goes on.
+    if config.conditional and not config.data_digest:  # A run that has already begun may continue.
         _refuse_empty_classes(config, data.labels)
     return data
 
@@ -165,7 +167,7 @@ def find_passed_in(config: Config) -> ImageData:
     """Opens the prepared images of a run whose images a program passed in.
 
     Raises:
-        UserError: They are not in the cache any more.
+        UserError: The images are no longer in the cache.
     """
     height, width, channels = config.sample_shape
     source = AnonymousSource(height, width, channels, config.class_names)
@@ -175,17 +177,17 @@ def find_passed_in(config: Config) -> ImageData:
             if data is not None and data.digest == config.data_digest:
                 return data
     raise UserError(
-        "the images of this run were passed in by a program, and they are not in the cache any more. Continue the run "
-        "with dcgan_tf.train(images, run_dir=...), or name the folder with `cache_dir`"
+        "the images of this run were passed in by a program, and they are no longer in the cache. Continue the run "
+        "with dcgan_tf.train(images, run_dir=...), or give the cache folder with `cache_dir`"
     )
 
 
 def _refuse_empty_classes(config: Config, labels: np.ndarray) -> None:
-    """A generator never learns to draw a class without an image.
+    """Refuses classes without images, because a generator cannot learn to draw them.
 
     Raises:
-        UserError: There is one, in data that the user chose. Whole splits of TensorFlow Datasets are as they are: there
-            it is only said.
+        UserError: There is such a class in data that the user chose. For whole splits of TensorFlow Datasets, which
+            the user cannot change, there is only a warning.
     """
     counts = np.bincount(labels, minlength=len(config.class_names))
     empty = [name for name, count in zip(config.class_names, counts, strict=True) if not count]
@@ -199,7 +201,7 @@ def _refuse_empty_classes(config: Config, labels: np.ndarray) -> None:
         logger.warning(f"{text}. The generator cannot learn to draw them")
         return
     raise UserError(
-        f"{text}. Add images of each, use a larger `split`, or leave `conditional` out", field="conditional"
+        f"{text}. Add images of each class, use a larger `split`, or remove `conditional`", field="conditional"
     )
 
 
@@ -211,11 +213,11 @@ def cache_root(config: Config) -> pathlib.Path:
 
 
 def _cache_key(config: Config, source: Source) -> str:
-    """Readable, and different wherever the pixels may differ."""
+    """A readable folder name that differs whenever the pixels may differ."""
     recipe = dataclasses.asdict(Recipe.of(config))
     limits = recipe.pop("limits")
     recipe["max_pixels"] = limits["max_pixels"]
-    if limits["max_side"] != Config.max_side:  # Only then, so that data prepared before there was this limit are found.
+    if limits["max_side"] != Config.max_side:  # Omitted otherwise, to find data prepared before this limit existed.
         recipe["max_side"] = limits["max_side"]
     settings = json.dumps([FORMAT_VERSION, source.full_name, source.fingerprint, config.split, recipe])
     name = f"{source.full_name}-{config.split}-{config.image_size}x{config.channels}"
@@ -229,14 +231,14 @@ def _say_once(note: str) -> None:
 
 
 def _open_or_build(config: Config, source: Source, directory: pathlib.Path) -> ImageData:
-    """The prepared data of a key, made first where there are none, or where they are damaged, which is said."""
+    """Opens the prepared data of a key. If there is none, or if it is damaged, it is made first."""
     with contextlib.suppress(DamagedError):
         data = _find(config, source, directory)
         if data is not None:
             return data
     with locked(directory, "cache_dir"):
         for _ in range(MAX_REBUILDS):
-            try:  # Again: another process may have made or mended them while this one waited.
+            try:  # Look again: another process may have made or repaired the data while this one waited.
                 data = _find(config, source, directory)
                 if data is not None:
                     return data
@@ -248,7 +250,7 @@ def _open_or_build(config: Config, source: Source, directory: pathlib.Path) -> I
 
 
 def _find(config: Config, source: Source, directory: pathlib.Path) -> ImageData | None:
-    """The data of a key: those that the run began with, else those without bad files or as this Pillow reads them."""
+    """The data of a key: what the run began with, else data without bad files or as this Pillow version reads it."""
     readings = [directory, _as_read_by_this_pillow(directory)]
     if config.data_digest:
         readings += sorted(directory.parent.glob(f"{glob.escape(directory.name)}-pillow-*"))
@@ -259,12 +261,12 @@ def _find(config: Config, source: Source, directory: pathlib.Path) -> ImageData 
 
 
 def _as_read_by_this_pillow(directory: pathlib.Path) -> pathlib.Path:
-    """Where data with bad files are kept: what one Pillow cannot read, another may."""
+    """The folder of data with bad files, which another version of Pillow may be able to read."""
     return directory.with_name(f"{directory.name}-pillow-{PIL.__version__}")
 
 
 def _build(config: Config, source: Source, directory: pathlib.Path) -> None:
-    """Converts the source shard by shard, continuing where an interrupted preparation stopped."""
+    """Converts the source shard by shard, and continues an interrupted preparation."""
     unfinished = directory.with_name(f".preparing-{_as_read_by_this_pillow(directory).name}")
     unfinished.mkdir(exist_ok=True)
     source.prepare()
@@ -292,7 +294,7 @@ def _finish(
     unfinished: pathlib.Path,
     row_shape: tuple[int, ...],
 ) -> int:
-    """Makes complete, checked data of the rows written, unless too many files were bad; returns how many were."""
+    """Completes the data after all rows are written, unless too many files are bad; returns the number of bad files."""
     labels = np.array([label for result in results for label in result.labels], np.int64)
     bad = [f"{name}: {reason}" for result in results for name, reason in result.bad]
     rows_file = unfinished / "images.npy"
@@ -317,14 +319,14 @@ def _finish(
 
 
 def _refuse_many_bad_files(config: Config, directory: pathlib.Path, bad: int, good: int) -> str:
-    """Names the first bad file; raises UserError where there are more than ``max_bad_share`` of all."""
+    """Returns a phrase that names the first bad file; raises UserError if their share exceeds ``max_bad_share``."""
     first: list[str] = []
     with contextlib.suppress(FileNotFoundError), open(directory / BAD_FILES_REPORT, errors="replace") as report:
         first = [line.rstrip("\n") for line in itertools.islice(report, MAX_BAD_FILES_NAMED)]
     if bad / (bad + good) > config.max_bad_share or not good:
         raise UserError(
             f"`data_dir`: {bad} of {bad + good} pictures cannot be used, more than "
-            f"`max_bad_share={config.max_bad_share:g}`. The first: {'; '.join(first)}. Fix or "
+            f"`max_bad_share={config.max_bad_share:g}`. The first are: {'; '.join(first)}. Fix or "
             "remove them, or allow a larger share"
         )
     return f", such as {first[0]}" if first else ""

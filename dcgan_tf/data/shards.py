@@ -1,4 +1,4 @@
-"""The prepared array while it is being made: written shard by shard, so that an interruption costs one shard."""
+"""Writes the prepared array shard by shard, so that an interruption costs at most the shards in progress."""
 
 import dataclasses
 import math
@@ -18,42 +18,42 @@ HEADER_BYTES = 128
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Pictures ``first`` to ``stop - 1`` of a source."""
+    """The pictures ``first`` to ``stop - 1`` of a source."""
 
     first: int
     stop: int
 
 
 def plan_shards(count: int, row_bytes: int) -> list[Shard]:
-    """Divides pictures into shards of at most ROWS_PER_SHARD rows and, unless one row has more, BYTES_PER_SHARD."""
+    """Divides pictures into shards of at most ROWS_PER_SHARD rows and BYTES_PER_SHARD bytes, but at least one row."""
     rows = max(1, min(ROWS_PER_SHARD, BYTES_PER_SHARD // row_bytes))
     return [Shard(first, min(first + rows, count)) for first in range(0, count, rows)]
 
 
 Result = TypeVar("Result")
-# What a source does for each of its shards, in a process that may be another one, so it must be picklable.
+# The function that a source calls for each of its shards. It may run in another process, so it must be picklable.
 ShardWork = Callable[[Shard, Iterable[NamedPicture]], Result]
 
 
 @dataclasses.dataclass(frozen=True)
 class ShardResult:
-    """What became of a shard: the labels of the rows written, from its first on, and its bad files with reasons."""
+    """The result of converting a shard: the labels of the rows written, and the bad files with the reasons."""
 
     shard: Shard
     labels: list[int]
     bad: list[tuple[str, str]]
 
     def save(self, directory: pathlib.Path) -> None:
-        """Marks the shard as finished, which it is only with all of its rows on disk."""
+        """Marks the shard as finished. Call it only once all rows are on disk."""
         files.write_json(_result_file(directory, self.shard), {"labels": self.labels, "bad": self.bad})
 
 
 def convert_shard(
     shard: Shard, pictures: Iterable[NamedPicture], recipe: Recipe, rows_file: pathlib.Path
 ) -> ShardResult:
-    """Writes the rows of the pictures of a shard that can be used, each as soon as it is made.
+    """Writes the rows of a shard's usable pictures, each as soon as it is made.
 
-    Not through a memory map, so that memory stays flat.
+    It writes to the file and not to a memory map, which would count as memory of the process.
     """
     labels: list[int] = []
     bad: list[tuple[str, str]] = []
@@ -72,7 +72,7 @@ def convert_shard(
 
 
 def load_results(directory: pathlib.Path, shards: Sequence[Shard]) -> dict[Shard, ShardResult]:
-    """The results of the shards that are finished. A damaged one counts as unfinished."""
+    """The results of the finished shards. A damaged result counts as unfinished."""
     results = {}
     for shard in shards:
         try:
@@ -86,15 +86,17 @@ def load_results(directory: pathlib.Path, shards: Sequence[Shard]) -> dict[Shard
 
 
 def write_header(path: pathlib.Path, shape: tuple[int, ...]) -> None:
-    """Begins a ``.npy`` file of uint8, or changes the number of rows in its header. Its rows start at HEADER_BYTES."""
+    """Creates a uint8 ``.npy`` file, or changes the row count in its header. The rows start at HEADER_BYTES."""
     with open(path, "r+b" if path.exists() else "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         assert file.tell() == HEADER_BYTES
 
 
 def pack(path: pathlib.Path, results: Sequence[ShardResult], row_bytes: int) -> pathlib.Path:
-    """Copies the rows into a file without the gaps that bad files left. The original stays: with the results of its
-    shards it is what an interrupted preparation continues from."""
+    """Copies the rows into a file without the gaps that bad files left.
+
+    The original file stays, because an interrupted preparation continues from it.
+    """
     packed = path.with_suffix(".packed")
     with open(path, "rb") as source, open(packed, "wb") as target:
         target.write(source.read(HEADER_BYTES))
@@ -105,7 +107,7 @@ def pack(path: pathlib.Path, results: Sequence[ShardResult], row_bytes: int) -> 
 
 
 def remove_results(directory: pathlib.Path, results: Sequence[ShardResult]) -> None:
-    """Removes the marks of `ShardResult.save`, once the whole array is finished."""
+    """Removes the files that `ShardResult.save` wrote, once the whole array is finished."""
     for result in results:
         _result_file(directory, result.shard).unlink()
 

@@ -1,4 +1,4 @@
-"""Where images come from: a folder of pictures, or TensorFlow Datasets, bundled, on disk or downloaded."""
+"""Sources of images: folders of pictures, bundled MNIST, TensorFlow Datasets, and data made on the fly."""
 
 import dataclasses
 import difflib
@@ -30,9 +30,9 @@ from dcgan_tf.paths import in_home
 
 NETWORK_CHECK_SECONDS = 5
 READ_BATCH = 256
-TFDS_FOLDERS = frozenset({"downloads"})  # Where TensorFlow Datasets may keep pictures of its own.
-FOLDERS_SEARCHED = 1000  # A --data_dir may be a whole disk.
-# What TensorFlow Datasets imports only after it has downloaded everything.
+TFDS_FOLDERS = frozenset({"downloads"})  # TensorFlow Datasets may keep its own pictures there.
+FOLDERS_SEARCHED = 1000  # `data_dir` may be a whole disk.
+# Packages that TensorFlow Datasets imports only after it has downloaded everything.
 PACKAGES_OF_DATA_SETS = {"svhn_cropped": "scipy", "lsun": "tensorflow_io"}
 
 
@@ -40,12 +40,12 @@ class Source(Protocol):
     """A data set that is known, but not necessarily on disk yet.
 
     Attributes:
-        full_name: name and version, such as ``mnist/3.0.1``.
-        height, width: pixels of every image, or None where they differ.
+        full_name: Name and version, such as ``mnist/3.0.1``.
+        height, width: Size of every image in pixels; None if the sizes differ.
         channels: 1 or 3.
-        class_names: names of the labels 0, 1, ...; empty where there are none.
-        fingerprint: changes with the images; the key of the prepared data.
-        notes: what was left out or does not match, a line each.
+        class_names: Names of the labels 0, 1, ...; empty if there are none.
+        fingerprint: Changes with the images; part of the key of the prepared data.
+        notes: One line for each thing that was left out or does not match.
     """
 
     @property
@@ -64,21 +64,21 @@ class Source(Protocol):
     def notes(self) -> tuple[str, ...]: ...
 
     def count_if_known(self) -> int | None:
-        """`count`, or None before the data set was ever prepared."""
+        """The number of images in the split, or None if the data set has never been prepared."""
 
     def prepare(self) -> None:
-        """Makes sure that the data set is on disk. Raises UserError where it cannot be had."""
+        """Makes sure that the data set is on disk; raises UserError if it is not available."""
 
     def count(self) -> int:
-        """Images in the split, once prepared."""
+        """The number of images in the split. Call `prepare` first."""
 
     def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
-        """Does some work on each shard, and yields the results in any order."""
+        """Runs `work` on each shard and yields the results in any order."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TfdsSource:
-    """A data set of TensorFlow Datasets. Attributes as in `Source`."""
+    """A data set of TensorFlow Datasets, with the attributes of `Source`."""
 
     full_name: str
     height: int | None
@@ -94,7 +94,7 @@ class TfdsSource:
         return self.full_name
 
     def count(self) -> int:
-        """Images in the split, once prepared."""
+        """The number of images in the split. Call `prepare` first."""
         try:
             return self._builder.info.splits[self._config.split].num_examples
         except (KeyError, ValueError) as error:
@@ -105,14 +105,14 @@ class TfdsSource:
             ) from None
 
     def count_if_known(self) -> int | None:
-        """`count`, or None before the data set was ever prepared."""
+        """The number of images in the split, or None if the data set has never been prepared."""
         return self.count() if self._builder.is_prepared() else None
 
     def prepare(self) -> None:
-        """Makes sure that the data set is on disk: downloads nothing that `data_dir` or a manual folder holds.
+        """Makes sure that the data set is on disk. Files in `data_dir` or `manual_dir` are not downloaded again.
 
         Raises:
-            UserError: no network, a damaged file, no room.
+            UserError: There is no network, a file is damaged, or the disk is full.
         """
         if self._builder.is_prepared():
             return
@@ -131,7 +131,7 @@ class TfdsSource:
         if missing:
             _check_network(missing[0], self._config.dataset)
         root = pathlib.Path(self._builder.data_dir).parents[self.full_name.count("/")]
-        # TFDS fails where two processes prepare the same data set, for two of its splits, too.
+        # TFDS fails if two processes prepare the same data set, even for different splits.
         with locked(root / self._builder.name, "data_dir"):
             if self._builder.is_prepared():
                 self._builder.info.read_from_directory(self._builder.data_dir)
@@ -139,14 +139,14 @@ class TfdsSource:
                 self._download_and_prepare(root / "downloads", manual_dir if not missing else None)
 
     def _download_and_prepare(self, download_dir: pathlib.Path, complete_dir: pathlib.Path | None) -> None:
-        """``complete_dir``: The folder that holds all original files, if there is one."""
+        """Lets TFDS prepare the data set; ``complete_dir`` is the folder that holds all original files, if any."""
         import tensorflow as tf
         import tensorflow_datasets as tfds
         from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
         try:
-            # TFDS caches extracted files by name alone, and MNIST and Fashion-MNIST use the same names: with a common
-            # folder the second would silently hold the images of the first.
+            # TFDS caches extracted files by name only, and MNIST and Fashion-MNIST use the same names. In a common
+            # folder, the second would silently get the images of the first.
             self._builder.download_and_prepare(
                 download_dir=download_dir / self._builder.name,
                 download_config=tfds.download.DownloadConfig(manual_dir=_manual_dir(self._config)),
@@ -163,12 +163,12 @@ class TfdsSource:
             ) from None
         except AssertionError as error:
             raise UserError(
-                f"`dataset={self._config.dataset}`: its files must be fetched by hand and named with `manual_dir`: "
-                f"{_first_line(error)}"
+                f"`dataset={self._config.dataset}`: its files must be downloaded by hand. Give their folder with "
+                f"`manual_dir`: {_first_line(error)}"
             ) from None
 
     def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
-        """Does some work on each shard in turn, and yields the results."""
+        """Runs `work` on each shard in turn and yields the results."""
         pictures = self._pictures()
         position = 0
         for shard in shards:
@@ -188,7 +188,7 @@ class TfdsSource:
         )
         dataset = dataset.map(lambda example: (example["image"], example["label"] if self.class_names else -1))
         number = 0
-        # Images of one size are handed over many at a time: one by one, that costs more than decoding them.
+        # Images of one size are passed in batches: passing them one by one costs more than decoding them.
         for images, labels in tfds.as_numpy(dataset.batch(READ_BATCH if self.height and self.width else 1)):
             for image, label in zip(images, labels, strict=True):
                 pixels = image[:, :, 0] if self.channels == 1 else image
@@ -201,7 +201,7 @@ def find_source(config: Config) -> Source:
     """Looks up ``config.dataset`` without preparing it.
 
     Raises:
-        UserError: there is no such data set, or it holds no images of one or three channels.
+        UserError: There is no such data set, or it has no images of one or three channels.
     """
     if config.dataset == "folder":
         return find_folder(config)
@@ -217,11 +217,11 @@ def find_source(config: Config) -> Source:
         return find_mnist(config)
     name = config.dataset
     if name[:1] in ("/", ".", "~"):
-        raise UserError(f"`dataset`: expected a name. Received: {name!r}. {_folder_hint(name)}")
-    if config.data_dir and not config.data_rules:  # A run that goes on has settled what its data are.
+        raise UserError(f"`dataset`: expected the name of a data set. Received: {name!r}. {_folder_hint(name)}")
+    if config.data_dir and not config.data_rules:  # A resumed run already knows its data.
         _refuse_pictures(config)
     if not config.data_dir and not os.environ.get("TFDS_DATA_DIR"):
-        in_home("tensorflow_datasets", "data_dir")  # Without a home folder, TFDS writes to one that is called "~".
+        in_home("tensorflow_datasets", "data_dir")  # Without a home folder, TFDS writes to a folder named "~".
     import tensorflow_datasets as tfds
 
     try:
@@ -234,7 +234,7 @@ def find_source(config: Config) -> Source:
             raise UserError(f"`dataset`: unknown data set {name!r}. {_folder_hint(name)}") from None
         near = difflib.get_close_matches(name, known, n=3) or ["mnist", "fashion_mnist", "cifar10"]
         raise UserError(
-            f"`dataset`: unknown data set {name!r}. Near it are: {', '.join(near)}. "
+            f"`dataset`: unknown data set {name!r}. Similar names are: {', '.join(near)}. "
             "Expected a name from https://www.tensorflow.org/datasets/catalog, or folder for your own pictures"
         ) from None
     features = builder.info.features
@@ -260,12 +260,12 @@ def _folder_hint(folder: str) -> str:
 
 
 def _refuse_pictures(config: Config) -> None:
-    """Refuses to keep a data set in a folder of pictures, where ``dataset="folder"`` was forgotten."""
+    """Refuses to keep a data set in a folder of pictures, because ``dataset="folder"`` was probably forgotten."""
     picture = find_picture(pathlib.Path(config.data_dir).expanduser(), TFDS_FOLDERS, FOLDERS_SEARCHED)
     if picture:
         raise UserError(
             f"`data_dir`: '{config.data_dir}' holds pictures, such as {picture!r}, but `dataset={config.dataset}` is "
-            "another data set. To train on the pictures, add `dataset=folder`; else name another folder, or set "
+            "another data set. To train on the pictures, add `dataset=folder`; otherwise name another folder, or set "
             "TFDS_DATA_DIR"
         )
 
@@ -280,17 +280,17 @@ def _manual_dir(config: Config) -> pathlib.Path | None:
 
 
 def _check_network(url: str, dataset: str) -> None:
-    """TFDS itself retries for minutes before it says that there is no network."""
+    """Raises UserError at once if the network is unreachable; TFDS itself would retry for minutes."""
     request = urllib.request.Request(url, method="HEAD")
     try:
         urllib.request.urlopen(request, timeout=NETWORK_CHECK_SECONDS).close()
     except urllib.error.HTTPError:
-        pass  # The server answered: what it thinks of HEAD does not matter.
+        pass  # The server answered, which is enough; it may not support HEAD.
     except OSError as error:
         raise UserError(
             f"`dataset={dataset}`: it is not on disk, and {url} cannot be reached ({getattr(error, 'reason', error)}). "
-            "Connect to the network, name a folder with its original files with `manual_dir`, "
-            "or a `data_dir` where TFDS has prepared it"
+            "Connect to the network, give a folder with its original files with `manual_dir`, "
+            "or give a `data_dir` in which TFDS has already prepared it"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Stacked MNIST (Metz et al. 2017, arXiv 1611.02163): three random digits as the colours of one image; 1,000 modes."""
+"""Stacked MNIST (Metz et al. 2017, arXiv 1611.02163): three random digits as the colors of one image; 1,000 modes."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ DATA_SEED = 0
 
 @dataclasses.dataclass(frozen=True)
 class StackedMnistSource:
-    """A `Source` over another one, of digits. Stack i is a function of (seed, i): a longer split begins alike."""
+    """A `Source` of stacks made from a source of digits. A longer split begins with the stacks of a shorter one."""
 
     full_name: str
     _digits: "Source"
@@ -43,7 +43,7 @@ class StackedMnistSource:
         return f"{self.full_name} of {self._digits.fingerprint} by seed {DATA_SEED}"
 
     def count_if_known(self) -> int:
-        """Always known."""
+        """The number of stacks, which is always known."""
         return self._count
 
     def prepare(self) -> None:
@@ -51,11 +51,11 @@ class StackedMnistSource:
         self._digits.prepare()
 
     def count(self) -> int:
-        """Stacks in the split."""
+        """The number of stacks in the split."""
         return self._count
 
     def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
-        """Does some work on each shard in turn, and yields the results."""
+        """Runs `work` on each shard in turn and yields the results."""
         (digits,) = self._digits.map_shards(_load_digits, [Shard(0, self._digits.count())])
         images, labels = digits
         chance = np.random.Generator(np.random.Philox(DATA_SEED))
@@ -74,14 +74,14 @@ class StackedMnistSource:
 
 
 def find_stacked_mnist(config: Config, find_source: "Callable[[Config], Source]") -> StackedMnistSource:
-    """The data set over MNIST's training or test split.
+    """Builds the data set from MNIST's training or test split.
 
     Args:
-        config: ``split``: train or test, or train[:N] for another number of stacks than 128,000.
-        find_source: looks up MNIST.
+        config: Its ``split`` is train or test, or train[:N] for a number of stacks other than 128,000.
+        find_source: Looks up MNIST.
 
     Raises:
-        UserError: another split.
+        UserError: The split is another one.
     """
     match = re.fullmatch(r"(train|test)(?:\[:(\d+)\])?", config.split)
     count = int(match[2] or STACKS) if match else 0

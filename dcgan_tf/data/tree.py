@@ -1,4 +1,4 @@
-"""What lies below a folder: the user's pictures, other files, and what this program made there."""
+"""The contents of a folder tree: the user's pictures, other files, and what this program made there."""
 
 import collections
 import contextlib
@@ -15,31 +15,31 @@ from PIL import Image
 from dcgan_tf.data.pictures import ENDINGS
 from dcgan_tf.errors import UserError
 
-MORE_ENDINGS = frozenset({".jfif", ".jpe"})  # JPEG files, too.
-# How the files begin that are read where a name has no ending.
+MORE_ENDINGS = frozenset({".jfif", ".jpe"})  # Also JPEG files
+# First bytes of the pictures that are recognized if their name has no ending.
 SIGNATURE = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM.{4}\0{4}|RIFF.{4}WEBP", re.DOTALL)
 SIGNATURE_BYTES = 12
-# What operating systems and network storage put beside pictures, in lower case. Hidden folders are left out anyway.
+# Folders of operating systems and network storage, in lower case. Hidden folders are left out anyway.
 SYSTEM_FOLDERS = frozenset(
     {
         "@eadir", "@recycle", "@tmp", "#recycle", "#snapshot", "__macosx", "__pycache__", "$recycle.bin", "lost+found",
         "system volume information",
     }
 )  # fmt: skip
-# Marks the pictures that this program makes, so that a sheet of samples among a user's pictures is no data.
+# Marks the pictures that this program makes, so that a sheet of samples is not used as data.
 SOFTWARE = "dcgan_tf"
-CONTACT_SHEET = "contact_sheet.png"  # Known by its name: earlier releases left no mark in it.
+CONTACT_SHEET = "contact_sheet.png"  # Recognized by its name, because earlier releases did not mark it.
 
 
 @dataclasses.dataclass
 class Files:
-    """What lies below a folder.
+    """The files below a folder.
 
     Attributes:
-        names: the pictures, sorted by the parts of their paths.
-        others: how many files there are of each other ending.
-        examples: one file of each.
-        generated: what this program made: folders of runs and exports, and contact sheets.
+        names: The pictures, sorted by the parts of their paths.
+        others: The number of files with each other ending.
+        examples: One file with each of these endings.
+        generated: What this program made: folders of runs and exports, and contact sheets.
     """
 
     names: list[str] = dataclasses.field(default_factory=list)
@@ -49,14 +49,14 @@ class Files:
 
 
 def list_files(root: pathlib.Path, earlier: bool = False) -> Files:
-    """All files below a folder, told apart.
+    """Lists and classifies all files below a folder.
 
-    Hidden files, and hidden and system folders, are passed over. Symbolic links are followed, but no folder is entered
-    twice, so a link to a parent ends there.
+    Hidden files, hidden folders and system folders are skipped. Symbolic links are followed, but no folder is entered
+    twice, so a link to a parent folder does no harm.
 
     Args:
-        root: the folder.
-        earlier: by the rules of earlier releases, which knew no folders but hidden ones, and went by endings alone.
+        root: The folder.
+        earlier: Use the rules of earlier releases, which skipped hidden folders only and looked at endings only.
     """
     files = Files()
     left_out, generated = (frozenset[str](), None) if earlier else (SYSTEM_FOLDERS, files.generated)
@@ -77,12 +77,12 @@ def list_files(root: pathlib.Path, earlier: bool = False) -> Files:
 
 
 def find_picture(root: pathlib.Path, left_out: frozenset[str] = frozenset(), folders: int | None = None) -> str | None:
-    """The path of some picture below a folder.
+    """The path of any picture below a folder, or None.
 
     Args:
-        root: the folder.
-        left_out: names of folders, in lower case, that are not entered.
-        folders: how many are searched at most; None for all.
+        root: The folder.
+        left_out: Names of folders, in lower case, that are not entered.
+        folders: Maximum number of folders to search; None for all.
     """
     for folder, names in itertools.islice(_walk(root, SYSTEM_FOLDERS | left_out, []), folders):
         for name in names:
@@ -100,10 +100,10 @@ def _walk(
     """Yields the folders that may hold the user's pictures, each with its files that are not hidden.
 
     Args:
-        root: where to begin.
-        left_out: names of folders, in lower case, beside hidden ones.
-        generated: receives the folders of runs and exports, which are left out, too. None: they are entered.
-        onerror: is called where a folder cannot be read. None: it is left out.
+        root: Where to begin.
+        left_out: Names of folders, in lower case, that are skipped in addition to hidden ones.
+        generated: Receives the folders of runs and exports, which are skipped as well. None: they are entered.
+        onerror: Called for a folder that cannot be read. None: the folder is skipped.
     """
     entered = set()
     for folder, subfolders, files in os.walk(root, followlinks=True, onerror=onerror):
@@ -125,7 +125,7 @@ def visible(names: Iterable[str]) -> list[str]:
 
 
 def _is_generated(folder: str, subfolders: Sequence[str], files: Sequence[str]) -> bool:
-    """Whether a folder is that of an export, or of a run, by what even the youngest or a copied one has in it."""
+    """Whether a folder is an export or a run, judged by files that even a new or copied one contains."""
     if "saved_model.pb" in files:
         return True
     if "config.json" in files and (".lock" in files or "metrics.jsonl" in files or "checkpoints" in subfolders):
@@ -135,13 +135,13 @@ def _is_generated(folder: str, subfolders: Sequence[str], files: Sequence[str]) 
 
 
 def is_picture(folder: str | os.PathLike[str], name: str, earlier: bool = False) -> bool:
-    """Whether a file is read: by its ending or, where it has none, by its first bytes."""
+    """Whether a file is a picture, judged by its ending or, without an ending, by its first bytes."""
     ending = os.path.splitext(name)[1].lower()
     if earlier or ending:
         return ending in ENDINGS or (not earlier and ending in MORE_ENDINGS)
     path = os.path.join(folder, name)
     with contextlib.suppress(OSError):
-        if stat.S_ISREG(os.stat(path).st_mode):  # To open a pipe would be to wait for its other end.
+        if stat.S_ISREG(os.stat(path).st_mode):  # Opening a pipe would wait for its other end.
             with open(path, "rb") as file:
                 return bool(SIGNATURE.match(file.read(SIGNATURE_BYTES)))
     return False

@@ -1,12 +1,12 @@
-"""Connections between workers: messages of limited length, and a proof at both ends that they know the same secret.
+"""Connections between workers: messages of limited length, and mutual proof that both ends know the same secret.
 
-A message is a JSON object behind four bytes with its length. The handshake has three:
+A message is a JSON object after four bytes with its length. The handshake has three messages:
 
     chief:  nonce
-    worker: index, list of workers, nonce of its own, proof
-    chief:  proof; or a refusal, with its reason
+    worker: index, list of workers, its own nonce, proof
+    chief:  proof; or a refusal with a reason
 
-A proof is an HMAC over both nonces, so one that was overheard is of no use later. Nothing of what follows is encrypted.
+A proof is an HMAC over both nonces, so an intercepted proof cannot be reused. What follows is not encrypted.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ MAX_MESSAGE = 2**22
 MAX_GREETING = 2**16
 MAX_REASON = 2000
 HANDSHAKE_SECONDS = 5.0
-MAX_STRANGERS = 256  # At a time: a new one takes the place of the oldest, as a handshake takes milliseconds.
+MAX_STRANGERS = 256  # At a time. A new one replaces the oldest, because a handshake takes only milliseconds.
 RECEIVED_BYTES = 2**16
 
 
@@ -37,10 +37,10 @@ class Peer:
     """The connection to another worker.
 
     Attributes:
-        index: Of that worker, once it is known.
+        index: Index of that worker, once known.
         addresses: Its list of workers.
-        values: What it sent for `Workers.gather`.
-        answer: What proves to it that this is the chief.
+        values: The values it sent for `Workers.gather`.
+        answer: Proof for that worker that this is the chief.
     """
 
     def __init__(self, connection: socket.socket, timeout: float) -> None:
@@ -54,26 +54,26 @@ class Peer:
         self._poll.register(connection, select.POLLIN)
         self._sending = threading.Lock()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.settimeout(timeout)  # Of sending; what is received has deadlines of its own.
+        connection.settimeout(timeout)  # For sending only; receiving has its own deadlines.
 
     def send(self, message: dict[str, Any]) -> None:
-        """Sends a message. That the other is gone shows where it is listened to."""
+        """Sends a message. If the peer is gone, the code that receives from it notices."""
         content = json.dumps(message).encode()
         if len(content) > MAX_MESSAGE:
-            raise UserError(f"the workers can exchange {MAX_MESSAGE} bytes at a time, and need {len(content)}")
+            raise UserError(f"the workers can exchange at most {MAX_MESSAGE} bytes at a time, but need {len(content)}")
         with self._sending:
             try:
                 self.connection.sendall(len(content).to_bytes(LENGTH_BYTES, "big") + content)
             except OSError:
-                self.close()  # Nothing that follows half a message would be understood.
+                self.close()  # After half a message, nothing that follows could be read.
 
     def receive(self, deadline: float, longest: int = MAX_MESSAGE) -> dict[str, Any]:
         """Waits for the next message.
 
         Raises:
-            TimeoutError: it was not whole by the deadline.
-            OSError, EOFError: the connection is lost.
-            ValueError, RecursionError: this is no message.
+            TimeoutError: The message was not complete by the deadline.
+            OSError, EOFError: The connection is lost.
+            ValueError, RecursionError: What arrived is not a message.
         """
         while (message := self._take(longest)) is None:
             if not self._poll.poll(max(0, deadline - time.monotonic()) * 1000):
@@ -82,17 +82,17 @@ class Peer:
         return message
 
     def receive_arrived(self, longest: int) -> dict[str, Any] | None:
-        """Reads what has arrived; returns the message once it is whole. Raises as `receive` does."""
+        """Reads what has arrived; returns the message if it is complete. Raises the same errors as `receive`."""
         self._read()
         return self._take(longest)
 
     @property
     def is_closed(self) -> bool:
-        """Whether this end is closed, also because a message could not be sent."""
+        """Whether this end is closed, which also happens if a message cannot be sent."""
         return self.connection.fileno() == -1
 
     def close(self) -> None:
-        """Ends the connection, also for a thread that waits for a message."""
+        """Closes the connection, even while a thread waits for a message on it."""
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
         self.connection.close()
@@ -113,15 +113,15 @@ class Peer:
         del self._buffer[: LENGTH_BYTES + length]
         message = json.loads(content)
         if not isinstance(message, dict):
-            raise ValueError("a message that is no JSON object")
+            raise ValueError("a message that is not a JSON object")
         return message
 
 
 class Reception:
-    """Hears all who connect to the chief, side by side, each for a few seconds and for one short message.
+    """Handles all incoming connections to the chief at once, each for a few seconds and one short message.
 
     Attributes:
-        refused: How many had another secret.
+        refused: Number of connections that had another secret.
     """
 
     def __init__(self, door: socket.socket, secret: bytes, timeout: float) -> None:
@@ -133,7 +133,7 @@ class Reception:
         self._selector = selectors.DefaultSelector()
 
     def admit(self, deadline: float) -> Generator[Peer, None, None]:
-        """Yields each worker that has proved to know the secret, until the deadline."""
+        """Yields each worker that has proved that it knows the secret, until the deadline."""
         self._door.setblocking(False)
         self._selector.register(self._door, selectors.EVENT_READ)
         try:
@@ -156,7 +156,7 @@ class Reception:
             self._send_away(next(iter(self._strangers)))
         try:
             stranger = Peer(self._door.accept()[0], self._timeout)
-        except OSError:  # It has gone again, or this process has no file left to open.
+        except OSError:  # The connection is gone already, or this process is out of file descriptors.
             return
         nonce = secrets.token_hex()
         stranger.send({"nonce": nonce})
@@ -165,13 +165,13 @@ class Reception:
             self._selector.register(stranger.connection, selectors.EVENT_READ, stranger)
 
     def _hear(self, stranger: Peer) -> bool:
-        """Whether this has proved to be a worker, which is then no longer heard here."""
+        """Whether the stranger has proved to be a worker. It is then no longer handled here."""
         try:
             message = stranger.receive_arrived(MAX_GREETING)
             if message is None:
                 return False
             self._check(stranger, message)
-        except Exception:  # Whatever it was, it was no worker of this run.
+        except Exception:  # Whatever it was, it is not a worker of this run.
             self._send_away(stranger)
             return False
         del self._strangers[stranger]
@@ -188,7 +188,7 @@ class Reception:
             raise ValueError("no greeting")
         if not _is_proof(proof, self._secret, "worker", *facts):
             self.refused += 1
-            stranger.send({"refused": "it has another `worker_secret` than the chief, or only one of them has one"})
+            stranger.send({"refused": "its `worker_secret` differs from the chief's, or only one of them has a secret"})
             raise ValueError("no proof")
         stranger.index, stranger.addresses = index, tuple(workers)
         stranger.answer = _prove(self._secret, "chief", *facts)
@@ -202,19 +202,19 @@ class Reception:
 def call_chief(
     address: tuple[str, int], index: int, workers: tuple[str, ...], secret: bytes, timeout: float, seconds: float
 ) -> Peer:
-    """Connects to the chief, and makes sure that it is.
+    """Connects to the chief and verifies that it is the chief.
 
     Args:
-        address: Host and port.
-        index: Of this worker.
-        workers: The addresses of all.
-        secret: What all of them know.
-        timeout: Seconds to send a message, later.
-        seconds: That this may take.
+        address: Host and port of the chief.
+        index: Index of this worker.
+        workers: Addresses of all workers.
+        secret: The secret that all workers share.
+        timeout: Seconds that sending a message may take later.
+        seconds: Seconds that this call may take.
 
     Raises:
-        UserError: it refuses this worker.
-        OSError, EOFError, ValueError, RecursionError: nobody answers, or somebody else.
+        UserError: The chief refuses this worker.
+        OSError, EOFError, ValueError, RecursionError: Nothing answers, or something that is not the chief.
     """
     deadline = time.monotonic() + seconds
     peer = Peer(socket.create_connection(address, timeout=seconds), timeout)
@@ -236,7 +236,7 @@ def call_chief(
 
 
 def clip(reason: str) -> str:
-    """A text of another process, as it may be printed."""
+    """A text from another process, made safe to print and cut to a limit."""
     return printable(reason)[:MAX_REASON]
 
 

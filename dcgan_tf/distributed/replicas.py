@@ -1,6 +1,6 @@
-"""What one replica of a distributed train step needs of the others: sums, and its own rows of the global batch.
+"""What one replica of a distributed train step needs from the others: sums, and its own rows of the global batch.
 
-Where there is one replica, each function is what its name says without any communication.
+With a single replica, each function computes the same without any communication.
 """
 
 from typing import Any
@@ -9,18 +9,18 @@ import tensorflow as tf
 
 
 def count() -> int:
-    """Replicas that train together, over all workers."""
+    """The number of replicas that train together, over all workers."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def total(values: Any) -> Any:
-    """The sum of the values that the replicas hold, on each of them. Differentiable.
+    """The sum of the values of all replicas, available on each of them. Differentiable.
 
     Args:
-        values: a tensor, or a list of tensors, which is reduced in one piece.
+        values: A tensor, or a list of tensors, which is reduced in one operation.
 
     Returns:
-        The same structure.
+        The sums, in the same structure.
     """
     if count() == 1:
         return values
@@ -28,36 +28,36 @@ def total(values: Any) -> Any:
 
 
 def mean(values: tf.Tensor) -> tf.Tensor:
-    """The mean of all elements on all replicas: a scalar."""
+    """The mean of all elements on all replicas, as a scalar."""
     return total(tf.reduce_mean(values) / count()) if count() > 1 else tf.reduce_mean(values)
 
 
 def deviation(values: tf.Tensor) -> tf.Tensor:
-    """The standard deviation of all elements on all replicas: a scalar."""
+    """The standard deviation of all elements on all replicas, as a scalar."""
     if count() == 1:
         return tf.math.reduce_std(values)
     return tf.sqrt(mean(tf.square(values - mean(values))))
 
 
 def moments(values: tf.Tensor, axes: list[int]) -> tuple[tf.Tensor, tf.Tensor]:
-    """The mean and the variance over the axes and over all replicas, with derivatives of every order.
+    """The mean and the variance over the axes and over all replicas, with correct derivatives of every order.
 
-    `tf.nn.moments` holds the mean constant within the variance, so its second derivatives are wrong. The mean of the
-    squares less the square of the mean, which takes one sum as well, has no digits left where the mean is large.
+    `tf.nn.moments` treats the mean in the variance as a constant, so its second derivatives are wrong. The mean of the
+    squares minus the square of the mean would also need just one sum, but it loses all digits if the mean is large.
 
     Args:
-        values: [..., as many on each replica].
-        axes: which ones to average over; the batch among them.
+        values: A tensor with the same number of rows on each replica.
+        axes: The axes to average over, including the batch.
 
     Returns:
-        The two, each without the axes.
+        The mean and the variance, each without the axes.
     """
     own_mean = tf.reduce_mean(values, axes, keepdims=True)
     own_variance = tf.reduce_mean(tf.math.squared_difference(values, own_mean), axes)
     own_mean = tf.squeeze(own_mean, axes)
     if count() == 1:
         return own_mean, own_variance
-    # One sum tells every replica the moments of each: those of the others are 0 in what this one adds.
+    # One sum gives every replica the moments of all: in its own term, those of the others are 0.
     place = tf.one_hot(_index(), count(), dtype=values.dtype)
     own = tf.stack([own_mean, own_variance])
     means, variances = tf.unstack(total(tf.tensordot(own, place, axes=0)))  # Each [..., replicas]
@@ -67,13 +67,13 @@ def moments(values: tf.Tensor, axes: list[int]) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def share(rows: tf.Tensor, parts: int = 1, axis: int = 0) -> tf.Tensor:
-    """This replica's rows out of the global batch's.
+    """This replica's rows of the global batch.
 
     Args:
-        rows: [..., global batch, ...], of known shape.
-        parts: equal parts that the global batch consists of, such as real and fake images; the replica has its share
-            of each.
-        axis: which one counts the rows.
+        rows: The global batch, [..., global batch, ...], of known shape.
+        parts: Number of equal parts in the global batch, such as real and fake images. The replica gets its share of
+            each.
+        axis: The axis of the rows.
 
     Returns:
         [..., global batch / replicas, ...].
@@ -86,5 +86,5 @@ def share(rows: tf.Tensor, parts: int = 1, axis: int = 0) -> tf.Tensor:
 
 
 def _index() -> tf.Tensor:
-    """Which of the replicas this one is."""
+    """The index of this replica."""
     return tf.distribute.get_replica_context().replica_id_in_sync_group

@@ -1,4 +1,4 @@
-"""One run on several devices: which processes and devices there are, and TensorFlow's strategy over them."""
+"""Runs on several devices: finds the processes and devices, and creates TensorFlow's strategy for them."""
 
 import contextlib
 import dataclasses
@@ -23,23 +23,23 @@ from dcgan_tf.progress import logger
 SLURM_PORT = 8888
 SECRET_VARIABLE = "DCGAN_TF_WORKER_SECRET"
 SHORTEST_SECRET, MAX_SECRET = 16, 4096
-SECONDS_TO_CONNECT = 60.0  # At least: TensorFlow looks for GPUs and starts its servers in them.
-# What may differ between the workers of a run: their place in it, the folders of their machines, and how the pictures
-# there were found, whose digest is compared.
+SECONDS_TO_CONNECT = 60.0  # The minimum, because TensorFlow first looks for GPUs and starts its servers.
+# Settings that may differ between workers: their index, the folders of their machines, and the rules by which pictures
+# were found there. The digest of the pictures is compared instead.
 OF_ONE_WORKER = ("worker_index", "worker_secret", "data_dir", "manual_dir", "cache_dir", "data_rules")
-# Unknown until the data is prepared, and then the same where the data is.
+# Settings that are unknown until the data are prepared. They are equal if the data are.
 OF_THE_DATA = ("image_size", "channels", "class_names", "data_digest", "steps", "replicas")
 
 
 @contextlib.contextmanager
 def join(config: Config) -> Iterator[tuple[Workers, tf.distribute.Strategy]]:
-    """Meets the other workers, if there are some, and makes the strategy. To be entered before TensorFlow computes.
+    """Connects to the other workers, if any, and creates the strategy. Must be entered before TensorFlow computes.
 
     Args:
-        config: names the strategy and the workers.
+        config: Settings with the strategy and the workers.
 
     Raises:
-        UserError: no workers are named, one does not come, one has another configuration, or there is no such device.
+        UserError: No workers are named, one is missing, one has another configuration, or there is no such device.
     """
     if config.strategy != "multi_worker":
         yield Workers(), _make_local_strategy(config)
@@ -51,10 +51,10 @@ def join(config: Config) -> Iterator[tuple[Workers, tf.distribute.Strategy]]:
 
 
 def find_workers(config: Config) -> tuple[tuple[str, ...], int]:
-    """The addresses of all workers and the index of this one: from the flags, from TF_CONFIG, or from SLURM.
+    """The addresses of all workers and the index of this one, from the settings, TF_CONFIG or SLURM.
 
     Raises:
-        UserError: nothing names them, or what does is not understood.
+        UserError: The workers are not given anywhere, or not in a valid form.
     """
     if config.workers:
         addresses, index = tuple(config.workers.split(",")), config.worker_index
@@ -69,13 +69,13 @@ def find_workers(config: Config) -> tuple[tuple[str, ...], int]:
         source = "SLURM_PROCID"
     else:
         raise UserError(
-            "`strategy=multi_worker`: nothing names the workers. Give `workers=host:port`,... and `worker_index`, set "
-            "TF_CONFIG, or start it by srun"
+            "`strategy=multi_worker`: no workers are given. Give `workers=host:port`,... and `worker_index`, set "
+            "TF_CONFIG, or start the processes with srun"
         )
     for address in addresses:
         split_address(address)
     if len(set(addresses)) < len(addresses):
-        raise UserError(f"`workers`: an address stands there twice. Received: {','.join(addresses)}")
+        raise UserError(f"`workers`: an address is listed twice. Received: {','.join(addresses)}")
     if index not in range(len(addresses)):
         raise UserError(
             f"{source}: expected 0 to {len(addresses) - 1}, for {len(addresses)} workers. Received: {index}"
@@ -84,10 +84,10 @@ def find_workers(config: Config) -> tuple[tuple[str, ...], int]:
 
 
 def find_secret(config: Config) -> bytes:
-    """The secret of the workers, from a file or from the environment; empty where there is none.
+    """The secret of the workers, from a file or the environment; empty if there is none.
 
     Raises:
-        UserError: the file cannot be read, or the secret is too short or too long.
+        UserError: The file cannot be read, or the secret is too short or too long.
     """
     if config.worker_secret:
         source, path = "`worker_secret`", pathlib.Path(config.worker_secret).expanduser()
@@ -110,7 +110,7 @@ def find_secret(config: Config) -> bytes:
 
 
 def refuse_differences(workers: Workers, config: Config, leave_out: tuple[str, ...] = OF_ONE_WORKER) -> None:
-    """Raises UserError, on each worker, where a setting is not the same on all."""
+    """Raises UserError on each worker if a setting is not the same on all of them."""
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in leave_out}
     first, *others = workers.gather(settings)
     differences = [
@@ -120,14 +120,16 @@ def refuse_differences(workers: Workers, config: Config, leave_out: tuple[str, .
         if other.get(name) != first[name]
     ]
     if differences:
-        raise UserError(f"the workers have different settings: {'; '.join(differences)}. Start all with the same ones")
+        raise UserError(
+            f"the workers have different settings: {'; '.join(differences)}. Start all with the same settings"
+        )
 
 
 def settle_replicas(config: Config, strategy: tf.distribute.Strategy) -> Config:
-    """Notes how many replicas train, and says so where a resumed run had another number.
+    """Records the number of replicas, and logs a note if a resumed run had another number.
 
     Raises:
-        UserError: the batch does not divide.
+        UserError: The batch cannot be divided among the replicas.
     """
     replicas = strategy.num_replicas_in_sync
     unit = replicas * config.pack
@@ -136,19 +138,19 @@ def settle_replicas(config: Config, strategy: tf.distribute.Strategy) -> Config:
         nearest = below if below and config.batch_size - below <= above - config.batch_size else above
         packed = f" of {config.pack} packed images" if config.pack > 1 else ""
         raise UserError(
-            f"`batch_size` is of all devices together, and expected to be a multiple of {unit} for {replicas} of them"
-            f"{packed}. Received: {config.batch_size}; the nearest is `batch_size={nearest}`"
+            f"`batch_size` is the global batch size and must be a multiple of {unit} for {replicas} devices"
+            f"{packed}. Received: {config.batch_size}. The nearest is `batch_size={nearest}`"
         )
     if config.replicas not in (0, replicas):
         logger.info(
-            f"Note: this run was trained on {config.replicas} device(s) and goes on with {replicas}: the same but for "
-            "rounding, not bit for bit."
+            f"Note: this run was trained on {config.replicas} device(s) and continues on {replicas}. The result is the "
+            "same up to rounding, not bit for bit."
         )
     return dataclasses.replace(config, replicas=replicas)
 
 
 def describe(workers: Workers, strategy: tf.distribute.Strategy) -> str:
-    """Of how many devices, in words; empty for one device."""
+    """The number of replicas and workers in words; empty for one device."""
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         return ""
@@ -156,10 +158,11 @@ def describe(workers: Workers, strategy: tf.distribute.Strategy) -> str:
 
 
 def _connect(workers: Workers, config: Config) -> tf.distribute.Strategy:
-    """TensorFlow's strategy over the workers, once all of them are connected.
+    """Connects the workers and returns TensorFlow's strategy for them.
 
     Raises:
-        UserError: they cannot be, because a port is taken. Where TensorFlow waits too long, the process ends.
+        UserError: The workers cannot be connected, for example because a port is taken. If TensorFlow waits too long,
+            the process ends.
     """
     proxy.reach_directly(sorted({split_address(address)[0] for address in workers.addresses}))
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -168,12 +171,12 @@ def _connect(workers: Workers, config: Config) -> tf.distribute.Strategy:
         task_id=workers.index,
         rpc_layer="grpc",
     )
-    # TensorFlow's coordination service would wait for an hour, while Python answers neither signals nor the other
-    # workers. Its check of their health has limits of its own, and --worker_timeout says what counts as loss.
+    # TensorFlow's coordination service would wait for an hour, while Python reacts neither to signals nor to the other
+    # workers. Its health check has limits of its own, but `worker_timeout` decides when a worker is lost.
     context.context().configure_coordination_service(service_type="")
     CollectiveAllReduceExtended._enable_check_health = False
     seconds = max(config.worker_timeout, SECONDS_TO_CONNECT)
-    advice = "Each worker must reach the port of every other one, and nothing else may listen there"
+    advice = "Each worker must be able to reach the port of every other one, and no other process may use it"
     problem = f"`workers`: TensorFlow cannot connect {','.join(workers.addresses)}"
     try:
         with workers.time_limit(seconds, f"{problem} within {seconds:g} seconds. {advice}"), _signals_by_default():
@@ -182,15 +185,15 @@ def _connect(workers: Workers, config: Config) -> tf.distribute.Strategy:
             tf.function(lambda: strategy.run(lambda: total(tf.zeros([]))), autograph=False)()
             return strategy
     except (tf.errors.OpError, RuntimeError) as error:
-        if "NCCL" in str(error):  # It refuses two workers on one GPU.
+        if "NCCL" in str(error):  # NCCL refuses two workers on one GPU.
             advice = "Each worker needs a GPU of its own: start each with CUDA_VISIBLE_DEVICES=0, 1, ..."
         raise UserError(f"{problem} ({str(error).splitlines()[0]}). {advice}") from None
 
 
 @contextlib.contextmanager
 def _signals_by_default() -> Iterator[None]:
-    """Lets signals that ask the process to end do so at once, without Python, which waits for TensorFlow here."""
-    if threading.current_thread() is not threading.main_thread():  # Only the main thread may set them.
+    """Lets signals end the process at once, without Python, which cannot react while it waits for TensorFlow."""
+    if threading.current_thread() is not threading.main_thread():  # Only the main thread may set handlers.
         yield
         return
     previous = {
@@ -236,10 +239,10 @@ def _from_tf_config(text: str) -> tuple[tuple[str, ...], int]:
 
 def _from_slurm() -> tuple[tuple[str, ...], int]:
     try:
-        # SLURM itself hands out the GPUs (--gpus-per-task); here the resolver is asked for the addresses alone.
+        # SLURM itself assigns the GPUs (--gpus-per-task). The resolver is used for the addresses only.
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
             port_base=SLURM_PORT, gpus_per_node=2**16, gpus_per_task=1, auto_set_gpu=False
         )
         return tuple(resolver.cluster_spec().as_dict()["worker"]), resolver.task_id
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"SLURM: the job step is not understood: {error}") from None
+        raise UserError(f"SLURM: cannot read the job step: {error}") from None

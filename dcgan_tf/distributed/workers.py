@@ -1,7 +1,7 @@
-"""The processes that train one model together: how they meet, agree, and notice the loss of one. Without TensorFlow.
+"""The processes that train one model together: how they connect, agree, and notice a lost one. Without TensorFlow.
 
-TensorFlow's collectives wait, for long or forever, for a process that is gone. So every worker keeps a connection to
-the first one, the chief, on which it says that it is alive; and when one is lost, all others stop at once.
+TensorFlow's collectives wait a long time, or forever, for a process that is gone. So every worker keeps a connection to
+the first one, the chief, and regularly signals that it is alive. If a worker is lost, all others stop at once.
 """
 
 import contextlib
@@ -22,21 +22,21 @@ from dcgan_tf.distributed.peers import HANDSHAKE_SECONDS, Peer, Reception, call_
 from dcgan_tf.errors import UserError
 from dcgan_tf.progress import logger
 
-SIGNS_OF_LIFE = 4  # In the time after which a worker counts as lost
-ENDED = object()  # In place of a value, of a worker that has left
+SIGNS_OF_LIFE = 4  # Within the time after which a worker is considered lost
+ENDED = object()  # Replaces the value of a worker that has left
 
 
 class Workers:
-    """All workers of a run, as one of them sees them. A single one has nobody to wait for.
+    """All workers of a run, from the view of one of them. A run of one process has a single worker and never waits.
 
-    Used as a context manager: entering waits for the others, leaving waits until all have come to their end, and
-    leaving by an error stops them.
+    Used as a context manager: entering waits for the others, leaving waits until all have finished, and leaving with an
+    error stops them.
 
     Args:
         addresses: ``host:port`` of each worker; the first is the chief. Empty for a run of one process.
-        index: Of this one.
-        timeout: Seconds to wait for the others at the start, and for a sign of life of each later.
-        secret: What all of them know, and nobody else. Without one, who can connect to the chief can stop the run.
+        index: Index of this worker.
+        timeout: Seconds to wait for the others at the start, and for a sign of life from each of them later.
+        secret: A secret that only the workers know. Without one, anybody who can connect to the chief can stop the run.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of workers."""
         return max(1, len(self.addresses))
 
     @property
     def is_chief(self) -> bool:
-        """Whether this is the one that writes the run."""
+        """Whether this worker writes the run."""
         return self.index == 0
 
     def gather(self, value: Any) -> list[Any]:
-        """Waits until all workers call this, and returns the value of each, by index. Values are what JSON can hold."""
+        """Waits until all workers call this, and returns all values by index. Values must be representable in JSON."""
         if self.count == 1:
             return [value]
         if not self.is_chief:
@@ -74,16 +74,16 @@ class Workers:
         return values
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on at least one worker; the same answer on each."""
+        """Whether the flag is set on at least one worker. The answer is the same on each."""
         return any(self.gather(flag))
 
     def remove_at_loss(self, folder: pathlib.Path) -> None:
-        """Names a folder that is to go where this process ends at once, because of the loss of another."""
+        """Registers a folder to delete if this process ends abruptly because another one is lost."""
         self._to_remove.append(folder)
 
     @contextlib.contextmanager
     def time_limit(self, seconds: float, reason: str) -> Iterator[None]:
-        """Stops all workers where the block takes longer: nothing calls a thread back that waits within TensorFlow."""
+        """Stops all workers if the block takes longer. A thread that waits within TensorFlow cannot be interrupted."""
         timer = threading.Timer(seconds, self._stop, [reason])
         timer.daemon = True
         timer.start()
@@ -119,8 +119,8 @@ class Workers:
         if error is None:
             self.gather(None)
         elif type(error).__module__.startswith("tensorflow"):
-            # A collective fails where a worker is lost, at times before its silence counts as loss here; the thread
-            # that listens to it names it, and ends this process.
+            # A collective fails if a worker is lost, sometimes before this process considers it lost. The thread that
+            # listens to the worker reports it and ends this process.
             time.sleep(self._timeout + 1)
         self._leave(error)
 
@@ -147,11 +147,11 @@ class Workers:
         host, port = split_address(self.addresses[0])
         local = host == "localhost" or host.startswith("127.")
         try:
-            # The port is TensorFlow's own, which takes it over once all have met and the door is closed.
+            # TensorFlow uses the same port, once all workers have connected and this socket is closed.
             return socket.create_server((host if local else "", port))
         except OSError as error:
             raise UserError(
-                f"`workers`: cannot listen on port {port} for the others ({error.strerror}). Is another process there?"
+                f"`workers`: cannot listen on port {port} for the others ({error.strerror}). Is it in use?"
             ) from None
 
     def _describe_missing(self, refused: int) -> str:
@@ -166,9 +166,7 @@ class Workers:
     def _admit(self, peer: Peer) -> None:
         index, addresses = peer.index, ",".join(peer.addresses)
         if peer.addresses != self.addresses:
-            reason = (
-                f"worker {index} has another list of workers, {addresses}, than the chief, {','.join(self.addresses)}"
-            )
+            reason = f"worker {index} has the list of workers {addresses}, but the chief has {','.join(self.addresses)}"
         elif index in self._peers or index not in range(1, self.count):
             reason = f"two workers have the index {index}"
         else:
@@ -192,7 +190,7 @@ class Workers:
             except OSError as error:
                 reason = error.strerror or str(error) or "it does not answer"
             except (EOFError, ValueError, RecursionError):
-                reason = "what listens there is not the chief"
+                reason = "the process that listens there is not the chief"
             time.sleep(min(0.2, max(0, deadline - time.monotonic())))
         raise UserError(
             f"`workers`: no sign of the chief ({self.addresses[0]}) within `worker_timeout={self._timeout:g}` seconds "
@@ -212,15 +210,15 @@ class Workers:
             reason = f"gave no sign of life for {self._timeout:g} seconds (`worker_timeout`)"
         except (OSError, EOFError):
             reason = "is gone"
-        except Exception as error:  # A thread that ended in silence would leave this process waiting.
-            reason = f"sent what is not understood ({type(error).__name__}: {error})"
+        except Exception as error:  # If this thread ended silently, the process would wait forever.
+            reason = f"sent an invalid message ({type(error).__name__}: {error})"
         self._stop(f"{self._name(peer.index)} {reason}. Start all workers again to resume from the last checkpoint")
 
     def _understand(self, peer: Peer, message: dict[str, Any]) -> bool:
-        """Does what a message says; returns whether another one may follow."""
+        """Acts on a message; returns whether another one may follow."""
         match message:
             case {"value": value}:
-                if not peer.values.empty():  # Each waits for the values of all others before it sends its next.
+                if not peer.values.empty():  # A worker waits for the values of all others before it sends its next.
                     raise ValueError("a value that nobody asked for")
                 peer.values.put(value)
             case {"stop": str(reason)}:
@@ -235,14 +233,14 @@ class Workers:
     def _take(self, peer: Peer) -> Any:
         value = peer.values.get()
         if value is ENDED:
-            raise UserError(f"{self._name(peer.index)} has come to its end before this one")
+            raise UserError(f"{self._name(peer.index)} finished before this one")
         return value
 
     def _name(self, index: int) -> str:
         return f"worker {index} ({self.addresses[index]})"
 
     def _stop(self, reason: str) -> None:
-        """Ends this process: its main thread may wait in a collective from which nothing can call it back."""
+        """Ends this process. Its main thread may be waiting in a collective that cannot be interrupted."""
         with self._stopping:
             if self._leaving.is_set():
                 return
@@ -265,7 +263,7 @@ class Workers:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """``host:port`` -> the two; raises UserError for anything else."""
+    """Splits ``host:port`` into host and port; raises UserError for anything else."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
         raise UserError(f"`workers`: expected addresses such as node0:2222,node1:2222. Received: {address!r}")

@@ -1,1 +1,1 @@
-"""Pictures and pages: grids, panels, scatter plots, curves, HTML."""
+"""Pictures and pages: grids, panels, scatter plots, curves and HTML."""

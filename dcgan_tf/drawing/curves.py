@@ -1,4 +1,4 @@
-"""The curves of a training: losses, probabilities, gradient norms and evaluations by step."""
+"""Plots of a training: losses, probabilities, gradient norms and evaluations by step."""
 
 import pathlib
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from dcgan_tf import files
 
 
 def draw_curves(records: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
-    """Draws the scalars of a training by step.
+    """Plots the scalars of a training by step.
 
     Args:
-        records: At least one, each with its ``step``.
-        path: Of the PNG file.
+        records: At least one record, each with its ``step``.
+        path: Path of the PNG file.
     """
     panels = {
         "Loss": ["loss/discriminator", "loss/discriminator_real", "loss/discriminator_fake", "loss/generator"],

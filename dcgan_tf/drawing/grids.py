@@ -1,4 +1,4 @@
-"""From images to grids, PNG files and GIFs. Without TensorFlow, so that a client which needs no more starts quickly."""
+"""Grids, PNG files and GIFs. Needs no TensorFlow, so that a client that only draws starts quickly."""
 
 import pathlib
 from collections.abc import Sequence
@@ -10,15 +10,16 @@ from dcgan_tf import files
 from dcgan_tf.data.tree import SOFTWARE
 
 GRID_MARGIN = 2
-# Tiles smaller than this are enlarged by a whole factor, so that a person can see them.
+# Tiles smaller than this are enlarged by a whole factor, so that they are easy to see.
 MIN_TILE = 48
 
 
 def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """Lays images out row by row on white, nearly square unless ``columns`` is given.
+    """Arranges images row by row on white, in a nearly square grid by default.
 
     Args:
         images: uint8 [N, height, width, 1 or 3].
+        columns: Number of columns; None for a nearly square grid.
 
     Returns:
         uint8 [grid height, grid width, 1 or 3].
@@ -38,12 +39,13 @@ def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
 
 
 def save_png(image: np.ndarray, path: pathlib.Path, *, sheet: bool = True) -> None:
-    """Writes uint8 [height, width, 1 or 3] as PNG, whole or not at all.
+    """Writes an image as a PNG file, whole or not at all.
 
     Args:
-        image: the pixels.
-        path: of the file.
-        sheet: False for a single image, which may be used as data; see `is_sheet`.
+        image: uint8 [height, width, 1 or 3].
+        path: Path of the file.
+        sheet: Whether to mark the file as a sheet, so that it is not used as data; see `is_sheet`. False for a single
+            image.
     """
     mark = PngImagePlugin.PngInfo()
     if sheet:
@@ -53,13 +55,13 @@ def save_png(image: np.ndarray, path: pathlib.Path, *, sheet: bool = True) -> No
 
 
 def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathlib.Path, milliseconds: int) -> None:
-    """Joins grids into a GIF that repeats, a caption below each, the last one shown longer.
+    """Joins grids into a looping GIF with a caption below each grid. The last grid is shown longer.
 
     Args:
-        grids: PNG files of one size.
-        captions: a line for each.
-        path: of the GIF.
-        milliseconds: each frame is shown.
+        grids: PNG files of the same size.
+        captions: One line per grid.
+        path: Path of the GIF.
+        milliseconds: Duration of each frame.
     """
     frames = []
     for grid, caption in zip(grids, captions, strict=True):
@@ -72,9 +74,9 @@ def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathl
 
 
 def save_animation(images: np.ndarray, frames_per_second: float, path: pathlib.Path) -> None:
-    """Writes images uint8 [N, height, width, 1 or 3], small ones enlarged, as a GIF that repeats.
+    """Writes images uint8 [N, height, width, 1 or 3] as a looping GIF, with small images enlarged.
 
-    A GIF counts time in hundredths of a second, so the rate is the nearest that a whole number of them makes.
+    A GIF counts time in hundredths of a second, so the duration of a frame is rounded to a whole number of them.
     """
     milliseconds = 10 * max(1, round(100 / frames_per_second))
     frames = [to_picture(make_grid(image[None])) for image in images]
@@ -95,5 +97,5 @@ def _write_gif(frames: list[Image.Image], milliseconds: list[int], path: pathlib
 
 
 def to_picture(image: np.ndarray) -> Image.Image:
-    """A picture of uint8 [height, width, 1 or 3]."""
+    """Converts uint8 [height, width, 1 or 3] to a Pillow image."""
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)

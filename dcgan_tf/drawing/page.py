@@ -1,4 +1,4 @@
-"""HTML that needs no other file and runs no script."""
+"""Self-contained HTML pages without scripts."""
 
 import base64
 import html
@@ -18,7 +18,7 @@ img { max-width: 100%; height: auto; }
 
 
 def page(title: str, sections: Iterable[str]) -> str:
-    """A page of sections that are HTML already."""
+    """A page from sections of HTML."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
@@ -29,7 +29,7 @@ def page(title: str, sections: Iterable[str]) -> str:
 
 
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "") -> str:
-    """A section with a heading, a note and a table; None is an empty cell."""
+    """A section with a heading, an optional note and a table. None gives an empty cell."""
     head = "".join(f"<th>{text(cell)}</th>" for cell in heads)
     cells = (["" if cell is None else text(str(cell)) for cell in row] for row in rows)
     body = "\n".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in cells)
@@ -45,5 +45,5 @@ def picture(png: bytes, caption: str, width: int | None = None) -> str:
 
 
 def text(content: str) -> str:
-    """With the characters escaped that mean something in HTML."""
+    """Escapes the characters that have a meaning in HTML."""
     return html.escape(content)

@@ -1,4 +1,4 @@
-"""Pictures of several grids with words beside them. Without TensorFlow."""
+"""Pictures of several grids with captions. Needs no TensorFlow."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ FONT_SIZE = 12
 
 
 def join_panels(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
-    """Lays pictures out from left to right, a caption above each.
+    """Arranges pictures from left to right with a caption above each.
 
     Args:
-        panels: captions, of one or several lines, and uint8 [height, width, 1 or 3] each.
+        panels: Pairs of a caption, of one or more lines, and a picture uint8 [height, width, 1 or 3].
 
     Returns:
         uint8 [height, width, 3].
@@ -34,7 +34,7 @@ def join_panels(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
 
 
 def caption_tiles(images: np.ndarray, captions: Sequence[str], columns: int) -> np.ndarray:
-    """A grid of images uint8 [N, height, width, 1 or 3] with a line below each."""
+    """A grid of images uint8 [N, height, width, 1 or 3] with a caption below each."""
     tiles = []
     for image, caption in zip(images, captions, strict=True):
         tile = _rgb(make_grid(image[None]))
@@ -47,7 +47,7 @@ def caption_tiles(images: np.ndarray, captions: Sequence[str], columns: int) -> 
 
 
 def label_rows(images: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> np.ndarray:
-    """A grid of images uint8 [rows * columns, height, width, 1 or 3] with names at its left and above it."""
+    """A grid of images uint8 [rows * columns, height, width, 1 or 3] with names of its rows and columns."""
     grid = _rgb(make_grid(images, len(columns)))
     left = 8 + max(_width(name) for name in rows)
     canvas = Image.new("RGB", (left + grid.shape[1], LINE + grid.shape[0]), "white")

@@ -1,15 +1,17 @@
-"""Samples of a training as one picture."""
+"""One picture of the samples of a training."""
 
 import numpy as np
 
 from dcgan_tf.config.settings import Config
 from dcgan_tf.drawing.grids import make_grid
 
-GRID_COLUMNS = 8  # Of a conditional run, whose rows are classes
+GRID_COLUMNS = 8  # For a conditional run, whose rows are classes
 
 
 def draw_samples(samples: np.ndarray, config: Config) -> np.ndarray:
-    """The picture of samples, generated or real: a grid, with a row a class of a conditional run; of points, a plot.
+    """Draws samples, generated or real, as a grid, or as a plot if they are points.
+
+    In the grid of a conditional run, each row is one class.
 
     Returns:
         uint8 [height, width, 1 or 3].

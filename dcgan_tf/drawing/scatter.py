@@ -1,4 +1,4 @@
-"""Points in the plane as a picture, where other runs have a grid of images."""
+"""Scatter plots of points in the plane, which replace the image grids of other runs."""
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,11 +10,11 @@ SIDE_INCHES, DOTS_PER_INCH = 4.0, 100
 
 
 def draw_scatter(points: np.ndarray, dataset: str) -> np.ndarray:
-    """Draws points over the Gaussians of their data set, each a circle of three deviations.
+    """Plots points over the Gaussians of their data set, drawn as circles of three standard deviations.
 
     Args:
         points: float32 [N, 2].
-        dataset: a key of `MIXTURES`.
+        dataset: A key of `MIXTURES`.
 
     Returns:
         uint8 [400, 400, 3].

@@ -1,1 +1,1 @@
-"""From a run to figures: feature networks, splits of the data, uses of the trained networks, and the report."""
+"""Evaluation of a run: feature networks, splits of the data, metrics, uses of the trained networks, and the report."""

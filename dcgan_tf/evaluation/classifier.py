@@ -1,4 +1,4 @@
-"""A small classifier of a data set's own images, trained once: the feature network of labelled data."""
+"""A small classifier, trained once per data set, which is the feature network for labeled data."""
 
 import dataclasses
 import hashlib
@@ -27,8 +27,9 @@ from dcgan_tf.metrics.arrays import random_order, slices
 from dcgan_tf.models.pixels import to_float
 from dcgan_tf.models.weights import digest_of_weights
 
-# Any change of what follows is a change of a recipe, whose number is part of the key: only figures of one recipe are
-# comparable. Large images have a recipe of their own, so that their classifier takes no longer than that of digits.
+# Any change to this module that changes the classifier needs a new recipe number, which is part of the key: only
+# metrics of the same recipe are comparable. Large images have their own recipe, so that their classifier takes no
+# longer to train than that of digits.
 MAX_SMALL_SIDE = 32
 RECIPE = 2
 STEPS = 3600
@@ -52,13 +53,13 @@ class Classifier:
     """A trained classifier.
 
     Attributes:
-        name: Such as ``mnist-classifier``; part of every figure that rests on it.
+        name: A name such as ``mnist-classifier``, which is part of the name of every metric that uses it.
         network: uint8 [N, height, width, channels] -> {"features": float32 [N, 128], "logits": [N, classes]}.
-        digest: Of its weights.
-        accuracy: Share of right answers.
-        accuracy_split: On which images.
+        digest: Digest of its weights.
+        accuracy: Share of correct predictions.
+        accuracy_split: The images it was tested on.
         trained_on: The data set, with the digest of its images.
-        class_names: Of the logits, in their order.
+        class_names: Names of the classes in the order of the logits.
     """
 
     name: str
@@ -72,14 +73,14 @@ class Classifier:
 
 @dataclasses.dataclass(frozen=True)
 class _Parts:
-    """What a classifier is trained and tested on.
+    """The images that a classifier is trained and tested on.
 
     Attributes:
-        train_rows: int64, of the training split.
+        train_rows: int64, rows of the training split.
         tested: The data set of the test images.
-        test_rows: int64, of that data set.
-        description: Of the test images, after their number.
-        holds_out: Whether the test images are a share of the training split.
+        test_rows: int64, rows of that data set.
+        description: Words for the test images, which follow their number.
+        holds_out: Whether the test images are a held-out part of the training split.
     """
 
     train_rows: np.ndarray
@@ -90,15 +91,16 @@ class _Parts:
 
 
 def load_or_train_classifier(config: Config, *, refuse_damaged: bool = False) -> Classifier:
-    """The classifier of a data set's split ``train``, else the run's, at the size of a configuration's images.
+    """Loads or trains the classifier of a data set at the image size of a configuration.
 
-    It is cached beside the prepared data; its key are the images, the labels and the recipe. Training draws nothing
-    but from a fixed seed: the same data give the same weights on the same machine and package versions, also where the
-    training was interrupted and went on.
+    It is trained on the split ``train``, or on the run's split if there is no such split. It is cached next to the
+    prepared data, with a key made from the images, the labels and the recipe. Training uses a fixed seed, so the same
+    data gives the same weights on the same machine with the same package versions, even if it was interrupted and
+    resumed.
 
     Args:
-        config: Complete, without ``auto``; names the data set and the image size.
-        refuse_damaged: Do not train it again where the cached one is damaged.
+        config: A complete configuration without ``auto``, which gives the data set and the image size.
+        refuse_damaged: Raise an error if the cached classifier is damaged, instead of training it again.
 
     Raises:
         UserError: The data set has no classes, or the cached classifier is damaged.
@@ -106,7 +108,7 @@ def load_or_train_classifier(config: Config, *, refuse_damaged: bool = False) ->
     tf.config.experimental.enable_op_determinism()
     try:
         data = open_split(config, "train")
-        config = dataclasses.replace(config, split="train")  # Whatever the run was trained on
+        config = dataclasses.replace(config, split="train")  # Even if the run was trained on another split
     except UnknownSplitError:
         data = open_split(config, config.split)
     if len(data.class_names) < 2:
@@ -129,12 +131,12 @@ def load_or_train_classifier(config: Config, *, refuse_damaged: bool = False) ->
 
 
 def is_large(image_shape: tuple[int, ...]) -> bool:
-    """Whether images of a shape (height, width, channels) are classified by the recipe of large ones."""
+    """Whether images of a shape (height, width, channels) use the recipe for large images."""
     return max(image_shape[:2]) > MAX_SMALL_SIDE
 
 
 def _choose_parts(config: Config, data: ImageData) -> _Parts:
-    """The held-out split where it has labels; else a tenth of large images, which the training does without."""
+    """Chooses the test images: a held-out split with labels; else, for large images, a tenth of the training images."""
     test = open_test_split(config)
     has_labels = bool(test.data.class_names) and test.data.labels.min() >= 0
     everything = np.arange(len(data.images))
@@ -146,7 +148,7 @@ def _choose_parts(config: Config, data: ImageData) -> _Parts:
     if has_labels:
         tested, description = test.data, test.describe()
     else:
-        tested, description = data, f"its training split, as {test.name} has no labels"
+        tested, description = data, f"its training split, because {test.name} has no labels"
     return _Parts(everything, tested, spread_rows(len(tested.images), TEST_IMAGES), description, False)
 
 
@@ -157,7 +159,7 @@ def _key(data: ImageData, parts: _Parts) -> str:
 
 
 def _read_cached(data: ImageData, path: pathlib.Path, refuse_damaged: bool) -> tuple[keras.Model, Facts | None]:
-    """The network, with its trained weights and what is known of them; fresh, with None, where there are none."""
+    """The trained network and its facts, or a new network and None if there is no usable file."""
     network = build_classifier(data.images.shape[1:], len(data.class_names))
     try:
         return network, load_classifier(network, path) or load_classifier(network, BUNDLED / path.name)
@@ -183,10 +185,10 @@ def _train(network: keras.Model, data: ImageData, rows: np.ndarray, name: str, p
 
 
 def build_classifier(image_shape: tuple[int, ...], classes: int) -> keras.Model:
-    """Convolutions with BatchNorm down to a map of at most 8x8, a hidden layer of 128 features, and logits.
+    """Builds convolutions with BatchNorm down to a map of at most 8x8, a hidden layer of 128 features, and logits.
 
-    Large images have few filters until their map is at most 16x16: at 64x64, a step costs a quarter of what it would
-    with the widths of small images.
+    For large images, the layers have few filters until the map is at most 16x16. At 64x64, a step then costs a quarter
+    of what it would with the filters for small images.
     """
     seeds = keras.random.SeedGenerator(SEED)
     layers = keras.layers
@@ -230,11 +232,11 @@ def fit_classifier(
     """Trains with Adam, cross-entropy and a learning rate that rises and then falls to zero along a cosine.
 
     Args:
-        network: As `build_classifier` makes it.
-        read: From rows int64 [N] to images uint8 [N, height, width, channels].
+        network: A model from `build_classifier`.
+        read: Maps rows int64 [N] to images uint8 [N, height, width, channels].
         labels: int64, one per row.
-        steps: Of 128 images each, every image once per epoch.
-        description: Of the progress bar.
+        steps: Number of steps with 128 images each. Every epoch uses each image once.
+        description: Text of the progress bar.
         checkpoint: File in which the training is saved every 100 steps, and from which it continues bit for bit.
     """
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -251,7 +253,7 @@ def fit_classifier(
         optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
         return loss
 
-    # Dropout's random states are variables, too, but no weights.
+    # The variables include the random states of dropout, which are not weights.
     variables = [*network.variables, *optimizer.variables]
     first = restore_training(variables, checkpoint, steps) if checkpoint else 0
     batch_size = min(BATCH_SIZE, len(labels))
@@ -267,18 +269,18 @@ def fit_classifier(
 
 
 def class_logits(network: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The logits float32 [N, classes] of images uint8 [N, height, width, channels]."""
+    """The logits of images uint8 [N, height, width, channels]: float32 [N, classes]."""
     parts = slices(len(images), IMAGES_PER_CALL)
     return np.concatenate([np.asarray(network(images[part], training=False)["logits"]) for part in parts])
 
 
 def right_answers(network: keras.Model, data: ImageData, rows: np.ndarray | None = None) -> np.ndarray:
-    """Whether the most probable class is the right one: bool [images].
+    """Whether the most probable class is the correct one: bool [images].
 
     Args:
-        network: As `build_classifier` makes it.
+        network: A model from `build_classifier`.
         data: Images with labels.
-        rows: int64, the images that are tested. None: at most 20,000, evenly spread.
+        rows: int64, the images to test. None: at most 20,000, evenly spread.
     """
     rows = spread_rows(len(data.images), TEST_IMAGES) if rows is None else rows
     parts = [rows[part] for part in slices(len(rows), IMAGES_PER_CALL)]
@@ -287,8 +289,10 @@ def right_answers(network: keras.Model, data: ImageData, rows: np.ndarray | None
 
 
 def _shift(images: np.ndarray, step: int) -> np.ndarray:
-    """Moves each image by up to a pixel in both directions, large ones by a 32nd of their side: what a class is does
-    not depend on its exact place."""
+    """Shifts each image by up to a pixel in both directions, and large images by up to a 32nd of their side.
+
+    This teaches the classifier that the class does not depend on the exact position.
+    """
     height, width = images.shape[1:3]
     most = max(1, max(height, width) // PIXELS_PER_SHIFT)
     offsets = np.random.Generator(np.random.Philox(key=[SEED + 1, step])).integers(0, 2 * most + 1, (len(images), 2))

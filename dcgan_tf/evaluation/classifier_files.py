@@ -1,4 +1,4 @@
-"""The files of a classifier: the weights with what is known of it, and its training until that is complete."""
+"""The files of a classifier: its weights and facts, and its unfinished training."""
 
 import pathlib
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from dcgan_tf.models.weights import digest_of_weights
 
 
 class Facts(NamedTuple):
-    """What is kept with the weights.
+    """Facts that are stored with the weights.
 
     Attributes:
-        accuracy: Share of right answers.
-        accuracy_split: On which images.
-        tested_digest: Of the data set of these images; empty where an earlier release wrote the file.
+        accuracy: Share of correct predictions.
+        accuracy_split: The images it was tested on.
+        tested_digest: Digest of the data set of these images; empty if an earlier release wrote the file.
     """
 
     accuracy: float
@@ -33,10 +33,10 @@ def save_classifier(network: keras.Model, facts: Facts, path: pathlib.Path) -> N
 
 
 def load_classifier(network: keras.Model, path: pathlib.Path) -> Facts | None:
-    """Sets the weights and returns the facts; None where there is no file.
+    """Loads the weights and returns the facts, or None if there is no file.
 
     Raises:
-        ValueError: The file is damaged. The weights may be those in it.
+        ValueError: The file is damaged. The weights may have been changed.
     """
     if not path.exists():
         return None
@@ -51,25 +51,25 @@ def load_classifier(network: keras.Model, path: pathlib.Path) -> Facts | None:
 
 
 def unfinished(path: pathlib.Path) -> pathlib.Path:
-    """Where the training of the classifier in a file is saved until it is complete."""
+    """The path at which the training of a classifier is saved until it is complete."""
     return path.with_name(f".training-{path.name}")
 
 
 def save_training(variables: list[tf.Variable], step: int, path: pathlib.Path) -> None:
-    """Writes all variables of a training after a number of steps, whole or not at all."""
+    """Writes all variables of a training and its step, whole or not at all."""
     files.write_arrays(path, step=step, **_numbered("variable", [variable.numpy() for variable in variables]))
 
 
 def restore_training(variables: list[tf.Variable], path: pathlib.Path, steps: int) -> int:
-    """Sets the variables of a training as they were saved.
+    """Restores the variables of a training.
 
     Args:
-        variables: As they were given to `save_training`.
-        path: Of the file.
-        steps: Of the whole training.
+        variables: The variables, in the order in which `save_training` saved them.
+        path: Path of the file.
+        steps: Number of steps of the whole training.
 
     Returns:
-        The steps that were done; 0 where there is no file, or a damaged one, which is said.
+        The number of steps done; 0 if the file does not exist or is damaged. Damage is logged.
     """
     if not path.exists():
         return 0
@@ -77,7 +77,7 @@ def restore_training(variables: list[tf.Variable], path: pathlib.Path, steps: in
         arrays = files.read_arrays(path)
         step, saved = int(arrays["step"]), _in_order("variable", arrays)
         if not 0 < step < steps or [array.shape for array in saved] != [tuple(v.shape) for v in variables]:
-            raise ValueError("it is of another training")
+            raise ValueError("it belongs to another training")
     except (ValueError, TypeError, KeyError) as error:
         progress.logger.info(
             f"The interrupted training in '{path}' is damaged ({files.reason(error)}): starting again."

@@ -1,4 +1,4 @@
-"""Several evaluated runs beside each other, those that differ only in their seed as one group."""
+"""Comparison of evaluated runs. Runs that differ only in their seed form a group."""
 
 import dataclasses
 import json
@@ -22,13 +22,13 @@ PANELS_A_ROW = 3
 
 @dataclasses.dataclass(frozen=True)
 class EvaluatedRun:
-    """A run with its evaluation.json.
+    """A run and its evaluation.json.
 
     Attributes:
-        name: of its folder.
-        config: its settings.
-        evaluation: what the file holds.
-        seconds: spent in train steps, from the speeds logged; None where none was.
+        name: Name of its folder.
+        config: Its settings.
+        evaluation: The contents of the file.
+        seconds: Time spent in train steps, from the logged speeds; None if none was logged.
     """
 
     name: str
@@ -37,19 +37,19 @@ class EvaluatedRun:
     seconds: float | None
 
     def figure(self, name: str) -> dict[str, Any] | None:
-        """The figure of that name, None where it was left out."""
+        """The metric of that name, or None if it was left out."""
         return next((figure for figure in self.evaluation["figures"] if figure["name"] == name), None)
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs with the same settings but for the seed; ``label`` says by what they differ from the other groups."""
+    """Runs with the same settings except for the seed. ``label`` is how they differ from the other groups."""
 
     label: str
     runs: list[EvaluatedRun]
 
     def values(self, name: str) -> list[float]:
-        """The figure of that name for each run that has it."""
+        """The values of the metric of that name, for each run that has it."""
         figures = (run.figure(name) for run in self.runs)
         return [figure["value"] for figure in figures if figure is not None]
 
@@ -58,12 +58,14 @@ def read_run(run_dir: str) -> EvaluatedRun:
     """Reads a run's settings, evaluation and speed.
 
     Raises:
-        UserError: no run, or one that was not evaluated.
+        UserError: There is no such run, or it was not evaluated.
     """
     run = run_directory.load_run(run_dir)
     path = run.directory / JSON_FILE
     if not path.is_file():
-        raise UserError(f"'{run_dir}' has no {JSON_FILE}. Make it: python -m dcgan_tf evaluate --run_dir={run_dir}")
+        raise UserError(
+            f"'{run_dir}' has no {JSON_FILE}. To make it, run: python -m dcgan_tf evaluate --run_dir={run_dir}"
+        )
     try:
         evaluation = files.read_json(path)
         _require(evaluation, {"checkpoint_step": int, "images_seen": int, "figures": list})
@@ -71,7 +73,7 @@ def read_run(run_dir: str) -> EvaluatedRun:
             _require(figure, {"name": str, "value": float, "n_real": int, "n_fake": int, "split": str, "network": str})
     except ValueError as error:
         raise UserError(
-            f"'{path}' is damaged ({error}). Make it again: python -m dcgan_tf evaluate --run_dir={run_dir}"
+            f"'{path}' is damaged ({error}). To make it again, run: python -m dcgan_tf evaluate --run_dir={run_dir}"
         ) from None
     return EvaluatedRun(run.directory.resolve().name, run.config, evaluation, _train_seconds(run.metrics_file))
 
@@ -82,16 +84,16 @@ def _require(content: Any, types: dict[str, type]) -> None:
         raise ValueError(f"expected names with values, not {str(content)[:50]!r}")
     for name, kind in types.items():
         value = content.get(name)
-        # JSON does not tell whole numbers from others, and Python counts bool among them.
+        # JSON does not distinguish whole numbers from other numbers, and Python counts bool as a number.
         if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
             raise ValueError(f"'{name}' is {str(value)[:50]!r}")
 
 
 def group_runs(evaluated: list[EvaluatedRun]) -> list[Group]:
-    """Puts runs together that differ only in their seed, in the order given.
+    """Groups runs that differ only in their seed, in the given order.
 
     Raises:
-        UserError: a figure was measured in different ways, so that its values cannot stand in one table.
+        UserError: A metric was measured in different ways, so its values are not comparable.
     """
     _refuse_mixed_protocols(evaluated)
     groups: dict[str, list[EvaluatedRun]] = {}
@@ -99,7 +101,7 @@ def group_runs(evaluated: list[EvaluatedRun]) -> list[Group]:
         groups.setdefault(json.dumps(_settings(run.config)), []).append(run)
     settings = [_settings(members[0].config) for members in groups.values()]
     differing = [name for name in settings[0] if len({json.dumps(each[name]) for each in settings}) > 1]
-    # What follows from the data says nothing beside the data set's name.
+    # Settings that follow from the data add nothing to the name of the data set.
     chosen = [name for name in differing if Config.__dataclass_fields__[name].metadata["flag"]] or differing
     return [
         Group(", ".join(f"{name}={each[name]}" for name in chosen) or "all runs", members)
@@ -108,7 +110,7 @@ def group_runs(evaluated: list[EvaluatedRun]) -> list[Group]:
 
 
 def format_groups(groups: list[Group]) -> str:
-    """For a terminal: a block a group, a line a figure."""
+    """Formats the groups for a terminal: one block per group, one line per metric."""
     lines = []
     for group in groups:
         lines.append(f"{group.label}: {', '.join(run.name for run in group.runs)}")
@@ -119,7 +121,7 @@ def format_groups(groups: list[Group]) -> str:
 
 
 def write_figure(groups: list[Group], path: pathlib.Path) -> pathlib.Path:
-    """Draws one panel a figure: a dot a run, a line at the mean of the group."""
+    """Draws one panel per metric, with one dot per run and a line at the mean of each group."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -146,15 +148,15 @@ def write_figure(groups: list[Group], path: pathlib.Path) -> pathlib.Path:
 
 
 def write_page(groups: list[Group], figure: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
-    """Writes the table and the picture as one self-contained page."""
+    """Writes the table and the figure as a self-contained page."""
     cells = [_cells(group) for group in groups]
     names = list(dict.fromkeys(name for column in cells for name in column))
     rows = [(name, *(column.get(name) for column in cells)) for name in names]
-    note = "Where a group has several seeds: mean ± standard deviation over them (number of runs)."
+    note = "Groups with several seeds: mean ± standard deviation over the seeds (number of runs)."
     members = [(group.label, ", ".join(run.name for run in group.runs)) for group in groups]
     sections = [
-        page.table("Figures", ("", *(group.label for group in groups)), rows, note),
-        f"<h2>Each run a dot, each mean a line</h2>{page.picture(figure.read_bytes(), 'Figures by group')}",
+        page.table("Metrics", ("", *(group.label for group in groups)), rows, note),
+        f"<h2>One dot per run, one line per mean</h2>{page.picture(figure.read_bytes(), 'Metrics by group')}",
         page.table("Runs", ("Group", "Runs"), members),
     ]
     return files.write_text(path, page.page("Comparison of runs", sections))
@@ -185,7 +187,7 @@ def _figure_names(groups: list[Group]) -> list[str]:
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """What makes two runs differ: all that can change the training, and its length, but not the seed."""
+    """The settings that distinguish runs: all that can change the training, and its length, but not the seed."""
     changing = [field.name for field in dataclasses.fields(config) if not field.metadata["may_change"]]
     values = dataclasses.asdict(config)
     return {name: values[name] for name in [*changing, "steps"] if name not in ("seed", "preset")}
@@ -203,8 +205,8 @@ def _refuse_mixed_protocols(evaluated: list[EvaluatedRun]) -> None:
             first_run, first = protocols.setdefault(figure["name"], (run.name, protocol))
             if first != protocol and run.config.dataset == evaluated[0].config.dataset:
                 raise UserError(
-                    f"{figure['name']} cannot be compared: {first_run} was measured with {first}, {run.name} with "
-                    f"{protocol}. Evaluate both alike"
+                    f"{figure['name']} cannot be compared: {first_run} was measured with {first}, but {run.name} with "
+                    f"{protocol}. Evaluate both in the same way"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Evaluates a checkpoint of a run: networks, real and generated images, all figures."""
+"""Evaluates a checkpoint of a run with all metrics."""
 
 import dataclasses
 import datetime
@@ -47,7 +47,7 @@ from dcgan_tf.metrics.arrays import slices
 from dcgan_tf.models.configured import configured_discriminator
 from dcgan_tf.runs.run_directory import Run
 
-# Any change of how figures are computed is a change of PROTOCOL: figures of one protocol are comparable.
+# Increase PROTOCOL with any change in how metrics are computed: only metrics of the same protocol are comparable.
 PROTOCOL = 2
 GENERATED_AT_ONCE = 8 * ROWS_PER_CALL
 MEMORIZATION_IMAGES = 1000
@@ -59,19 +59,20 @@ STACKED_MNIST = "stacked_mnist"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What the user may choose.
+    """Options of an evaluation.
 
     Attributes:
-        checkpoint: best, latest or a step.
-        num: generated images, and at most as many real ones; both are fewer where the training images are.
-        seed: of the first generated image.
-        inception_weights: file, or empty.
-        features_from: Folder of labelled pictures or of a run, whose classifier is used as well; or empty.
-        resize: Prepare these pictures at the size of the run's images where theirs is another.
-        probe: whether to test the discriminator's features.
-        labels_per_class: for the probe; 0 stands for all labels.
-        draws: of the labels, where they are not all.
-        synthetic: whether to train classifiers on generated images.
+        checkpoint: ``best``, ``latest``, or a step.
+        num: Number of generated images, and at most as many real ones. Both are smaller if there are fewer training
+            images.
+        seed: Seed of the first generated image.
+        inception_weights: File of Inception weights, or empty.
+        features_from: Folder of labeled pictures or of a run, whose classifier is used as well; or empty.
+        resize: Whether to prepare these pictures at the size of the run's images if theirs is different.
+        probe: Whether to test the discriminator's features.
+        labels_per_class: Numbers of labels for the probe; 0 stands for all labels.
+        draws: Number of random label subsets, unless all labels are used.
+        synthetic: Whether to train classifiers on generated images.
     """
 
     checkpoint: str = "best"
@@ -88,7 +89,7 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class NeighborPicture:
-    """Images uint8 in rows, each row an image and its nearest training images; ``title`` says which."""
+    """Rows of an image and its nearest training images, as one array of uint8 images."""
 
     title: str
     images: np.ndarray
@@ -97,7 +98,7 @@ class NeighborPicture:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """All that was found out. ``facts`` is the protocol: what was measured, with what, on what, when."""
+    """The results. ``facts`` is the protocol: what was measured, how, on which data, and when."""
 
     facts: dict[str, str | int | float]
     networks: list[FeatureNetwork]
@@ -112,20 +113,22 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
     """Measures a checkpoint of a run.
 
     Raises:
-        UserError: no such checkpoint, data that changed since training, a wrong weights file, broken features.
+        UserError: There is no such checkpoint, the data has changed since training, a weights file is wrong, or
+            features are not finite.
     """
     start = time.monotonic()
     tf.config.experimental.enable_op_determinism()
-    prepare(run.config)  # Refuses data that have changed since training.
+    prepare(run.config)  # Raises an error if the data has changed since training.
     config = run.config
     trained = load_networks(run, options.checkpoint)
     training, test = open_split(config, config.split), open_test_split(config)
-    # What cannot be done shall be said before anything that takes minutes.
+    # Raise errors about the options before anything that takes minutes.
     classes = _need_classes(training, test, options) if options.probe or options.synthetic else 0
     probed = _probed_features(trained, config) if options.probe else {}
     if options.synthetic and not config.label_count:
         raise UserError(
-            "`train_on_synthetic=True`: expected a run trained with `conditional=True`, which knows what it draws"
+            "`train_on_synthetic=True`: expected a run trained with `conditional=True`, because the generated images "
+            "need labels"
         )
     networks = _networks(config, training, options)
     left_out = {}
@@ -137,11 +140,12 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
     count = len(yardstick_rows)
     if count < options.num:
         progress.logger.info(
-            f"`num={options.num}`: {count:,} images are generated, as many as the training images beside them."
+            f"`num={options.num}`: only {count:,} images are generated, because there are only as many training images "
+            "to compare with."
         )
 
     kept: list[np.ndarray] = []
-    # As often of each class as in the yardstick, and in random order.
+    # The classes are as frequent as in the reference, and in random order.
     labels = training.labels[yardstick_rows] if config.label_count else None
     batches = _generated(trained, options.seed, count, labels, kept)
     fakes = compute_features(networks, batches, count, "generated images")
@@ -180,7 +184,7 @@ def _measure(
     rows: tuple[np.ndarray, np.ndarray],
     cache: pathlib.Path,
 ) -> tuple[list[Figure], dict[str, str]]:
-    """The figures of all networks, and what was left out, and why."""
+    """The metrics of all networks, and the reasons for those that were left out."""
     figures: list[Figure] = []
     left_out: dict[str, str] = {}
     for network in networks:
@@ -188,7 +192,7 @@ def _measure(
         is_discriminator = network.name == DISCRIMINATOR
         description = f"{network.name}, real images"
         real, yardstick = (
-            # A discriminator is of one checkpoint alone: not worth a place in the cache.
+            # Features of a discriminator belong to a single checkpoint, so caching them is not worthwhile.
             compute_features([network], read_batches(data.read, part), len(part), description)[network.name]
             if is_discriminator
             else cached_features(network, data.read, part, data.digest, cache, description)
@@ -203,7 +207,7 @@ def _measure(
 
 def _networks(config: Config, data: ImageData, options: Options) -> list[FeatureNetwork]:
     image_shape = data.images.shape[1:]
-    # A wrong file or folder shall be said before a classifier is trained for minutes.
+    # Raise errors about files and folders before a classifier is trained for minutes.
     if options.resize and not options.features_from:
         raise UserError("`resize=True` has no effect without `features_from`: remove it")
     others = [load_inception(options.inception_weights)] if options.inception_weights else []
@@ -219,9 +223,9 @@ def _networks(config: Config, data: ImageData, options: Options) -> list[Feature
 
 
 def _choose_rows(training: ImageData, test: Split, wanted: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of real images, and of training images as a yardstick: disjoint even where both are of one split.
+    """Chooses rows of real images, and of training images as a reference. They are disjoint even within one split.
 
-    There are as many generated images as rows of the yardstick: most figures depend on these numbers.
+    There are as many generated images as rows of the reference, because most metrics depend on these numbers.
     """
     if test.is_held_out:
         yardstick = random_rows(len(training.images), wanted)
@@ -234,7 +238,7 @@ def _choose_rows(training: ImageData, test: Split, wanted: int) -> tuple[np.ndar
 def _generated(
     trained: Networks, seed: int, count: int, labels: np.ndarray | None, kept: list[np.ndarray]
 ) -> Iterator[np.ndarray]:
-    """Yields images of the seeds from ``seed`` on, and keeps the first of them."""
+    """Yields the images of the seeds from ``seed`` on, and keeps the first of them in ``kept``."""
     for part in slices(count, GENERATED_AT_ONCE):
         seeds = np.arange(seed + part.start, seed + part.stop)
         images = generate(trained.generator, seeds, None if labels is None else labels[part])
@@ -246,11 +250,11 @@ def _generated(
 def _memorization(
     generated: np.ndarray, training: ImageData, test: Split, real_rows: np.ndarray
 ) -> tuple[list[Figure], dict[str, str], list[NeighborPicture]]:
-    """The figure, or why it was left out; and the pictures."""
+    """The memorization metric, or the reason why it was left out, and the pictures."""
     name = "memorization_ratio[pixels]"
     searched = spread_rows(len(training.images), MAX_TRAINING_IMAGES)
     count = min(NEIGHBORS_SHOWN, len(searched))
-    nearest = nearest_training_images(generated, training.read, searched, count, "neighbours of generated images")
+    nearest = nearest_training_images(generated, training.read, searched, count, "neighbors of generated images")
 
     def picture(title: str, images: np.ndarray, rows: np.ndarray) -> NeighborPicture:
         pairs = [[image, *training.read(found)] for image, found in zip(images, rows, strict=True)]
@@ -259,20 +263,20 @@ def _memorization(
     closest = np.argsort(nearest.distances[:, 0])[:SAMPLES_SHOWN]
     first = slice(0, SAMPLES_SHOWN)
     pictures = [
+        picture("The first generated images and their nearest training images", generated[first], nearest.rows[first]),
         picture(
-            "First generated images, and the nearest training images of each", generated[first], nearest.rows[first]
-        ),
-        picture(
-            f"Of {len(generated):,} generated images, those nearest to a training image",
+            f"Those of {len(generated):,} generated images that are nearest to a training image",
             generated[closest],
             nearest.rows[closest],
         ),
     ]
     if not test.is_held_out:
-        return [], {name: "there is no split of real images that training has not seen"}, pictures
+        return [], {name: "there is no split of real images that was not used for training"}, pictures
     held_out = test.data.read(real_rows[:MEMORIZATION_IMAGES])
-    of_real = nearest_training_images(held_out, training.read, searched, count, "neighbours of held-out images")
-    pictures.append(picture("The same for held-out real images", held_out[first], of_real.rows[first]))
+    of_real = nearest_training_images(held_out, training.read, searched, count, "neighbors of held-out images")
+    pictures.append(
+        picture("Held-out real images and their nearest training images", held_out[first], of_real.rows[first])
+    )
     try:
         ratio = distance_ratio(nearest.distances[:, 0], of_real.distances[:, 0])
     except UserError as error:
@@ -288,7 +292,7 @@ def _memorization(
         split=test.describe(),
         network="pixels",
         resizer="none",
-        note=f"median distance to the nearest of {len(searched):,} training images, over that of held-out images",
+        note=f"median distance to the nearest of {len(searched):,} training images, divided by that of held-out images",
     )
     return [figure], {}, pictures
 
@@ -328,16 +332,16 @@ def _synthetic(
 
 
 def _need_classes(training: ImageData, test: Split, options: Options) -> int:
-    """How many classes there are; raises UserError where a probe or a classifier lacks what it needs."""
+    """The number of classes; raises UserError if the probe or the classifiers lack what they need."""
     classes = len(training.class_names)
     for need, is_there in (
         ("classes", classes >= 2),
-        ("a split test that the run was not trained on", test.is_held_out),
-        ("labels in its split test", bool(test.data.class_names) and test.data.labels.min() >= 0),
+        ("a held-out split (test or validation)", test.is_held_out),
+        ("labels in its held-out split", bool(test.data.class_names) and test.data.labels.min() >= 0),
     ):
         if not is_there:
             raise UserError(
-                f"`probe=True` and `train_on_synthetic=True` need a data set with {need}, and this one has none"
+                f"`probe=True` and `train_on_synthetic=True` need a data set with {need}. This one has none"
             )
     if options.probe:
         check_labels("`labels_per_class`", training.labels, max(options.labels_per_class), classes)

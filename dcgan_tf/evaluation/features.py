@@ -1,4 +1,4 @@
-"""Images become features: by a classifier of the data, by random convolutions, by the run's own discriminator."""
+"""Feature networks: a classifier of the data, random convolutions, and the run's own discriminator."""
 
 import contextlib
 import dataclasses
@@ -27,11 +27,11 @@ FORMAT_VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """What a network makes of a set of images.
+    """The outputs of a network for a set of images.
 
     Attributes:
         values: float32 [images, features].
-        probabilities: float32 [images, classes], None where the network has no classes.
+        probabilities: float32 [images, classes]; None if the network has no classes.
     """
 
     values: np.ndarray
@@ -43,12 +43,12 @@ class FeatureNetwork:
     """A frozen network whose features are compared.
 
     Attributes:
-        name: part of the name of every figure that rests on it.
-        digest: of its weights.
-        resizer: how images reach the network's input size.
-        description: one sentence for the protocol.
-        function: uint8 [N, height, width, channels] -> features float32 [N, F], and probabilities or None.
-        counts_modes: whether its classes are the modes of a data set whose modes are known.
+        name: Name of the network, which is part of the name of every metric that uses it.
+        digest: Digest of its weights.
+        resizer: How images are resized to the network's input size.
+        description: One sentence for the protocol.
+        function: Maps uint8 [N, height, width, channels] to features float32 [N, F], and probabilities or None.
+        counts_modes: Whether its classes are the modes of the data set.
     """
 
     name: str
@@ -72,13 +72,13 @@ def classifier_network(classifier: Classifier, image_shape: tuple[int, ...]) -> 
         classifier.name,
         classifier.digest,
         "none",
-        f"classifier trained on the split train, {classifier.accuracy:.2%} right on {classifier.accuracy_split}",
+        f"classifier trained on the split train, {classifier.accuracy:.2%} accuracy on {classifier.accuracy_split}",
         function,
     )
 
 
 def stacked_network(classifier: Classifier, image_shape: tuple[int, ...]) -> FeatureNetwork:
-    """The digit classifier on each channel of Stacked MNIST: joined features, and the 1,000 triples as classes."""
+    """The digit classifier applied to each channel of Stacked MNIST, with joined features and 1,000 classes."""
 
     @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8)])
     def function(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -92,7 +92,7 @@ def stacked_network(classifier: Classifier, image_shape: tuple[int, ...]) -> Fea
         f"{classifier.name}-per-channel",
         classifier.digest,
         "none",
-        f"digit classifier on each channel, {classifier.accuracy:.2%} right on {classifier.accuracy_split}",
+        f"digit classifier on each channel, {classifier.accuracy:.2%} accuracy on {classifier.accuracy_split}",
         function,
         counts_modes=True,
     )
@@ -100,10 +100,11 @@ def stacked_network(classifier: Classifier, image_shape: tuple[int, ...]) -> Fea
 
 @functools.cache
 def random_network(image_shape: tuple[int, ...]) -> FeatureNetwork:
-    """Convolutions with fixed random weights: cheap, the same for ever, and in need of no labels.
+    """Convolutions with fixed random weights, which are cheap, never change and need no labels.
 
-    Such features tell apart what is visibly different (Naeem et al. 2020 use them for images far from ImageNet's),
-    but know nothing of meaning. Good enough to compare checkpoints of one run; not to compare with papers.
+    Such features distinguish what is visibly different, but know nothing of meaning. Naeem et al. 2020 use them for
+    images unlike those of ImageNet. They are good enough to compare checkpoints of a run, but not to compare with
+    papers.
     """
     seeds = keras.random.SeedGenerator(RANDOM_SEED)
     image = keras.Input(image_shape, name="image")
@@ -129,8 +130,10 @@ def random_network(image_shape: tuple[int, ...]) -> FeatureNetwork:
 
 
 def discriminator_network(discriminator: keras.Model) -> FeatureNetwork:
-    """The last hidden layer of a discriminator of single images, its feature map averaged over positions: of this run
-    alone."""
+    """The last hidden layer of a discriminator of single images, with its feature map averaged over positions.
+
+    The features are not comparable between runs.
+    """
     image = discriminator.inputs[0]
     hidden = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)][-1].output
     if len(hidden.shape) == 4:
@@ -148,19 +151,19 @@ def discriminator_network(discriminator: keras.Model) -> FeatureNetwork:
 def compute_features(
     networks: list[FeatureNetwork], batches: Iterator[np.ndarray], count: int, description: str
 ) -> dict[str, Features]:
-    """Runs images through several networks at once, so that they need not be kept.
+    """Runs images through all networks batch by batch, so that the images need not be kept.
 
     Args:
-        networks: each with a name of its own.
-        batches: of uint8 [N, height, width, channels].
-        count: images in all.
-        description: of the progress bar.
+        networks: Networks with different names.
+        batches: Batches uint8 [N, height, width, channels].
+        count: Total number of images.
+        description: Text of the progress bar.
 
     Returns:
-        The features by the network's name.
+        The features by the name of the network.
 
     Raises:
-        UserError: features that are not finite.
+        UserError: Features are not finite.
     """
     parts: dict[str, list[tuple[np.ndarray, np.ndarray | None]]] = {network.name: [] for network in networks}
     with progress.bar(total=count, desc=description, unit=" images") as shown:
@@ -184,7 +187,7 @@ def compute_features(
 
 
 def read_batches(read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields images of the given rows int64 [N], some at a time."""
+    """Yields the images of the given rows int64 [N] in batches."""
     for part in slices(len(rows), IMAGES_PER_CALL):
         yield read(rows[part])
 
@@ -197,15 +200,15 @@ def cached_features(
     folder: pathlib.Path,
     description: str,
 ) -> Features:
-    """The features of prepared images, computed once for each network and choice of rows.
+    """The features of prepared images, computed only once for each network and choice of rows.
 
     Args:
-        network: frozen, not the discriminator of a run.
-        read: from rows to images.
-        rows: int64, of the images.
-        data_digest: of the data set.
-        folder: of the cache.
-        description: of the progress bar.
+        network: A network that is not the discriminator of a run.
+        read: Maps rows to images.
+        rows: int64, rows of the images.
+        data_digest: Digest of the data set.
+        folder: Folder of the cache.
+        description: Text of the progress bar.
     """
     key = hashlib.sha256(f"{FORMAT_VERSION} {data_digest} {network.digest}".encode())
     key.update(np.ascontiguousarray(rows, np.int64).tobytes())

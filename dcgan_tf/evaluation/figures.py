@@ -1,4 +1,4 @@
-"""From features to named figures, each with what it was made of."""
+"""From features to named metrics, each with a record of how it was computed."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -17,26 +17,28 @@ from dcgan_tf.metrics.kernel import kernel_distance
 from dcgan_tf.metrics.modes import count_modes
 from dcgan_tf.metrics.precision_recall import precision_recall
 
-# Above this many features the jackknife of the Frechet distance takes minutes.
+# With more features than this, the jackknife of the Frechet distance takes minutes.
 MAX_FEATURES_FOR_FRECHET_ERROR = 512
+# Value of `Figure.better` -> its text in tables.
+DIRECTIONS = {"lower": "lower", "higher": "higher", "nearer": "closer to real"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """One line of the result.
+    """One metric of an evaluation.
 
     Attributes:
-        name: of the measure, with the network in brackets.
-        value: for the generated images.
-        standard_error: of it; None where there is none.
-        real_value: the same measure for as many training images in place of generated ones: what a perfect generator
-            would get. None where that means nothing.
-        better: "lower", "higher" or "nearer" to the value of real images.
-        n_real, n_fake: images that it rests on.
-        split: of the real images.
-        network: name and digest.
-        resizer: how images reached the network.
-        note: what else must be said.
+        name: Name of the metric, with the network in brackets.
+        value: Its value for the generated images.
+        standard_error: Standard error of the value; None if there is none.
+        real_value: The same metric for as many training images instead of generated ones, which is what a perfect
+            generator would score. None if that has no meaning.
+        better: "lower", "higher", or "nearer" to the value of real images.
+        n_real, n_fake: Numbers of images used.
+        split: Split of the real images.
+        network: Name and digest of the network.
+        resizer: How images were resized for the network.
+        note: Any other remark.
     """
 
     name: str
@@ -57,11 +59,11 @@ class FeatureSets:
     """The features of one network.
 
     Attributes:
-        network: that made them.
-        real: of held-out images, to which the others are compared.
-        fake: of generated images.
-        training: of as many training images: the yardstick.
-        split: name of the held-out images.
+        network: The network.
+        real: Features of held-out images, with which the others are compared.
+        fake: Features of generated images.
+        training: Features of as many training images, as a reference.
+        split: Name of the split of the held-out images.
     """
 
     network: FeatureNetwork
@@ -75,14 +77,14 @@ Measured = Iterator[tuple[str, str, Estimate, float | None, str]]
 
 
 def measure(sets: FeatureSets, *, only_distances: bool = False) -> tuple[list[Figure], dict[str, str]]:
-    """All measures that a network's features allow.
+    """Computes all metrics that a network's features allow.
 
     Args:
-        sets: of one network.
-        only_distances: Frechet and kernel distance alone.
+        sets: The features of one network.
+        only_distances: Whether to compute only the Frechet and the kernel distance.
 
     Returns:
-        The figures, and for each measure left out, why.
+        The metrics, and for each metric that was left out, the reason.
     """
     measures: dict[str, Callable[[FeatureSets], Measured]] = {
         "frechet_distance": _frechet, "kernel_distance": _kernel
@@ -116,7 +118,7 @@ def measure(sets: FeatureSets, *, only_distances: bool = False) -> tuple[list[Fi
                         note=note,
                     )
                 )
-        except UserError as error:  # Too few images for this measure. Broken features were refused before.
+        except UserError as error:  # Too few images for this metric; features that are not finite were refused before.
             left_out[f"{measure_name}[{sets.network.name}]"] = str(error)
     return figures, left_out
 
@@ -138,15 +140,15 @@ def _kernel(sets: FeatureSets) -> Measured:
 def _precision_recall(sets: FeatureSets) -> Measured:
     result = precision_recall(sets.real.values, sets.fake.values)
     yardstick = precision_recall(sets.real.values, sets.training.values)
-    yield "precision", "higher", result.precision, yardstick.precision.value, "3 neighbours"
-    yield "recall", "higher", result.recall, yardstick.recall.value, "3 neighbours"
+    yield "precision", "higher", result.precision, yardstick.precision.value, "3 neighbors"
+    yield "recall", "higher", result.recall, yardstick.recall.value, "3 neighbors"
 
 
 def _density_coverage(sets: FeatureSets) -> Measured:
     result = density_coverage(sets.real.values, sets.fake.values)
     yardstick = density_coverage(sets.real.values, sets.training.values)
-    yield "density", "nearer", result.density, yardstick.density.value, "5 neighbours"
-    yield "coverage", "higher", result.coverage, yardstick.coverage.value, "5 neighbours"
+    yield "density", "nearer", result.density, yardstick.density.value, "5 neighbors"
+    yield "coverage", "higher", result.coverage, yardstick.coverage.value, "5 neighbors"
 
 
 def _diversity(sets: FeatureSets) -> Measured:
@@ -156,7 +158,7 @@ def _diversity(sets: FeatureSets) -> Measured:
 
 def _score(sets: FeatureSets) -> Measured:
     fake, training = _probabilities(sets.fake), _probabilities(sets.training)
-    note = "an inception-style score, from 1 to the number of classes"
+    note = "Inception-style score, from 1 to the number of classes"
     yield "classifier_score", "higher", inception_score(fake), inception_score(training).value, note
 
 
@@ -165,7 +167,7 @@ def _classes(sets: FeatureSets) -> Measured:
     classes = fake.shape[1]
     balance, yardstick = (class_balance(np.argmax(p, 1), classes) for p in (fake, training))
     rarest = int(np.argmin(balance.shares))
-    note = f"nats, {np.log(classes):.3f} is even; rarest is class {rarest} with {balance.shares[rarest]:.2%}"
+    note = f"nats, {np.log(classes):.3f} if even; the rarest class is {rarest} with {balance.shares[rarest]:.2%}"
     yield "class_entropy", "nearer", balance.entropy, yardstick.entropy.value, note
     missing = Estimate(float(len(balance.missing)), None)
     names = ", ".join(map(str, balance.missing[:20]))
@@ -186,12 +188,13 @@ def _probabilities(features: Features) -> np.ndarray:
 
 
 def format_table(figures: list[Figure]) -> str:
-    """The figures for a terminal, one a line."""
-    rows = [("figure", "generated", "real images", "better", "N real/generated")]
+    """Formats the metrics for a terminal, one per line."""
+    rows = [("metric", "generated", "real images", "better", "N real/generated")]
     for figure in figures:
         real = "" if figure.real_value is None else format_value(figure.real_value)
         counts = f"{figure.n_real:,}/{figure.n_fake:,}"
-        rows.append((figure.name, format_value(figure.value, figure.standard_error), real, figure.better, counts))
+        better = DIRECTIONS[figure.better]
+        rows.append((figure.name, format_value(figure.value, figure.standard_error), real, better, counts))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(
@@ -204,7 +207,7 @@ def format_table(figures: list[Figure]) -> str:
 
 
 def format_value(value: float, error: float | None = None) -> str:
-    """As many digits as the error leaves sense in, two of the error's own; without one, four significant digits."""
+    """Formats a value with its error to two significant digits of the error; four significant digits without error."""
     if error is None or not 0 < error < np.inf:
         return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
     decimals = max(0, 1 - int(np.floor(np.log10(error))))

@@ -1,4 +1,4 @@
-"""Inception v3 as a feature network, from a weights file that the user has: nothing is downloaded."""
+"""Inception v3 as a feature network, from a local weights file. Nothing is downloaded."""
 
 import hashlib
 import pathlib
@@ -14,23 +14,24 @@ from dcgan_tf.evaluation.features import FeatureNetwork
 
 SIDE = 299
 FEATURES = 2048
-# Names in the frozen graph of 2015, classify_image_graph_def.pb: the images before resizing, and the last pooling.
+# Tensor names in the 2015 frozen graph, classify_image_graph_def.pb: the images before resizing, and the last pooling.
 GRAPH_IMAGES = "ExpandDims:0"
 GRAPH_FEATURES = "pool_3:0"
 
 
 def load_inception(path: str) -> FeatureNetwork:
-    """Reads Inception v3 from a file.
+    """Loads Inception v3 from a file.
 
-    A ``.pb`` file is the frozen graph of 2015 (``classify_image_graph_def.pb`` of ``inception-2015-12-05.tgz``): its
-    Frechet distance is the FID of Heusel et al. 2017, resized by that graph itself, bilinear without antialiasing.
-    A ``.h5`` file holds the ImageNet weights of Keras without the top layer: a like distance, but not FID.
+    A ``.pb`` file is the 2015 frozen graph (``classify_image_graph_def.pb`` from ``inception-2015-12-05.tgz``). Its
+    Frechet distance is the FID of Heusel et al. 2017. The graph itself resizes the images, bilinearly without
+    antialiasing. An ``.h5`` file holds Keras's ImageNet weights without the top layer, which give a similar distance,
+    but not FID.
 
     Args:
-        path: of the file.
+        path: Path of the file.
 
     Raises:
-        UserError: no such file, or it holds something else.
+        UserError: There is no such file, or its contents are something else.
     """
     file = pathlib.Path(path).expanduser()
     if not file.is_file():
@@ -41,19 +42,19 @@ def load_inception(path: str) -> FeatureNetwork:
     if file.suffix == ".pb":
         function, features = _frozen_graph(content, file)
         name = "inception-2015" if features == FEATURES else f"graph-{digest[:8]}"
-        description = f"frozen graph of sha256 {digest}"
+        description = f"frozen graph, sha256 {digest}"
         return FeatureNetwork(name, digest[:12], f"bilinear to {SIDE}x{SIDE}, by the graph", description, function)
     if file.suffix == ".h5":
         return FeatureNetwork(
             "inception-keras",
             digest[:12],
             f"bicubic with antialiasing to {SIDE}x{SIDE}",
-            f"ImageNet weights of Keras, sha256 {digest}: not the network of FID",
+            f"Keras's ImageNet weights, sha256 {digest}; not the network of FID",
             _keras_network(file),
         )
     raise UserError(
-        f"`inception_weights`: expected the frozen graph of 2015 (.pb) or Keras's weights without top (.h5). Received: "
-        f"'{path}'. PyTorch's files (.pt, .pth) are programs, which are not loaded here"
+        f"`inception_weights`: expected the 2015 frozen graph (.pb) or Keras's weights without top (.h5). Received: "
+        f"'{path}'. PyTorch files (.pt, .pth) are not loaded, because they can contain programs"
     )
 
 
@@ -74,7 +75,7 @@ def _frozen_graph(content: bytes, file: pathlib.Path) -> tuple[Callable, int]:
         wrapped = tf.compat.v1.wrap_function(run, [tf.TensorSpec([None, None, None, None], tf.uint8)])
     except (ValueError, KeyError, tf.errors.OpError) as error:
         raise UserError(
-            f"`inception_weights`: '{file}' is not the graph of 2015, which has {GRAPH_IMAGES} and {GRAPH_FEATURES}: "
+            f"`inception_weights`: '{file}' is not the 2015 graph, which has {GRAPH_IMAGES} and {GRAPH_FEATURES}: "
             f"{str(error).splitlines()[0][:200]}"
         ) from None
     return lambda images: (wrapped(images), None), wrapped.outputs[0].shape[-1]
@@ -100,5 +101,5 @@ def _keras_network(file: pathlib.Path) -> Callable:
 
 
 def _three_channels(images: tf.Tensor) -> tf.Tensor:
-    """Gray images three times over, as papers do for MNIST."""
+    """Replicates gray images to three channels, as papers do for MNIST."""
     return tf.cond(tf.shape(images)[-1] == 1, lambda: tf.tile(images, [1, 1, 1, 3]), lambda: images)

@@ -1,4 +1,4 @@
-"""The classifier of another labelled data set, for images that have no labels of their own."""
+"""The classifier of another, labeled data set, for images without labels."""
 
 import dataclasses
 import pathlib
@@ -19,21 +19,21 @@ from dcgan_tf.runs import run_directory
 
 
 def labelled_config(path: str, config: Config, *, resize: bool = False) -> Config:
-    """The settings of a labelled data set whose classifier takes the images of a run.
+    """The settings of a labeled data set whose classifier can take the images of a run.
 
-    The classifier sees gray where the run's images or the labelled ones are gray. Its images are prepared so; the run's
-    are converted by `load_labelled_classifier`.
+    The classifier sees gray images if those of the run or the labeled ones are gray. The labeled images are prepared
+    that way, and `load_labelled_classifier` converts those of the run.
 
     Args:
-        path: A folder of pictures, sorted into one folder per class; or a run's folder, which stands for its data.
-        config: Of the run whose images are classified; complete.
-        resize: Prepare labelled pictures of another size at the size of the run's images.
+        path: A folder of pictures with one folder per class, or the folder of a run, which stands for its data.
+        config: The complete configuration of the run whose images are classified.
+        resize: Whether to prepare labeled pictures of another size at the size of the run's images.
 
     Returns:
-        Complete settings, with the names of the classes. Nothing is prepared yet.
+        A complete configuration with the names of the classes. Nothing is prepared yet.
 
     Raises:
-        UserError: There is no such folder, it has no classes, or pictures of another size.
+        UserError: There is no such folder, it has no classes, or its pictures have another size.
     """
     labelled = _settings(path, config)
     try:
@@ -54,15 +54,15 @@ def labelled_config(path: str, config: Config, *, resize: bool = False) -> Confi
 
 
 def load_labelled_classifier(labelled: Config, image_shape: tuple[int, ...]) -> Classifier:
-    """The classifier of a labelled data set, read or trained, for images of a run.
+    """Loads or trains the classifier of a labeled data set, for images of a run.
 
     Args:
-        labelled: As `labelled_config` settles it.
+        labelled: A configuration from `labelled_config`.
         image_shape: (height, width, channels) of the run's images.
 
     Raises:
-        UserError: The cached classifier is damaged. Figures that were measured with it would no longer be comparable
-            with those of another training, so that is left to the user.
+        UserError: The cached classifier is damaged. It is not trained again automatically, because metrics of the new
+            classifier would not be comparable with earlier ones.
     """
     classifier = load_or_train_classifier(labelled, refuse_damaged=True)
     if image_shape[-1] == int(labelled.channels):
@@ -73,20 +73,20 @@ def load_labelled_classifier(labelled: Config, image_shape: tuple[int, ...]) -> 
 
 
 def labelled_network(labelled: Config, image_shape: tuple[int, ...]) -> FeatureNetwork:
-    """The hidden layer and the class probabilities of such a classifier, whose accuracy is part of its name.
+    """The hidden layer and the class probabilities of such a classifier. Its accuracy is part of the network's name.
 
     Args:
-        labelled: As `labelled_config` settles it.
+        labelled: A configuration from `labelled_config`.
         image_shape: (height, width, channels) of the run's images.
     """
     classifier = load_labelled_classifier(labelled, image_shape)
-    converted = "; images become gray for it (luma of ITU-R 601)" * (image_shape[-1] != int(labelled.channels))
+    converted = "; images are converted to gray (luma of ITU-R 601)" * (image_shape[-1] != int(labelled.channels))
     return dataclasses.replace(
         classifier_network(classifier, image_shape),
         name=f"{classifier.name}-{classifier.accuracy:.1%}",
         description=(
             f"classifier of another data set, {classifier.trained_on} ({', '.join(classifier.class_names)}), "
-            f"{classifier.accuracy:.2%} right on {classifier.accuracy_split}{converted}"
+            f"{classifier.accuracy:.2%} accuracy on {classifier.accuracy_split}{converted}"
         ),
     )
 
@@ -111,12 +111,12 @@ def _refuse_other_sizes(path: str, labelled: Config, source: Source, config: Con
     if resize:
         return
     height, width = source.height, source.width
-    if labelled.image_size != "auto":  # Of a run, which may have resized its pictures
+    if labelled.image_size != "auto":  # The source is a run, which may have resized its pictures.
         height, width = labelled.height_and_width
     if (height, width) != config.height_and_width:
         received = f"have {height}x{width}" if height and width else "have several sizes"
         expected = "{}x{}".format(*config.height_and_width)
         raise UserError(
             f"`features_from`: expected pictures of {expected} pixels (height x width), the size of the images to be "
-            f"classified. Those in '{path}' {received}. `resize=True` prepares them at that size"
+            f"classified. Those in '{path}' {received}. Use `resize=True` to prepare them at that size"
         )

@@ -1,4 +1,4 @@
-"""Does the generator repeat its training images? Nearest neighbours in pixels, and how near an unseen image comes."""
+"""Memorization: whether generated images are nearer to the training images, in pixels, than unseen real images are."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from dcgan_tf.metrics.arrays import JACKKNIFE_BLOCKS, Estimate, jackknife_error,
 from dcgan_tf.metrics.neighbors import nearest
 
 BLOCK = 10_000
-# Two images that differ at all differ by a gray level in a pixel, 1 / 255.
+# Different images differ by at least one gray level, 1 / 255, in one pixel.
 MAX_DISTANCE_OF_COPIES = 0.5 / 255
 
 
@@ -19,8 +19,8 @@ class Neighbors(NamedTuple):
     """Nearest training images.
 
     Attributes:
-        distances: float [images, count], Euclidean over pixels 0..1, ascending.
-        rows: int64 [images, count], of the training images.
+        distances: float [images, count], Euclidean distances of pixels in 0..1, ascending.
+        rows: int64 [images, count], rows of these training images.
     """
 
     distances: np.ndarray
@@ -30,14 +30,14 @@ class Neighbors(NamedTuple):
 def nearest_training_images(
     images: np.ndarray, read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, count: int, description: str
 ) -> Neighbors:
-    """Searches the training images block by block.
+    """Searches the training images block by block for the nearest ones.
 
     Args:
         images: uint8 [N, height, width, channels].
-        read: from rows to training images.
+        read: Maps rows to training images.
         rows: int64, the training images to search.
-        count: neighbours of each image.
-        description: of the progress bar.
+        count: Number of neighbors per image.
+        description: Text of the progress bar.
     """
     queries = _flatten(images)
     best = Neighbors(np.empty((len(images), 0)), np.empty((len(images), 0), np.int64))
@@ -51,24 +51,25 @@ def nearest_training_images(
 
 
 def distance_ratio(generated: np.ndarray, held_out: np.ndarray) -> Estimate:
-    """Median distance of generated images to their nearest training image, over that of held-out real images.
+    """The median distance of generated images to their nearest training image, divided by that of held-out images.
 
-    Near 1 or above: generated images are no nearer to the training images than unseen real ones are. Far below 1:
-    the generator repeats what it was shown. A blurred image is near to many, so look at the picture, too.
+    If the ratio is near 1 or above, generated images are no nearer to the training images than unseen real ones are. If
+    it is far below 1, the generator copies training images. Blurred images are near to many images, so look at the
+    pictures as well.
 
     Args:
         generated, held_out: float [images], distances to the nearest training image.
 
     Raises:
-        UserError: fewer than 10 images; or half of the held-out ones are copies of training images, to which nothing
-            can be nearer.
+        UserError: There are fewer than 10 images, or half of the held-out ones are copies of training images, so that
+            their median distance is 0.
     """
     fewest = min(len(generated), len(held_out))
     if fewest < JACKKNIFE_BLOCKS:
         raise UserError(f"memorization_ratio: expected at least {JACKKNIFE_BLOCKS} images. Received: {fewest}")
 
     def medians(distances: np.ndarray, key: int) -> tuple[float, np.ndarray]:
-        """Of all, and with each block left out."""
+        """The median of all distances, and the medians with each block left out."""
         blocks = random_order(len(distances), key) % JACKKNIFE_BLOCKS
         left_out = [np.median(distances[blocks != block]) for block in range(JACKKNIFE_BLOCKS)]
         return float(np.median(distances)), np.array(left_out)

@@ -1,4 +1,4 @@
-"""How good are the discriminator's features? As in the DCGAN paper, by a linear L2-SVM on all convolutional layers."""
+"""Linear probe of the discriminator's features: an L2-SVM on all convolutional layers, as in the DCGAN paper."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,7 +20,7 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 VALIDATION_SHARE = 0.2
 MAX_VALIDATION_IMAGES = 5000
 MAX_ITERATIONS = 200
-# Of the mean over the features.
+# Minimum standard deviation of a feature, relative to the mean over the features.
 MIN_DEVIATION = 0.1
 
 Read = Callable[[np.ndarray], np.ndarray]
@@ -28,7 +28,7 @@ Read = Callable[[np.ndarray], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class LabelledImages:
-    """Images and labels of a split: ``read`` makes uint8 [N, height, width, channels] of rows int64 [N]."""
+    """Images and labels of a split. ``read`` maps rows int64 [N] to images uint8 [N, height, width, channels]."""
 
     read: Read
     labels: np.ndarray
@@ -36,17 +36,17 @@ class LabelledImages:
 
 @dataclasses.dataclass(frozen=True)
 class ProbeResult:
-    """Outcome of `probe`.
+    """The result of `probe`.
 
     Attributes:
-        features: which ones, such as ``discriminator``.
-        labels_per_class: how many labels were given; 0 for all.
-        accuracy: on the test images, mean over the draws.
-        interval: half width of the 95 % confidence interval of that mean over the draws; None for a single draw.
+        features: Name of the features, such as ``discriminator``.
+        labels_per_class: Number of labels per class; 0 for all labels.
+        accuracy: Accuracy on the test images, averaged over the draws.
+        interval: Half the width of the 95% confidence interval of that mean; None for a single draw.
         penalty: C of the SVM, chosen on validation images.
-        draws: how many times labels were drawn.
-        n_train, n_test: images.
-        length: of a feature vector.
+        draws: Number of random label subsets.
+        n_train, n_test: Numbers of images.
+        length: Length of a feature vector.
     """
 
     features: str
@@ -61,10 +61,10 @@ class ProbeResult:
 
 
 def pooled_features(discriminator: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """From images to the maps of all convolutional layers, each max-pooled to 4x4, flattened and joined.
+    """A function from images to the maps of all convolutional layers, each max-pooled to 4x4, flattened and joined.
 
     Raises:
-        UserError: a fully connected discriminator, which has none.
+        UserError: The discriminator is fully connected, so it has no convolutional layers.
     """
     maps = [layer.output for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)]
     if any(len(tensor.shape) != 4 for tensor in maps):
@@ -81,14 +81,17 @@ def pooled_features(discriminator: keras.Model) -> Callable[[np.ndarray], np.nda
 
 
 def max_pool_to_grid(maps: tf.Tensor) -> tf.Tensor:
-    """float [N, height, width, channels] -> [N, 4, 4, channels], the maximum in each cell; smaller maps stay."""
+    """Takes the maximum in each cell of a 4x4 grid: float [N, height, width, channels] -> [N, 4, 4, channels].
+
+    Maps that are no larger than the grid are unchanged.
+    """
     height, width = maps.shape[1:3]
     if height <= GRID and width <= GRID:
         return maps
 
     def cells(side: int) -> list[slice]:
         count = min(side, GRID)
-        # Where the side is no multiple, some cells are a pixel larger: every pixel is in exactly one.
+        # If the side is not a multiple of the count, some cells are a pixel larger. Every pixel is in exactly one cell.
         return [slice(i * side // count, (i + 1) * side // count) for i in range(count)]
 
     rows = [
@@ -98,26 +101,26 @@ def max_pool_to_grid(maps: tf.Tensor) -> tf.Tensor:
 
 
 def raw_pixels(images: np.ndarray) -> np.ndarray:
-    """The baseline: pixels 0..1."""
+    """The baseline features: pixels in 0..1."""
     return images.reshape(len(images), -1).astype(np.float32) / 255
 
 
 class LinearSVM:
-    """One against all, squared hinge loss, L2 penalty on weights (Fan et al. 2008; scikit-learn's LinearSVC).
+    """A one-vs-rest linear SVM with squared hinge loss and an L2 penalty (Fan et al. 2008; scikit-learn's LinearSVC).
 
-    LinearSVC copies its data into a sparse form of 16 bytes a number, 3 GB for 50,000 images of 3,584 features; this
-    minimizes the same function with float32 matrix products. They are TensorFlow's, as the threads of NumPy's wait for
-    each other by spinning: beside another program that is busy, a fit took 60 times as long.
+    LinearSVC copies its data into a sparse format with 16 bytes per number, which takes 3 GB for 50,000 images with
+    3,584 features. This class minimizes the same function with float32 matrix products. It uses TensorFlow's, because
+    the threads of NumPy's wait for each other by spinning: next to another busy program, a fit took 60 times as long.
 
     Args:
-        penalty: C, the weight of the losses against the norm of the weights.
+        penalty: C, the weight of the losses relative to the norm of the weights.
     """
 
     def __init__(self, penalty: float) -> None:
         self.penalty = penalty
 
     def fit(self, features: np.ndarray, labels: np.ndarray, classes: int) -> "LinearSVM":
-        """Features float32 [N, F], labels int [N]."""
+        """Fits the SVM to features float32 [N, F] and labels int [N]; returns itself."""
         signs = tf.constant(np.where(np.arange(classes) == labels[:, None], np.float32(1), np.float32(-1)))
         inputs, penalty, count = tf.constant(features), tf.constant(self.penalty, tf.float32), features.shape[1]
 
@@ -133,7 +136,7 @@ class LinearSVM:
         return self
 
     def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
-        """Share of the right answers."""
+        """The share of correct predictions."""
         return float(np.mean(np.argmax(features @ self.weights[:-1] + self.weights[-1], axis=1) == labels))
 
 
@@ -141,8 +144,8 @@ class LinearSVM:
 def _loss_and_gradient(
     weights: tf.Tensor, features: tf.Tensor, signs: tf.Tensor, penalty: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of the weights [F + 1, classes], the last row being the intercepts; the loss is float64."""
-    # liblinear's way: the intercept is the weight of a constant feature and is penalized like the others.
+    """Loss (float64) and gradient for weights [F + 1, classes], whose last row holds the intercepts."""
+    # As in liblinear, the intercept is the weight of a constant feature and is penalized like the others.
     margins = tf.nn.relu(1 - signs * (features @ weights[:-1] + weights[-1]))
     slope = (-2 * penalty) * signs * margins
     gradient = weights + tf.concat([tf.matmul(features, slope, transpose_a=True), [tf.reduce_sum(slope, 0)]], axis=0)
@@ -161,23 +164,23 @@ def probe(
     draws: int = 1,
     seed: int = 0,
 ) -> ProbeResult:
-    """Fits the SVM on the features of labelled images and tests it on others.
+    """Fits the SVM to the features of labeled images and tests it on others.
 
-    Features are divided by their standard deviation over the labelled images, or by a tenth of the mean deviation where
-    that is more: one that is all but constant there, and is not elsewhere, would drown the others. C is chosen on a
-    fifth of the labelled images (of the first draw), and the SVM fitted again on all of them.
+    Each feature is divided by its standard deviation over the labeled images, but at least by a tenth of the mean
+    standard deviation. Otherwise, a feature that is almost constant on these images but not on others would outweigh
+    the rest. C is chosen on a fifth of the labeled images of the first draw. The SVM is then fitted to all of them.
 
     Args:
-        name: of the features.
-        function: from images to features.
-        train, test: images.
-        classes: how many.
-        labels_per_class: labels given to the SVM; 0 for all.
-        draws: times that they are drawn.
-        seed: of the draws.
+        name: Name of the features.
+        function: Maps images to features.
+        train, test: The images to fit and to test on.
+        classes: Number of classes.
+        labels_per_class: Number of labels per class given to the SVM; 0 for all labels.
+        draws: Number of random label subsets.
+        seed: Seed of the draws.
 
     Raises:
-        UserError: a class has fewer images than labels are asked for.
+        UserError: A class has fewer images than labels are requested.
     """
     random = np.random.default_rng(seed)
     if labels_per_class:
@@ -214,7 +217,7 @@ def probe(
 
 
 def nearest_neighbor_accuracy(train: np.ndarray, train_labels: np.ndarray, test: LabelledImages) -> Estimate:
-    """A 1-nearest-neighbour classifier in pixels, fitted on images uint8 [N, ...], and its accuracy on others."""
+    """The test accuracy of a 1-nearest-neighbor classifier on pixels, fitted to images uint8 [N, ...]."""
     images = test.read(np.arange(len(test.labels)))
     _, rows = nearest(raw_pixels(images), raw_pixels(train))
     right = train_labels[rows[:, 0]] == test.labels
@@ -222,7 +225,7 @@ def nearest_neighbor_accuracy(train: np.ndarray, train_labels: np.ndarray, test:
 
 
 def draw_labels(flag: str, labels: np.ndarray, per_class: int, classes: int, random: np.random.Generator) -> np.ndarray:
-    """Draws so many rows of each class, class by class; raises UserError as `check_labels` does."""
+    """Draws ``per_class`` rows of each class at random; raises UserError as `check_labels` does."""
     check_labels(flag, labels, per_class, classes)
     return np.concatenate(
         [random.choice(np.flatnonzero(labels == label), per_class, replace=False) for label in range(classes)]
@@ -230,7 +233,7 @@ def draw_labels(flag: str, labels: np.ndarray, per_class: int, classes: int, ran
 
 
 def check_labels(flag: str, labels: np.ndarray, per_class: int, classes: int) -> None:
-    """Raises UserError where a class has fewer rows than ``flag`` takes of each."""
+    """Raises UserError if a class has fewer than ``per_class`` rows; the message begins with ``flag``."""
     counts = np.bincount(labels[labels >= 0], minlength=classes)
     if counts.min() < per_class:
         raise UserError(
@@ -240,7 +243,7 @@ def check_labels(flag: str, labels: np.ndarray, per_class: int, classes: int) ->
 
 
 def _choose_penalty(features: np.ndarray, labels: np.ndarray, classes: int) -> float:
-    # The draws are shuffled, so the first of them are a fair part.
+    # The rows are shuffled, so the first of them are a random sample.
     validation = min(max(1, int(len(labels) * VALIDATION_SHARE)), MAX_VALIDATION_IMAGES)
     scores = {}
     for penalty in progress.bar(PENALTIES, desc="choosing C"):
@@ -254,7 +257,7 @@ def _features(function: Callable, read: Read, rows: np.ndarray, description: str
     with progress.bar(total=len(rows), desc=description, unit=" images") as shown:
         for part in slices(len(rows), IMAGES_PER_CALL):
             values = function(read(rows[part]))
-            if features is None:  # Filled in place: joining parts at the end would need the memory twice.
+            if features is None:  # Filled in place, because joining parts at the end would need twice the memory.
                 features = np.empty((len(rows), values.shape[1]), np.float32)
             features[part] = values
             shown.update(len(values))

@@ -1,4 +1,4 @@
-"""Published figures of the same data sets, to stand beside ours with a word on whether they can be compared."""
+"""Published results on the same data sets, with a note on whether they are comparable with ours."""
 
 import dataclasses
 
@@ -7,15 +7,16 @@ from dcgan_tf.evaluation.figures import Figure
 from dcgan_tf.evaluation.splits import dataset_name
 
 _LUCIC = (
-    "Lucic et al. 2018, arXiv 1711.10337: InfoGAN networks, z of 64 uniform numbers, best of 100 draws of "
-    "hyper-parameters, 10,000 generated against 10,000 test images, gray tiled to RGB, Inception of 2015"
+    "Lucic et al. 2018, arXiv 1711.10337: InfoGAN networks, 64-dimensional uniform z, best of 100 random "
+    "hyperparameter settings, 10,000 generated and 10,000 test images, grayscale replicated to RGB, 2015 Inception "
+    "graph"
 )
-_STUDIO = "StudioGAN, arXiv 2206.09479: DCGAN, 50,000 generated against 50,000 training images, Inception of 2015"
+_STUDIO = "StudioGAN, arXiv 2206.09479: DCGAN, 50,000 generated and 50,000 training images, 2015 Inception graph"
 
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """A figure from a paper: of a data set, by a method, under a protocol. ``measure`` is our name of its kind."""
+    """A result from a paper. ``measure`` is our name of its metric."""
 
     dataset: str
     measure: str
@@ -48,15 +49,13 @@ PUBLISHED = [
         Unrolled_GAN=48.7,
         VEEGAN=150.0,
     ),
-    *_rows(
-        "stacked_mnist", "modes_kl", "as above, against the uniform distribution", DCGAN=3.40, ALI=5.40, VEEGAN=2.95
-    ),
+    *_rows("stacked_mnist", "modes_kl", "as above, from the uniform distribution", DCGAN=3.40, ALI=5.40, VEEGAN=2.95),
 ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """A published figure beside one of ours, whether they are comparable, and why not."""
+    """A published result with the corresponding metric of a run, whether they are comparable, and why or why not."""
 
     published: Published
     figure: Figure
@@ -65,15 +64,15 @@ class Comparison:
 
 
 def compare_with_published(figures: list[Figure], config: Config) -> list[Comparison]:
-    """Finds what is published of the same data set and kind of figure."""
+    """Finds published results for the same data set and the same metrics."""
     name = dataset_name(config)
     comparisons = []
     for published in PUBLISHED:
-        # A folder is nobody's data set, but may well be a copy of one.
+        # A folder is compared by its name, because it may be a copy of a published data set.
         if published.dataset != name and not name.startswith(f"{published.dataset}_"):
             continue
         for figure in figures:
-            # A run's own discriminator is no common yardstick.
+            # Features of a run's own discriminator are not comparable with anything.
             if figure.name.split("[")[0] == published.measure and "[discriminator]" not in figure.name:
                 reason = _difference(published, figure, config)
                 comparisons.append(Comparison(published, figure, not reason, reason or "same network and protocol"))
@@ -83,14 +82,14 @@ def compare_with_published(figures: list[Figure], config: Config) -> list[Compar
 def _difference(published: Published, figure: Figure, config: Config) -> str:
     reasons = []
     if published.measure.startswith("modes"):
-        return "other networks and schedule, another digit classifier"
+        return "different networks, schedule and digit classifier"
     if not figure.network.startswith("inception-2015 "):
-        reasons.append(f"features of {figure.network.split()[0]}, not of the 2015 Inception")
+        reasons.append(f"features of {figure.network.split()[0]}, not of the 2015 Inception graph")
     wanted = 10_000 if published.protocol == _LUCIC else 50_000
     if (figure.n_real, figure.n_fake) != (wanted, wanted):
-        reasons.append(f"{figure.n_real:,} real and {figure.n_fake:,} generated images, there {wanted:,} each")
+        reasons.append(f"{figure.n_real:,} real and {figure.n_fake:,} generated images instead of {wanted:,} each")
     if published.protocol == _STUDIO and figure.split != "train":
-        reasons.append(f"split {figure.split}, there train")
+        reasons.append(f"split {figure.split} instead of train")
     if config.dataset == "folder":
-        reasons.append("pictures from a folder, perhaps recoded")
+        reasons.append("pictures from a folder, which may have been re-encoded")
     return "; ".join(reasons)

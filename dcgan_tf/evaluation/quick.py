@@ -1,4 +1,4 @@
-"""The measure that is taken during training, and by which the best checkpoint is found."""
+"""The quick evaluation during training, which determines the best checkpoint."""
 
 from collections.abc import Iterator
 
@@ -20,19 +20,19 @@ from dcgan_tf.models.pixels import to_uint8
 
 GENERATED_IMAGES = 2000
 REAL_IMAGES = 5000
-# A covariance of fewer images than features is undetermined; below this many images there is no measure.
+# With fewer images than features, a covariance is undetermined. There is no quick evaluation below this many images.
 MIN_IMAGES = 200
 
 
 class QuickEvaluation:
-    """Frechet distance on features of random convolutions, between generated and training images.
+    """Frechet distance between generated and training images on features of random convolutions.
 
-    A classifier would see more, but must first be trained for minutes, and not all data have labels. This one is the
-    same for every run, so a resumed run compares like with like.
+    A classifier would see more, but would have to be trained for minutes, and not all data has labels. The random
+    network is the same for every run, so the values of a resumed run are comparable.
 
     Args:
-        generator: The averaged one, which is measured.
-        config: Complete, of the run.
+        generator: The averaged generator, which is evaluated.
+        config: The complete configuration of the run.
         data: The training images.
     """
 
@@ -42,14 +42,14 @@ class QuickEvaluation:
         images = spread_images(data, config, REAL_IMAGES)
         real = [self._network.function(tf.constant(part))[0].numpy() for part in images]
         self._real = moments(np.concatenate(real))
-        key = [config.seed, tf.int64.max]  # No step of a training draws with it.
+        key = [config.seed, tf.int64.max]  # No train step uses this key.
         self._latents = tf.random.stateless_normal((GENERATED_IMAGES, config.latent_dim), seed=key, alg="philox")
-        # As many of each class as the data have.
+        # The classes are as frequent as in the data.
         rows = np.arange(GENERATED_IMAGES) * len(data.labels) // GENERATED_IMAGES
         self._labels = tf.constant(data.labels[rows]) if config.label_count else None
 
     def measure(self) -> float:
-        """The distance, always for the same latents."""
+        """Computes the distance, always for the same latents."""
         fake = []
         for part in slices(GENERATED_IMAGES, IMAGES_PER_CALL):
             labels = None if self._labels is None else self._labels[part]
@@ -62,7 +62,7 @@ class QuickEvaluation:
 
 
 def spread_images(data: ImageData | PointData, config: Config, count: int) -> Iterator[np.ndarray]:
-    """Yields at most ``count`` training images from all over the data, as they are trained on, some at a time."""
+    """Yields at most ``count`` training images from all over the data in batches, augmented as in training."""
     rows = spread_rows(len(data.images), count)
     for part in np.array_split(rows, -(-len(rows) // IMAGES_PER_CALL)):
         yield augment(data.read(part), config, 0)
@@ -71,12 +71,13 @@ def spread_images(data: ImageData | PointData, config: Config, count: int) -> It
 def make_quick_evaluation(
     generator: keras.Model, config: Config, data: ImageData | PointData
 ) -> QuickEvaluation | None:
-    """The evaluation of a run; None for points, where it is turned off, or where images are too few, which is said."""
+    """Makes the quick evaluation of a run. Returns None for points, if it is turned off, or for too few images."""
     if not config.evaluate_every or isinstance(data, PointData):
         return None
     if len(data.images) < MIN_IMAGES:
         progress.logger.info(
-            f"No evaluation during training: it takes at least {MIN_IMAGES} images, and here are {len(data.images)}."
+            f"There is no evaluation during training: it needs at least {MIN_IMAGES} images, and there are "
+            f"{len(data.images)}."
         )
         return None
     return QuickEvaluation(generator, config, data)

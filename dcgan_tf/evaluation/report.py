@@ -1,4 +1,4 @@
-"""evaluation.json, and report.html: one page that needs no other file and runs no script."""
+"""The files of an evaluation: evaluation.json and report.html, a self-contained page without scripts."""
 
 import dataclasses
 import io
@@ -11,7 +11,7 @@ from dcgan_tf import files
 from dcgan_tf.drawing import page
 from dcgan_tf.drawing.grids import make_grid, to_picture
 from dcgan_tf.evaluation.evaluator import Evaluation
-from dcgan_tf.evaluation.figures import format_value
+from dcgan_tf.evaluation.figures import DIRECTIONS, format_value
 from dcgan_tf.evaluation.published import compare_with_published
 from dcgan_tf.runs.pictures import sample_grids, save_curves, step_of
 from dcgan_tf.runs.run_directory import Run
@@ -49,8 +49,8 @@ def write_report(evaluation: Evaluation, run: Run) -> pathlib.Path:
         _grids(run),
         _neighbors(evaluation),
         _curves(run),
-        page.table("Protocol", ("What", "Value"), evaluation.facts.items()),
-        page.table("Feature networks", ("Name", "Digest", "Resizer", "What it is"), (
+        page.table("Protocol", ("Fact", "Value"), evaluation.facts.items()),
+        page.table("Feature networks", ("Name", "Digest", "Resizer", "Description"), (
             (n.name, n.digest, n.resizer, n.description) for n in evaluation.networks
         )),
         page.table("Configuration", ("Setting", "Value"), dataclasses.asdict(run.config).items()),
@@ -64,26 +64,26 @@ def _figures(evaluation: Evaluation) -> str:
             figure.name,
             format_value(figure.value, figure.standard_error),
             None if figure.real_value is None else format_value(figure.real_value),
-            {"nearer": "nearer to real images"}.get(figure.better, figure.better),
+            f"{DIRECTIONS[figure.better]} is better",
             f"{figure.n_real:,} / {figure.n_fake:,}",
             figure.note,
         )
         for figure in evaluation.figures
     ]
-    heads = ("Figure", "Generated images", "Training images", "Better", "N real / generated", "Note")
+    heads = ("Metric", "Generated images", "Training images", "Direction", "N real / generated", "Note")
     left_out = "".join(f"<li>{page.text(name)}: {page.text(why)}</li>" for name, why in evaluation.left_out.items())
     note = (
-        "Each name carries, in brackets, the network whose features are compared. All are measured against the split "
-        f"{evaluation.facts['real_split']}. Under “training images” is what the same measure gives when as many real "
-        "training images stand in for generated ones. ± is one standard error, as if all images were drawn anew."
+        "The network that computed the features is given in brackets. Images are compared with the split "
+        f"{evaluation.facts['real_split']}. The column “Training images” is the score of the same number of real "
+        "training images instead of generated ones. ± is one standard error, for a new draw of all images."
     )
-    return page.table("Figures", heads, rows, note) + (f"<p>Left out:</p><ul>{left_out}</ul>" if left_out else "")
+    return page.table("Metrics", heads, rows, note) + (f"<p>Left out:</p><ul>{left_out}</ul>" if left_out else "")
 
 
 def _published(evaluation: Evaluation, run: Run) -> str:
     comparisons = compare_with_published(evaluation.figures, run.config)
     if not comparisons:
-        return '<h2>Published figures</h2><p class="note">None are known here for this data set.</p>'
+        return '<h2>Comparison with published results</h2><p class="note">None are known for this data set.</p>'
     rows = [
         (
             c.published.measure,
@@ -95,17 +95,17 @@ def _published(evaluation: Evaluation, run: Run) -> str:
         )
         for c in comparisons
     ]
-    heads = ("Measure", "Published", "Value", "This run", "Comparable?", "Published protocol")
-    return page.table("Beside published figures", heads, rows)
+    heads = ("Metric", "Method", "Published value", "This run", "Comparable?", "Published protocol")
+    return page.table("Comparison with published results", heads, rows)
 
 
 def _uses(evaluation: Evaluation) -> str:
     probes: list[Sequence[str]] = [
         (
             result.features,
-            f"{result.labels_per_class:,} a class" if result.labels_per_class else f"all {result.n_train:,}",
+            f"{result.labels_per_class:,} per class" if result.labels_per_class else f"all {result.n_train:,}",
             f"{result.accuracy:.2%}",
-            "" if result.interval is None else f"± {result.interval:.2%} (95 %, {result.draws} draws)",
+            "" if result.interval is None else f"± {result.interval:.2%} (95%, {result.draws} draws)",
             f"{result.length:,}",
             f"{result.penalty:g}",
         )
@@ -123,15 +123,16 @@ def _uses(evaluation: Evaluation) -> str:
     text = ""
     heads: Sequence[str]
     if probes:
-        heads = ("Features", "Labels", "Right on test images", "Interval", "Length", "C")
+        heads = ("Features", "Labels", "Test accuracy", "Interval", "Length", "C")
         note = (
-            "Published: 82.8 % on CIFAR-10 (Radford et al. 2015, arXiv 1511.06434), not comparable: "
-            "that discriminator was trained on ImageNet and had 28,672 features; this one, on the data set itself."
+            "Published: 82.8% on CIFAR-10 (Radford et al. 2015, arXiv 1511.06434). This is not comparable: that "
+            "discriminator was trained on ImageNet and had 28,672 features, and this one was trained on the data set "
+            "itself."
         )
         text += page.table("Linear probe (L2-SVM on all convolutional layers, max-pooled to 4x4)", heads, probes, note)
     if synthetic:
-        heads = ("Classifier", "Trained on", "Right on real test images", "Standard error")
-        text += page.table("Trained on generated images, tested on real ones", heads, synthetic)
+        heads = ("Classifier", "Trained on", "Accuracy on real test images", "Standard error")
+        text += page.table("Classifiers trained on generated images", heads, synthetic)
     return text
 
 
@@ -141,7 +142,7 @@ def _grids(run: Run) -> str:
         return ""
     chosen = [grids[i] for i in sorted({round(i) for i in np.linspace(0, len(grids) - 1, GRIDS_SHOWN)})]
     pictures = (page.picture(grid.read_bytes(), f"step {step_of(grid):,}", width=330) for grid in chosen)
-    return f"<h2>The same latents over the training</h2><div>{''.join(pictures)}</div>"
+    return f"<h2>Fixed latents during training</h2><div>{''.join(pictures)}</div>"
 
 
 def _neighbors(evaluation: Evaluation) -> str:
@@ -149,7 +150,7 @@ def _neighbors(evaluation: Evaluation) -> str:
         page.picture(_png(make_grid(each.images, each.columns)), f"{each.title}.", width=330)
         for each in evaluation.pictures
     )
-    note = "Left in each row the image, then the nearest training images by Euclidean distance of pixels."
+    note = "Each row: the image, then its nearest training images (Euclidean pixel distance)."
     return f'<h2>Nearest training images</h2><p class="note">{note}</p><div>{"".join(pictures)}</div>'
 
 

@@ -1,4 +1,4 @@
-"""The images that a run is measured against."""
+"""The splits of real images that an evaluation uses."""
 
 import contextlib
 import dataclasses
@@ -15,8 +15,8 @@ from dcgan_tf.data.sources import find_source
 from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.metrics.arrays import random_order
 
-# What of a run's settings says which images there are, and how they look: those of the training would be checked, too,
-# and need not fit another split.
+# The settings of a run that determine its images. The other settings are not used for another split, because they would
+# be checked as well and need not fit it.
 DATA_SETTINGS = (
     "dataset",
     "image_size",
@@ -41,9 +41,9 @@ class Split:
     """A part of a data set at the size of a run's images.
 
     Attributes:
-        name: as TFDS or the folder calls it.
-        data: its images and labels.
-        is_held_out: false where the run was trained on these images, for want of others.
+        name: Name of the split in TFDS or in the folder.
+        data: Its images and labels.
+        is_held_out: False if the run was trained on these images, because there are no others.
     """
 
     name: str
@@ -55,13 +55,13 @@ class Split:
 
 
 def open_split(config: Config, name: str) -> ImageData:
-    """A split of a run's data set, cropped to the center where training crops at random.
+    """Opens a split of a run's data set, with center crops if training crops at random.
 
     Raises:
-        UserError: there is no such split, it cannot be prepared, or it holds points.
+        UserError: There is no such split, it cannot be prepared, or it contains points.
     """
     if config.draws_points:
-        raise UserError(f"`dataset={config.dataset}`: expected images. It holds points, which no feature network takes")
+        raise UserError(f"`dataset={config.dataset}`: expected images. It has points, which no feature network takes")
     if config.dataset == ARRAY:
         if name != config.split:
             raise UnknownSplitError("images that a program passed in have no splits")
@@ -74,7 +74,7 @@ def open_split(config: Config, name: str) -> ImageData:
 
 
 def open_test_split(config: Config) -> Split:
-    """Opens ``test``, else ``validation``, whichever the run was not trained on; else what it was trained on."""
+    """Opens ``test`` or else ``validation`` if the run was not trained on it; otherwise, the run's own split."""
     for name in HELD_OUT_SPLITS:
         with contextlib.suppress(UnknownSplitError):
             if not _trains_on(config, name):
@@ -84,9 +84,9 @@ def open_test_split(config: Config) -> Split:
 
 def _trains_on(config: Config, name: str) -> bool:
     if config.dataset != "folder":
-        # In TFDS notation, such as train+test[:50%]
+        # A split in TFDS notation, such as train+test[:50%]
         return not {name, "all"}.isdisjoint(re.findall(r"[A-Za-z]\w*", config.split))
-    # Without a folder of the split's name, the whole of --data_dir is trained on.
+    # Without a folder for the split, a run is trained on all of `data_dir`.
     trained, other = (
         find_folder(dataclasses.replace(config, split=split, data_digest="")).root.resolve()
         for split in (config.split, name)
@@ -101,10 +101,10 @@ def dataset_name(config: Config) -> str:
 
 
 def spread_rows(count: int, wanted: int) -> np.ndarray:
-    """Rows int64 of at most ``wanted`` of ``count`` images, evenly spread: data are often sorted by class."""
+    """At most ``wanted`` of ``count`` rows, int64, evenly spread because data is often sorted by class."""
     return np.arange(min(count, wanted)) * count // min(count, wanted)
 
 
 def random_rows(count: int, wanted: int) -> np.ndarray:
-    """Rows int64 of at most ``wanted`` of ``count`` images, drawn at random, and always the same ones."""
+    """At most ``wanted`` of ``count`` rows, int64, drawn at random but always the same."""
     return random_order(count, key=0)[:wanted]

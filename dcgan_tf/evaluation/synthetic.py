@@ -1,4 +1,4 @@
-"""Are generated images of use? A classifier trained on them and tested on real ones, and with few real labels."""
+"""Usefulness of generated images: classifiers trained on them, on few real images, and on both."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,8 +17,10 @@ FEW_LABELS = 10
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticResult:
-    """One classifier: what it was trained on, its accuracy on real test images, and the standard error of that over
-    the test images; another training would give another classifier."""
+    """A classifier, what it was trained on, and its accuracy on real test images.
+
+    The standard error covers the choice of test images, but not the variation between trainings.
+    """
 
     classifier: str
     trained_on: str
@@ -32,24 +34,24 @@ def train_on_synthetic(
     """Trains the same small classifier on generated images, on few real ones, and on both.
 
     Args:
-        generated: uint8 [N, height, width, channels], of a conditional generator.
-        labels: int64 [N], the classes that were asked for.
-        train: real images, of which 10 a class are used.
-        test: real images.
-        classes: how many.
-        seed: of the choice of the few.
+        generated: uint8 [N, height, width, channels], from a conditional generator.
+        labels: int64 [N], the classes they were generated from.
+        train: Real training images, of which 10 per class are used.
+        test: Real test images.
+        classes: Number of classes.
+        seed: Seed of the choice of the real images.
 
     Raises:
-        UserError: a class has fewer than 10 real images.
+        UserError: A class has fewer than 10 real images.
     """
     few = draw_labels("`train_on_synthetic=True`", train.labels, FEW_LABELS, classes, np.random.default_rng(seed))
     few_images, few_labels = train.read(few), train.labels[few]
-    # As many real as generated images in each batch, on average.
+    # Batches contain as many real as generated images on average.
     times = max(1, len(generated) // len(few))
     sets = {
         f"{len(generated):,} generated images": (generated, labels),
-        f"{len(few)} real images ({FEW_LABELS} a class)": (few_images, few_labels),
-        f"both, the real ones {times} times": (
+        f"{len(few)} real images ({FEW_LABELS} per class)": (few_images, few_labels),
+        f"both, with the real ones repeated {times} times": (
             np.concatenate([generated, np.tile(few_images, (times, 1, 1, 1))]),
             np.concatenate([labels, np.tile(few_labels, times)]),
         ),
@@ -65,7 +67,7 @@ def train_on_synthetic(
     tested = LabelledImages(test.read, test.labels)
     for trained_on, (images, targets) in list(sets.items())[:2]:
         estimate = nearest_neighbor_accuracy(images, targets, tested)
-        results.append(SyntheticResult("1-nearest neighbour, pixels", trained_on, *estimate))
+        results.append(SyntheticResult("1-nearest neighbor, pixels", trained_on, *estimate))
     return results
 
 

@@ -1,1 +1,1 @@
-"""A trained generator: sampling and the latent space, as functions over arrays and networks."""
+"""Trained generators: sampling and the latent space, as functions over arrays and networks."""

@@ -12,7 +12,7 @@ NUMBER = r"\d+(?:\.\d*)?|\.\d+"
 TERM = re.compile(
     rf"\s*(?P<sign>[+-])?\s*(?:(?P<before>{NUMBER})\s*\*\s*)?(?P<name>{NAME})(?:\s*\*\s*(?P<after>{NUMBER}))?\s*"
 )
-# The paper's figure shows the result among eight neighbours, each moved by uniform noise of this scale.
+# The paper shows the result with eight neighbors, each shifted by uniform noise of this scale.
 NOISE = 0.25
 NEIGHBORS = 8
 
@@ -20,20 +20,20 @@ Terms = list[tuple[float, str]]
 
 
 def parse_expression(text: str) -> Terms:
-    """Reads ``thick - thin + 2 * slanted`` as [(1, "thick"), (-1, "thin"), (2, "slanted")].
+    """Parses ``thick - thin + 2 * slanted`` as [(1, "thick"), (-1, "thin"), (2, "slanted")].
 
     Raises:
-        UserError: not names with + and - between them, each with a number if wanted.
+        UserError: The text is not a sum of names, each with an optional factor.
     """
     terms: Terms = []
     place = 0
     while place < len(text) or not terms:
         match = TERM.match(text, place)
-        # Only the first term may do without a sign.
+        # Only the first term may lack a sign.
         if match is None or (terms and not match["sign"]) or (match["before"] and match["after"]):
             raise UserError(
                 "`expression`: expected names of vectors with + and - between them, such as "
-                f"'thick - thin + 2 * slanted'. Received: {text!r}, which cannot be read from {text[place:]!r} on"
+                f"'thick - thin + 2 * slanted'. Received: {text!r}, which cannot be parsed from {text[place:]!r} on"
             )
         factor = float(match["before"] or match["after"] or 1)
         terms.append((-factor if match["sign"] == "-" else factor, match["name"]))
@@ -42,10 +42,10 @@ def parse_expression(text: str) -> Terms:
 
 
 def evaluate(terms: Terms, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The weighted sum of arrays of one shape.
+    """The weighted sum of arrays of the same shape.
 
     Raises:
-        UserError: a name that there is no vector of.
+        UserError: There is no vector of one of the names.
     """
     unknown = [name for _, name in terms if name not in vectors]
     if unknown:

@@ -1,4 +1,4 @@
-"""What a discriminator looks at: its first filters, and guided backpropagation of its last features."""
+"""What a discriminator responds to: its first filters, and guided backpropagation of its last features."""
 
 from typing import NamedTuple
 
@@ -14,11 +14,11 @@ ROWS = 128
 
 
 class Strongest(NamedTuple):
-    """The features that answer most strongly.
+    """The most active features.
 
     Attributes:
         features: int [features], their numbers.
-        images: int [features, images], what each answers to most.
+        images: int [features, images], the numbers of the images that excite each feature most.
     """
 
     features: np.ndarray
@@ -26,10 +26,10 @@ class Strongest(NamedTuple):
 
 
 def first_filters(discriminator: keras.Model) -> np.ndarray:
-    """The filters of the first layer, each stretched to the whole range with 0 at middle gray.
+    """The filters of the first layer, each stretched to the full range with 0 at middle gray.
 
     Returns:
-        uint8 [filters, height, width, 1 or 3]; of a fully connected discriminator, at the size of the image.
+        uint8 [filters, height, width, 1 or 3]. The filters of a fully connected discriminator have the image's size.
     """
     shape = discriminator.inputs[0].shape[1:]
     layer = next(layer for layer in discriminator.layers if hasattr(layer, "kernel"))
@@ -39,25 +39,25 @@ def first_filters(discriminator: keras.Model) -> np.ndarray:
 
 
 def stretch(signed: np.ndarray) -> np.ndarray:
-    """Signed float [N, height, width, channels] -> uint8, 0 at 128 and each image's largest magnitude at its edge."""
+    """Signed float [N, height, width, channels] -> uint8. 0 becomes 128, the largest magnitude of an image 0 or 255."""
     largest = np.abs(signed).max((1, 2, 3), keepdims=True)
     return np.rint(127.5 + 127.5 * signed / np.maximum(largest, 1e-12)).astype(np.uint8)
 
 
 def last_features(discriminator: keras.Model) -> keras.Model:
-    """Images in [-1, 1] -> the activations of the last hidden layer; shares the weights."""
+    """A model from images in [-1, 1] to the activations of the last hidden layer. It shares the weights."""
     activations = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)]
     return keras.Model(discriminator.inputs[0], activations[-1].output)
 
 
 def strongest_images(features: keras.Model, images: np.ndarray, count: int, per_feature: int) -> Strongest:
-    """The features that answer most strongly, and the images that each answers to most.
+    """Finds the most active features and the images that excite each of them most.
 
     Args:
-        features: as `last_features` makes it.
+        features: A model from `last_features`.
         images: uint8 [N, height, width, channels].
-        count: how many features, by their largest answer to any image.
-        per_feature: how many images of each, the strongest first.
+        count: Number of features, chosen by their largest activation for any image.
+        per_feature: Number of images per feature, the strongest first.
     """
     peaks = np.concatenate(
         [
@@ -70,15 +70,16 @@ def strongest_images(features: keras.Model, images: np.ndarray, count: int, per_
 
 
 def guided_backpropagation(features: keras.Model, images: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """What in each image a feature answers to (Springenberg et al. 2014, arXiv 1412.6806).
+    """The pixels of each image that excite a feature (Springenberg et al. 2014, arXiv 1412.6806).
 
-    The gradient of the feature's strongest answer, where every activation lets back only what is positive, and only
-    where it was positive itself: what speaks for the feature, without what speaks against it.
+    It is the gradient of the feature's largest activation, except that each activation function passes back only
+    positive gradients, and only where its input was positive. This shows what excites the feature, without what
+    inhibits it.
 
     Args:
-        features: as `last_features` makes it.
+        features: A model from `last_features`.
         images: uint8 [N, height, width, channels].
-        numbers: int [N], a feature for each image.
+        numbers: int [N], the feature for each image.
 
     Returns:
         float32 [N, height, width, channels].
@@ -87,7 +88,7 @@ def guided_backpropagation(features: keras.Model, images: np.ndarray, numbers: n
     with tf.GradientTape() as tape:
         tape.watch(x)
         answers = x
-        for layer in features.layers[1:]:  # A chain: the first layer is the input.
+        for layer in features.layers[1:]:  # The model is a chain, whose first layer is the input.
             if isinstance(layer, keras.layers.LeakyReLU):
                 answers = _guided_leaky_relu(answers, tf.constant(layer.negative_slope, answers.dtype))
             else:
@@ -97,17 +98,17 @@ def guided_backpropagation(features: keras.Model, images: np.ndarray, numbers: n
 
 
 def require_single_images(discriminator: keras.Model | None, pack: int) -> keras.Model:
-    """The discriminator; raises UserError where it judges several images at once."""
+    """Returns the discriminator; raises UserError if it judges several images at once."""
     if discriminator is None or pack > 1:
         raise UserError(
             f"this run was trained with `pack={pack}`: its discriminator judges {pack} images at once, so it has no "
-            "features of one"
+            "features of single images"
         )
     return discriminator
 
 
 def _peak(answers: tf.Tensor) -> tf.Tensor:
-    """The strongest answer of each feature over the places of its map: float32 [N, features]."""
+    """The largest activation of each feature over its map: float32 [N, features]."""
     answers = tf.cast(answers, tf.float32)
     return tf.reduce_max(answers, axis=(1, 2)) if answers.shape.rank == 4 else answers
 

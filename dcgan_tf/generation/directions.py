@@ -1,4 +1,4 @@
-"""Directions of the latent space along which something changes, and how to find them."""
+"""Finding directions in latent space along which the images change in a certain way."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from dcgan_tf.generation.sampling import seed_latents
 from dcgan_tf.metrics.arrays import slices
 from dcgan_tf.models.conditioning import with_labels
 
-# Latents from which directions are found. Their seeds lie far from those that a person asks for.
+# Seeds of the latents used to find directions, far from the seeds that users choose.
 FIRST_SEED = 2**40
 PRINCIPAL_SAMPLES = 2048
 PRINCIPAL_COUNT = 10
@@ -21,11 +21,11 @@ ROWS = 128
 
 
 class Directions(NamedTuple):
-    """Some directions.
+    """Directions in latent space.
 
     Attributes:
-        vectors: float32 [directions, latent_dim], of length 1: one deviation of a latent along it.
-        shares: float [directions], of the variance that each explains.
+        vectors: float32 [directions, latent_dim], each of length 1, which is one standard deviation of a latent.
+        shares: float [directions], the share of the variance that each one explains.
     """
 
     vectors: np.ndarray
@@ -37,7 +37,7 @@ class Fit(NamedTuple):
 
     Attributes:
         vector: float32 [latent_dim], of length 1.
-        explained: share of the variance of other latents' values that the fit predicts (R squared), 0 or more.
+        explained: R squared on latents that were not used for the fit, at least 0.
     """
 
     vector: np.ndarray
@@ -47,32 +47,32 @@ class Fit(NamedTuple):
 def principal_directions(z: np.ndarray, activations: np.ndarray, count: int) -> Directions:
     """The directions in z that move the activations most (GANSpace, Harkonen et al. 2020, arXiv 2004.02546).
 
-    Principal components of the activations, brought back to z by linear regression on their coordinates.
+    They are the principal components of the activations, mapped back to z by linear regression on their coordinates.
 
     Args:
         z: float [N, latent_dim].
-        activations: float [N, features], of these latents.
-        count: how many, the strongest first.
+        activations: float [N, features], the activations for these latents.
+        count: Number of directions, the strongest first.
     """
     count = min(count, z.shape[1], *activations.shape)
     components = PCA(count, svd_solver="randomized", random_state=0).fit(activations)
     coordinates = components.transform(activations)
-    # Coordinates are not correlated, so the regression is one product.
+    # The coordinates are uncorrelated, so the regression is a single product.
     vectors = coordinates.T @ (z - z.mean(0))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    # The sign of a component means nothing: the largest entry is made positive, so that it is always the same.
+    # The sign of a component is arbitrary. Making its largest entry positive makes the result reproducible.
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], axis=1)
     return Directions((vectors * np.sign(largest)).astype(np.float32), components.explained_variance_ratio_)
 
 
 def find_principal_directions(network: keras.Model, count: int = PRINCIPAL_COUNT) -> Directions:
-    """The principal directions of a generator's first hidden layer, after its activation, over 2,048 latents."""
+    """Finds the principal directions of a generator's first hidden layer, after its activation, from 2,048 latents."""
     first = next(layer for layer in network.layers if isinstance(layer, (keras.layers.ReLU, keras.layers.LeakyReLU)))
     features = keras.layers.Flatten()(first.output)
     hidden = keras.Model(network.inputs, features)
     z = seed_latents(np.arange(FIRST_SEED, FIRST_SEED + PRINCIPAL_SAMPLES), network.inputs[0].shape[1])
     labels = None
-    if len(network.inputs) > 1:  # All classes, so that a direction is one of the latents and of no class.
+    if len(network.inputs) > 1:  # All classes equally often, so that a direction does not depend on a class.
         classes = network.get_layer("label_embedding").kernel.shape[0]
         labels = np.arange(len(z)) % classes
     activations = [
@@ -83,18 +83,18 @@ def find_principal_directions(network: keras.Model, count: int = PRINCIPAL_COUNT
 
 
 def fit_direction(z: np.ndarray, values: np.ndarray) -> Fit:
-    """The direction along which a value grows fastest: least squares of the value on z, with a constant.
+    """Finds the direction along which a value grows fastest, by least squares of the value on z with a constant.
 
-    Each value is predicted by a fit to all others: what a fit explains of its own values is half of pure noise where
-    there are twice as many values as numbers in a latent.
+    R squared is computed by leave-one-out prediction. If there are only twice as many values as numbers in a latent, a
+    fit explains half of pure noise when it is evaluated on its own values.
 
     Args:
-        z: float [N, latent_dim], of normal latents, more than latent_dim + 1 of them.
-        values: float [N], measured on their images.
+        z: float [N, latent_dim], normal latents, more than latent_dim + 1 of them.
+        values: float [N], measured on the images of these latents.
     """
     q, r = np.linalg.qr(np.column_stack([z, np.ones(len(z))]).astype(np.float64))
     weights = np.linalg.solve(r, q.T @ values)[:-1]
-    # The residual of a fit without a value follows from that of the fit to all, by its leverage.
+    # The leave-one-out residual follows from the residual of the full fit and the leverage.
     residuals = (values - q @ (q.T @ values)) / (1 - np.square(q).sum(1))
     explained = max(0.0, 1 - float(np.mean(residuals**2) / values.var()))
     return Fit((weights / np.linalg.norm(weights)).astype(np.float32), explained)
@@ -108,15 +108,15 @@ def measure_along(
     positions: np.ndarray,
     description: str,
 ) -> np.ndarray:
-    """Measures images of latents that are moved along a direction.
+    """Measures the images of latents that are moved along a direction.
 
     Args:
-        generate: from latents to images.
-        measure: from images to values [N].
+        generate: Maps latents to images.
+        measure: Maps images to values [N].
         z: float32 [N, latent_dim].
         direction: float32 [latent_dim].
-        positions: [P], by how much it is added.
-        description: of the progress bar.
+        positions: [P], the multiples of the direction that are added.
+        description: Text of the progress bar.
 
     Returns:
         float [P, N].

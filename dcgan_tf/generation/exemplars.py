@@ -1,4 +1,4 @@
-"""Which seeds show something most clearly: proposals for the exemplars of a vector."""
+"""Proposals of exemplars for a vector: the seeds that show a property most clearly."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from dcgan_tf.generation.measures import slant, stroke_thickness
 
-# What is looked for -> a score of images, the highest of which show it most.
+# Property -> score of images; the images with the highest scores show the property most clearly.
 PROPOSALS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "thick": stroke_thickness,
     "thin": lambda images: -stroke_thickness(images),
@@ -14,11 +14,11 @@ PROPOSALS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "left": lambda images: -slant(images),
     "upright": lambda images: -np.abs(slant(images)),
 }
-# A classifier has to be this sure of a class.
+# Minimum probability that a classifier must give to a class.
 SURE = 0.95
 
 
 def best_rows(scores: np.ndarray, count: int, allowed: np.ndarray | None = None) -> np.ndarray:
-    """Rows of the highest scores float [N] among those allowed bool [N], the highest first; fewer if there are."""
+    """The rows with the highest scores, float [N], the highest first. ``allowed``, bool [N], excludes rows."""
     rows = np.argsort(-scores, kind="stable")
     return rows[:count] if allowed is None else rows[allowed[rows]][:count]

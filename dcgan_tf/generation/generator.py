@@ -1,4 +1,4 @@
-"""A trained generator as a library: `load_generator` and what can be asked of it."""
+"""The library interface of a trained generator: `load_generator` and the class `Generator`."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -26,14 +26,14 @@ Numbers = Sequence[int] | np.ndarray
 class Generator:
     """A trained generator, with the discriminator it was trained against.
 
-    Every answer is a function of its arguments alone: the same seed gives the same image, whatever else was asked for.
-    Images are uint8 [N, height, width, channels]; of a run on points, float32 [N, 2].
+    Every result depends only on the arguments: the same seed always gives the same image. Images are uint8
+    [N, height, width, channels]. A run on points generates float32 [N, 2].
 
     Attributes:
-        config: the settings of the training.
+        config: The settings of the training.
         network: z float32 [N, latent_dim] -> images float32 in [-1, 1]; takes [z, labels] if conditional.
-        step: train steps that it has seen.
-        digest: of the generator's weights. Directions and vectors mean something for these weights only.
+        step: Number of train steps done.
+        digest: Digest of the generator's weights. Directions and vectors are valid only for these weights.
     """
 
     def __init__(
@@ -47,40 +47,40 @@ class Generator:
 
     @cached_property
     def discriminator(self) -> keras.Model | None:
-        """The network from images in [-1, 1] to logits [N, 1]; None in an export of a packed one."""
+        """The network from images in [-1, 1] to logits [N, 1]; None in the export of a run with ``pack``."""
         return self._read_discriminator()
 
     @property
     def latent_dim(self) -> int:
-        """Length of a latent."""
+        """The length of a latent."""
         return self.config.latent_dim
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Of a conditional generator, in the order of the labels; empty for any other."""
+        """The class names of a conditional generator in the order of the labels; empty for any other generator."""
         return self.config.class_names[: self.config.label_count]
 
     def latents(self, seeds: Numbers, psi: float = 1.0) -> np.ndarray:
-        """The latents of seeds from 0 to 2**63 - 1, scaled by psi: float32 [N, latent_dim]."""
+        """The latents of seeds (from 0 to 2**63 - 1), scaled by psi: float32 [N, latent_dim]."""
         return np.float32(psi) * seed_latents(_checked_seeds(seeds), self.latent_dim)
 
     def decode(self, z: np.ndarray, labels: Numbers | None = None) -> np.ndarray:
-        """Images of latents float32 [N, latent_dim], and of labels int [N] if the generator is conditional."""
+        """The images of latents float32 [N, latent_dim], and of labels int [N] if the generator is conditional."""
         z = np.asarray(z, np.float32)
         if z.ndim != 2 or z.shape[1] != self.latent_dim or not len(z):
             raise UserError(f"expected latents of the shape [N, {self.latent_dim}]. Received: {list(z.shape)}")
         return decode(self.network, z, self._checked_labels(labels, len(z)))
 
     def sample(self, seeds: Numbers, psi: float = 1.0, labels: Numbers | None = None) -> np.ndarray:
-        """Images of seeds.
+        """The images of seeds.
 
         Args:
             seeds: N whole numbers from 0 to 2**63 - 1.
-            psi: scales the latents: 1 as in training; towards 0 images get more typical and less varied.
+            psi: Scale of the latents: 1 as in training; smaller values give more typical and less diverse images.
             labels: N classes, for a conditional generator only.
 
         Raises:
-            UserError: no seeds, a bad seed or label, or labels where there should be none.
+            UserError: There is no seed, a seed or label is invalid, or there are labels for an unconditional generator.
         """
         return self.decode(self.latents(seeds, psi), labels)
 
@@ -95,16 +95,16 @@ class Generator:
         shift: np.ndarray | None = None,
         label: int | None = None,
     ) -> np.ndarray:
-        """Images on the way through the latents of two or more seeds, as `latent.paths.make_path` leads.
+        """The images on a path through the latents of two or more seeds; see `generation.paths.make_path`.
 
         Args:
-            seeds: at least two.
-            steps: from each seed to the next.
-            spherical: on great circles; else on straight lines.
-            closed: back to the first.
-            psi: scales the latents.
-            shift: float32 [latent_dim], added to each of the seeds' latents.
-            label: the class of every image, for a conditional generator only.
+            seeds: At least two seeds.
+            steps: Number of steps from each seed to the next.
+            spherical: Whether the path follows great circles; otherwise, straight lines.
+            closed: Whether the path returns to the first seed.
+            psi: Scale of the latents.
+            shift: float32 [latent_dim], added to the latent of each seed.
+            label: The class of every image, for a conditional generator only.
         """
         if len(seeds) < 2 or steps < 1:
             raise UserError(f"expected at least 2 seeds and 1 step. Received: {len(seeds)} seeds, {steps} steps")
@@ -122,15 +122,16 @@ class Generator:
         feature_weight: float = 0.1,
         label: int | None = None,
     ) -> Projection:
-        """The latent whose image comes nearest to a given one; see `latent.projection.project`.
+        """Finds the latent whose image comes nearest to a given one; see `generation.projection.project`.
 
         Args:
-            image: uint8 [height, width, channels] of the generator's size.
-            steps: of the optimisation.
-            restarts: optimised side by side; the best is returned.
-            seed: of the first latents.
-            feature_weight: of the distance in the discriminator's features beside that in pixels; 0: pixels alone.
-            label: its class, for a conditional generator only.
+            image: uint8 [height, width, channels], of the generator's size.
+            steps: Number of optimization steps.
+            restarts: Number of latents that are optimized in parallel; the best one is returned.
+            seed: Seed of the initial latents.
+            feature_weight: Weight of the distance in the discriminator's features, relative to that in pixels. 0: only
+                pixels are compared.
+            label: The class of the image, for a conditional generator only.
         """
         self.require_images()
         if image.shape != self.config.sample_shape or image.dtype != np.uint8:
@@ -139,8 +140,8 @@ class Generator:
             )
         if feature_weight and (self.discriminator is None or self.config.pack > 1):
             raise UserError(
-                "the discriminator of this run judges several images at once, so it has no features of one. "
-                "Give `feature_weight=0`"
+                "the discriminator of this run judges several images at once, so it has no features of single images. "
+                "Use `feature_weight=0`"
             )
         return project(
             self.network,
@@ -155,11 +156,11 @@ class Generator:
 
     @cached_property
     def principal_directions(self) -> Directions:
-        """The leading directions of the latent space; see `latent.directions.find_principal_directions`."""
+        """The leading directions of the latent space; see `generation.directions.find_principal_directions`."""
         return find_principal_directions(self.network)
 
     def repeat_label(self, label: int | None, count: int) -> np.ndarray | None:
-        """One class for ``count`` images, as the other methods take it."""
+        """The labels of ``count`` images of one class, as the other methods take them; None stays None."""
         return None if label is None else np.full(count, label, np.int64)
 
     def require_images(self) -> None:
@@ -182,9 +183,9 @@ class Generator:
 
 
 def load_generator(path: str | os.PathLike[str], checkpoint: str = "best") -> Generator:
-    """Reads a trained generator from a run's folder, from an export alone, or that which ships with the package.
+    """Loads a trained generator from the folder of a run, from an export, or from the package itself.
 
-    ``load_generator("mnist")`` needs no training: it makes handwritten digits.
+    ``load_generator("mnist")`` loads the bundled generator of handwritten digits, which needs no training.
 
     >>> from dcgan_tf import load_generator
     >>> generator = load_generator(PATH)
@@ -199,18 +200,19 @@ def load_generator(path: str | os.PathLike[str], checkpoint: str = "best") -> Ge
     (8,)
 
     Args:
-        path: A run's folder; or the folder of an export's versions, of which the newest is read, or of one version; or
-            ``mnist``, where no such folder exists.
-        checkpoint: Of a run: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
+        path: Folder of a run; folder of an export, whose newest version is loaded; folder of one version; or ``mnist``,
+            if there is no such folder.
+        checkpoint: Checkpoint of a run: ``best`` (by the evaluations during training, or the newest if there were
+            none), ``latest``, or a step.
 
     Raises:
-        UserError: there is neither, or it cannot be read.
+        UserError: There is no generator at this path, or it cannot be read.
     """
     return read_source(open_source(path, checkpoint))
 
 
 def read_source(source: Source) -> Generator:
-    """The generator of an opened source. Its discriminator is read when it is asked for."""
+    """Reads the generator of an opened source. Its discriminator is read on first use."""
     if (source.directory / PRETRAINED_WEIGHTS).is_file():
         return _read_pretrained(source)
     if source.run is None:
@@ -236,13 +238,13 @@ def _read_saved_model(source: Source) -> Generator:
     try:
         with files.plain_path(source.directory) as path:
             loaded = tf.saved_model.load(str(path))
-        # The exported graphs round to gray levels and have no gradient; but their weights are those of the networks.
+        # The exported graphs round to gray levels and have no gradient, so their weights are put into networks.
         network = configured_generator(source.config, seed=0)
         _copy_weights(loaded.signatures["serving_default"], network)
         has_discriminator = "discriminate" in loaded.signatures
     except UserError:
         raise
-    except Exception as error:  # What TensorFlow raises for damaged files has no type in common.
+    except Exception as error:  # TensorFlow's exceptions for damaged files have no common type.
         raise UserError(
             f"`saved_model`: '{source.directory}' cannot be loaded: {files.reason(error)}. Name another version, or "
             "export the run again"
@@ -252,9 +254,8 @@ def _read_saved_model(source: Source) -> Generator:
         if not has_discriminator:
             return None
         discriminator = configured_discriminator(source.config, seed=0)
-        _copy_weights(
-            loaded.signatures["discriminate"], discriminator
-        )  # The variables live as long as what was loaded.
+        # `loaded` must be kept until here, because it owns the variables.
+        _copy_weights(loaded.signatures["discriminate"], discriminator)
         return discriminator
 
     return Generator(source.config, network, read_discriminator, source.step)

@@ -1,4 +1,4 @@
-"""What can be measured in the pixels of images of strokes, such as digits."""
+"""Measures of images of strokes, such as digits, computed from their pixels."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def stroke_thickness(images: np.ndarray) -> np.ndarray:
-    """Mean width of the strokes, in pixels: twice the area over the length of its edge.
+    """The mean width of the strokes in pixels: twice their area divided by the length of their edge.
 
-    A stroke of width w and length l has the area w l and an edge of 2 (w + l), so a long one measures w. The length
-    of an edge is the total variation of the brightness (the coarea formula), which needs no threshold; and as area
-    and edge both grow with the contrast, a faint stroke measures as wide as a bright one. On a grid of pixels, a round
-    edge that is sharp measures up to 7 % too long.
+    A stroke of width w and length l has area w l and an edge of length 2 (w + l), so the result is close to w for a
+    long stroke. The length of the edge is the total variation of the brightness (coarea formula), which needs no
+    threshold. Both area and edge grow with the contrast, so a faint stroke measures as wide as a bright one. On a grid
+    of pixels, the length of a sharp round edge is overestimated by up to 7%.
 
     Args:
         images: uint8 [N, height, width, channels], strokes bright on black.
@@ -27,10 +27,10 @@ def stroke_thickness(images: np.ndarray) -> np.ndarray:
 
 
 def slant(images: np.ndarray) -> np.ndarray:
-    """How far a figure leans to the right, in degrees from upright: the shear that its second moments show.
+    """How far a shape leans to the right, in degrees: the shear of its second moments.
 
-    Shearing by s adds s times the height to each pixel's place across, which makes the covariance of across and up
-    s times the variance of up, whatever the figure was, as long as it was symmetric before.
+    A shear by s shifts each pixel horizontally by s times its height. If the horizontal and vertical positions of the
+    upright shape are uncorrelated, their covariance becomes s times the variance of the vertical position.
 
     Args:
         images: uint8 [N, height, width, channels], strokes bright on black.

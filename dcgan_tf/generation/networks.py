@@ -1,4 +1,4 @@
-"""The trained networks of a run, without what only training needs."""
+"""Loading the trained networks of a run, without the state that only training needs."""
 
 import dataclasses
 
@@ -13,13 +13,13 @@ from dcgan_tf.runs.run_directory import Run
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-    """A trained pair, both in float32.
+    """A trained generator and discriminator in float32.
 
     Attributes:
-        config: The settings it was trained with.
-        generator: Its weights are the moving average of the trained one's.
-        discriminator: The discriminator that it was trained against.
-        step: Train steps done.
+        config: The settings of the training.
+        generator: The generator, whose weights are the moving average of the trained ones.
+        discriminator: The discriminator it was trained against.
+        step: Number of train steps done.
     """
 
     config: Config
@@ -29,12 +29,13 @@ class Networks:
 
 
 def load_networks(run: Run, checkpoint: str = "best", *, set_aside_damaged: bool = False) -> Networks:
-    """Reads the pair of a run at one of its checkpoints.
+    """Loads both networks of a run at one of its checkpoints.
 
     Args:
-        run: Whose checkpoints to read.
-        checkpoint: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
-        set_aside_damaged: Rename the checkpoints that are found damaged on the way; for the owner of the run only.
+        run: The run.
+        checkpoint: ``best`` (by the evaluations during training, or the newest if there were none), ``latest``, or a
+            step.
+        set_aside_damaged: Rename checkpoints that turn out to be damaged. Only the owner of the run may do this.
 
     Raises:
         UserError: The run has no such checkpoint.
@@ -45,13 +46,13 @@ def load_networks(run: Run, checkpoint: str = "best", *, set_aside_damaged: bool
 
 
 def load_generator_network(run: Run, checkpoint: str = "best") -> tuple[keras.Model, int]:
-    """Reads the generator alone, as `load_networks` does; returns it and its step."""
+    """Loads only the generator, as `load_networks` does; returns it and its step."""
     generator = configured_generator(run.config, seed=0)
     return generator, _restore(run, checkpoint, False, ema_generator=generator)
 
 
 def load_discriminator_network(run: Run, step: int) -> keras.Model:
-    """Reads the discriminator of a step that has a checkpoint."""
+    """Loads only the discriminator of a step that has a checkpoint."""
     discriminator = configured_discriminator(run.config, seed=0)
     _restore(run, str(step), False, discriminator=discriminator)
     return discriminator
@@ -62,5 +63,5 @@ def _restore(run: Run, checkpoint: str, set_aside_damaged: bool, **networks: ker
     step = checkpoints.restore(chosen_steps(run, checkpoints.steps(), checkpoint))
     if set_aside_damaged:
         checkpoints.set_aside_damaged()
-    assert step is not None  # There was one to try.
+    assert step is not None  # `chosen_steps` raises an error if there is no checkpoint.
     return step

@@ -1,4 +1,4 @@
-"""Ways through latent space: from one latent to the next, on a sphere or straight, open or closed."""
+"""Paths through latent space, spherical or straight, open or closed."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ from dcgan_tf.generation.sampling import slerp
 
 
 def make_path(stations: np.ndarray, steps: int, *, spherical: bool = True, closed: bool = False) -> np.ndarray:
-    """Latents from each station to the next in equal steps.
+    """Latents on a path from each station to the next, in equal steps.
 
     Args:
-        stations: float32 [N, latent_dim], at least two.
-        steps: from one station to the next, at least one.
-        spherical: on a great circle, which keeps the length of normal latents; else on a straight line.
-        closed: go back from the last station to the first, so that the path repeats without a jump: its last latent
-            is one step before its first.
+        stations: float32 [N, latent_dim], at least two latents to pass through.
+        steps: Number of steps from one station to the next, at least one.
+        spherical: Whether to follow great circles, which keep the length of normal latents; otherwise, straight lines.
+        closed: Whether to return from the last station to the first. The last latent is then one step before the
+            first, so the path can be repeated without a jump.
 
     Returns:
         float32 [(N - 1) * steps + 1, latent_dim], through every station; [N * steps, latent_dim] if closed.
@@ -23,17 +23,18 @@ def make_path(stations: np.ndarray, steps: int, *, spherical: bool = True, close
     first, last = (np.repeat(ends[:legs], steps, axis=0) for ends in (stations, following))
     t = np.tile(np.arange(steps, dtype=np.float32) / steps, legs)
     between = slerp(first, last, t).numpy() if spherical else first + t[:, None] * (last - first)
-    # Exactly the stations at their places, free of the rounding of sines.
+    # Insert the stations themselves, which interpolation would only reproduce up to rounding.
     between[::steps] = stations[:legs]
     return between if closed else np.concatenate([between, stations[-1:]])
 
 
 def path_rows(images: np.ndarray, steps: int) -> np.ndarray:
-    """The images of a path, a row from each station to the next with both of them in it.
+    """Arranges the images of a path in rows. Each row leads from one station to the next and includes both.
 
     Args:
-        images: [(N - 1) * steps + 1, ...], of an open path; of a closed one, with its first image again at the end.
-        steps: from one station to the next.
+        images: [(N - 1) * steps + 1, ...], the images of an open path, or of a closed path with its first image
+            repeated at the end.
+        steps: Number of steps from one station to the next.
 
     Returns:
         [(N - 1) * (steps + 1), ...].

@@ -1,4 +1,4 @@
-"""From an image back to a latent, by gradient descent on the latent."""
+"""Projection of an image to a latent by gradient descent on the latent."""
 
 from typing import NamedTuple
 
@@ -11,21 +11,21 @@ from dcgan_tf.generation.attention import last_features
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.pixels import to_float, to_uint8
 
-# The restarts begin at the best of this many random latents each.
+# Each restart begins at the best of this many random latents.
 CANDIDATES = 32
 LEARNING_RATE = 0.1
 
 
 class Projection(NamedTuple):
-    """Where an image was found.
+    """The result of a projection.
 
     Attributes:
         z: float32 [latent_dim].
-        image: uint8 [height, width, channels], made of it.
-        pixel_distance: root of the mean squared difference of pixels from 0 to 1.
-        median_pixel_error: median difference of a pixel, in gray levels from 0 to 255.
-        feature_distance: mean squared difference of the discriminator's last features over their mean square; NaN
-            where they were not asked for.
+        image: uint8 [height, width, channels], the generated image of this latent.
+        pixel_distance: Root mean squared difference of the pixels, which range from 0 to 1.
+        median_pixel_error: Median absolute difference of the pixels, in gray levels from 0 to 255.
+        feature_distance: Mean squared difference of the discriminator's last features divided by their mean square; NaN
+            if features were not compared.
     """
 
     z: np.ndarray
@@ -46,17 +46,18 @@ def project(
     seed: int,
     feature_weight: float,
 ) -> Projection:
-    """The latent whose image is nearest to a given one, in pixels and in what the discriminator sees.
+    """Finds the latent whose image is nearest to a given one, in pixels and in the discriminator's features.
 
     Args:
-        generator: as `build_generator` makes it.
-        discriminator: None for the distance in pixels alone.
+        generator: A model from `build_generator`.
+        discriminator: The discriminator, or None to compare only pixels.
         image: uint8 [1, height, width, channels].
-        label: int64 [1], of a conditional generator.
-        steps: of Adam, with a learning rate that falls along a cosine.
-        restarts: latents that are optimised in one batch. The best one is returned.
-        seed: of the latents to begin with.
-        feature_weight: of the features' distance beside the mean squared difference of pixels from -1 to 1.
+        label: int64 [1], for a conditional generator.
+        steps: Number of Adam steps, with a learning rate that falls along a cosine.
+        restarts: Number of latents that are optimized in one batch. The best one is returned.
+        seed: Seed of the initial latents.
+        feature_weight: Weight of the distance in features, relative to the mean squared difference of pixels in
+            [-1, 1].
     """
     z, losses = optimize(
         generator,
@@ -96,13 +97,13 @@ def optimize(
     feature_weight: float,
     description: str,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Latents of several images, each by a descent of its own, in one batch.
+    """Finds the latents of several images in one batch. Each image has its own descent.
 
     Args:
-        generator, discriminator, steps, seed, feature_weight: as for `project`.
+        generator, discriminator, steps, seed, feature_weight: As in `project`.
         images: uint8 [N, height, width, channels].
-        labels: int64 [N], of a conditional generator.
-        description: of the progress bar.
+        labels: int64 [N], for a conditional generator.
+        description: Text of the progress bar.
 
     Returns:
         Latents float32 [N, latent_dim] and their losses float32 [N].
@@ -136,8 +137,8 @@ def optimize(
 def _best_candidates(losses_of: tf.types.experimental.GenericFunction, shape: tuple[int, int], seed: int) -> np.ndarray:
     losses_of = tf.function(losses_of)
     best, least = np.zeros(shape, np.float32), np.full(shape[0], np.inf)
-    # From 1 on: with 0 in its place, the first row would be the latent of the seed itself, as samples have it, and the
-    # projection of a sample of that seed would start at its answer.
+    # The numbers start at 1: with 0, the first row would be the latent of the seed itself, as samples use it, and the
+    # projection of a sample with that seed would start at its solution.
     for number in range(1, CANDIDATES + 1):
         z = tf.random.stateless_normal(shape, seed=[seed, number], alg="philox")
         losses = losses_of(z).numpy()

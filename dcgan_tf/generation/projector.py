@@ -1,4 +1,4 @@
-"""Files for TensorBoard's projector: points in many dimensions, with a picture and a label each."""
+"""Files for TensorBoard's projector: points in many dimensions, each with a picture and a label."""
 
 import pathlib
 
@@ -9,7 +9,7 @@ from dcgan_tf.drawing.grids import save_png
 
 FOLDER = "projector"
 CONFIG_FILE = "projector_config.pbtxt"
-# TensorBoard cuts the sheet into tiles by their size, and browsers take pictures of up to this many pixels a side.
+# Maximum side of the sprite sheet in pixels, because browsers do not accept larger pictures.
 MAX_SHEET = 8192
 
 
@@ -19,13 +19,13 @@ def write_projector(
     images: np.ndarray,
     metadata: dict[str, list[str]],
 ) -> None:
-    """Writes tensors, metadata and sprite sheet, and last the configuration that names them.
+    """Writes tensors, metadata and sprite sheet, and finally the configuration that refers to them.
 
     Args:
-        directory: of event files, or any other that TensorBoard is pointed to.
-        tensors: name -> float [N, dimensions]; each may be chosen on the page.
-        images: uint8 [N, height, width, 1 or 3], of the points.
-        metadata: name -> N words; the first is shown first.
+        directory: A folder that TensorBoard reads, such as that of the event files.
+        tensors: Name -> float [N, dimensions]. The user selects one of them on the page.
+        images: uint8 [N, height, width, 1 or 3], the pictures of the points.
+        metadata: Name -> N words. TensorBoard shows the first entry by default.
     """
     from google.protobuf import text_format
     from tensorboard.plugins.projector import ProjectorConfig
@@ -48,7 +48,7 @@ def write_projector(
 
 
 def make_sprite(images: np.ndarray) -> np.ndarray:
-    """Images uint8 [N, height, width, 1 or 3] row by row without a margin, as many rows as columns, the rest white."""
+    """A square sheet of images uint8 [N, height, width, 1 or 3], row by row without margins, filled up with white."""
     count, height, width, channels = images.shape
     side = int(np.ceil(np.sqrt(count)))
     filled = np.full((side * side, height, width, channels), 255, np.uint8)

@@ -1,4 +1,4 @@
-"""From seeds to latents to images, and the pictures by which a training is watched."""
+"""From seeds to latents to images, and the samples that show the progress of a training."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,8 +11,8 @@ from dcgan_tf.drawing.samples import GRID_COLUMNS
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.pixels import to_samples
 
-# Every call of the generator has this many rows: results can differ by rounding with the number of rows they are
-# computed in, and the same seed shall give the same image whatever else was asked for.
+# Every call of the generator has this many rows. The number of rows can change results by rounding, but the same seed
+# must always give the same image.
 ROWS_PER_CALL = 32
 GRID_SEEDS = range(64)
 MONITORED_SEEDS = range(128)
@@ -21,11 +21,11 @@ SCATTER_POINTS = 1024
 
 
 def latents_from_seeds(seeds: tf.Tensor, latent_dim: int) -> tf.Tensor:
-    """Normal latents, each a function of its own seed alone. Works eagerly, and in an exported graph.
+    """Standard normal latents, each depending only on its own seed. Works eagerly and in an exported graph.
 
     Args:
         seeds: int64 [N].
-        latent_dim: length of a latent.
+        latent_dim: Length of a latent.
 
     Returns:
         float32 [N, latent_dim].
@@ -35,25 +35,27 @@ def latents_from_seeds(seeds: tf.Tensor, latent_dim: int) -> tf.Tensor:
         key = tf.stack([seed, tf.zeros_like(seed)])
         return tf.random.stateless_normal([latent_dim], seed=key, alg="philox")
 
-    if seeds.shape[0] == ROWS_PER_CALL:  # Without a loop in the graph, in a fifth of the time
+    if seeds.shape[0] == ROWS_PER_CALL:  # Without a loop in the graph, this takes a fifth of the time.
         return tf.stack([latent(seed) for seed in tf.unstack(seeds)])
     return tf.map_fn(latent, seeds, fn_output_signature=tf.TensorSpec([latent_dim], tf.float32))
 
 
-# The same values, far faster than the loop over seeds run eagerly.
+# Gives the same values, but far faster than the eager loop over seeds.
 _latents_in_a_graph = tf.function(latents_from_seeds)
 
 
 def slerp(first: tf.Tensor, last: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-    """Spherical interpolation (Shoemake 1985): the length of normal latents is nearly constant, so a straight line
-    between two would leave the region that the generator was trained on.
+    """Spherical interpolation (Shoemake 1985).
+
+    The length of normal latents is nearly constant, so a straight line between two of them would leave the region that
+    the generator was trained on.
 
     Args:
         first, last: float32 [N, latent_dim].
-        t: float32 [N], 0 for first to 1 for last.
+        t: float32 [N], from 0 for first to 1 for last.
 
     Returns:
-        float32 [N, latent_dim]; a straight line where the two point the same or the opposite way.
+        float32 [N, latent_dim]. The path is a straight line if the two point in the same or in opposite directions.
     """
     t = t[:, None]
     cosine = tf.reduce_sum(tf.math.l2_normalize(first, axis=1) * tf.math.l2_normalize(last, axis=1), 1, keepdims=True)
@@ -72,16 +74,16 @@ def seed_latents(seeds: Sequence[int] | np.ndarray, latent_dim: int) -> np.ndarr
 
 
 def decode(generator: keras.Model, z: np.ndarray, labels: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-    """Images of the given latents, by BatchNorm's inference statistics.
+    """The images of the given latents, with BatchNorm's inference statistics.
 
     Args:
-        generator: as `build_generator` makes it.
+        generator: A model from `build_generator`.
         z: float32 [N, latent_dim].
-        labels: one an image, for a conditional generator only.
+        labels: One label per image, for a conditional generator only.
 
     Returns:
-        uint8 [N, height, width, channels], or points float32 [N, 2]. An image depends on its own latent and label
-        alone.
+        uint8 [N, height, width, channels], or points float32 [N, 2]. Each image depends only on its own latent and
+        label.
     """
     if labels is None:
         return _in_equal_parts(lambda part: to_samples(generator(part, training=False)), z)
@@ -93,12 +95,12 @@ def decode(generator: keras.Model, z: np.ndarray, labels: Sequence[int] | np.nda
 def generate(
     generator: keras.Model, seeds: Sequence[int] | np.ndarray, labels: Sequence[int] | np.ndarray | None = None
 ) -> np.ndarray:
-    """Images of the given seeds: `decode` of their latents."""
+    """The images of the given seeds: `decode` of their latents."""
     return decode(generator, seed_latents(seeds, generator.inputs[0].shape[1]), labels)
 
 
 def _in_equal_parts(function: Callable[..., tf.Tensor], *arrays: np.ndarray) -> np.ndarray:
-    """A function of rows, called with `ROWS_PER_CALL` of them each time; the last ones are filled up with others."""
+    """Applies a function to rows, `ROWS_PER_CALL` at a time. The last call is filled up with repeated rows."""
     count, parts = len(arrays[0]), []
     for start in range(0, count, ROWS_PER_CALL):
         rows = np.resize(np.arange(start, min(start + ROWS_PER_CALL, count)), ROWS_PER_CALL)
@@ -107,11 +109,14 @@ def _in_equal_parts(function: Callable[..., tf.Tensor], *arrays: np.ndarray) -> 
 
 
 def training_samples(generator: keras.Model, config: Config) -> np.ndarray:
-    """The samples by which a training is watched: of the same latents each time, and of each class if there are some.
+    """The samples that show the progress of a training, always from the same latents.
 
     Args:
-        generator: to sample from.
-        config: complete, of the run.
+    A conditional generator draws one class per row.
+
+    Args:
+        generator: The generator to sample from.
+        config: The complete configuration of the run.
 
     Returns:
         uint8 [N, height, width, channels], or points float32 [N, 2].
@@ -127,6 +132,6 @@ def training_samples(generator: keras.Model, config: Config) -> np.ndarray:
 
 
 def monitored_samples(generator: keras.Model, config: Config) -> np.ndarray:
-    """The few samples by which the variety of the generator is measured; shape as `training_samples`."""
+    """The samples on which the monitor measures the diversity of the generator, in the format of `training_samples`."""
     seeds = np.asarray(MONITORED_SEEDS)
     return generate(generator, seeds, seeds % config.label_count if config.conditional else None)

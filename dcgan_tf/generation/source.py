@@ -1,4 +1,4 @@
-"""Where a trained generator is read from: a run, an export, or what ships with the package. Without TensorFlow."""
+"""Where a trained generator is read from: a run, an export or the package itself. Needs no TensorFlow."""
 
 import contextlib
 import dataclasses
@@ -15,21 +15,21 @@ from dcgan_tf.paths import refuse_undecodable
 from dcgan_tf.runs import run_directory
 
 GRAPH_FILE = "saved_model.pb"
-# One folder per generator that ships with the package. `python -m docs.pretrained` writes them.
+# One folder per bundled generator. `python -m docs.pretrained` writes them.
 PRETRAINED = pathlib.Path(__file__).parents[1] / "pretrained"
 PRETRAINED_WEIGHTS, PRETRAINED_METADATA = "weights.npz", "model.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A run, one version of an export, or a generator that ships with the package.
+    """A run, one version of an export, or a bundled generator.
 
     Attributes:
-        directory: Its folder.
-        config: The settings that it was trained with.
-        run: None for the other two kinds.
-        checkpoint: Of a run: ``best``, ``latest``, or a step.
-        step: That of a run is known once its checkpoint is read.
+        directory: Folder of the source.
+        config: The settings of the training.
+        run: The run; None for the other two kinds.
+        checkpoint: Checkpoint of a run: ``best``, ``latest``, or a step.
+        step: Number of train steps. For a run it is 0 here, because it is known only after its checkpoint is read.
     """
 
     directory: pathlib.Path
@@ -40,14 +40,15 @@ class Source:
 
 
 def open_source(path: str | os.PathLike[str], checkpoint: str = "best") -> Source:
-    """Opens a run's folder; or an export: the folder of its versions (the newest is taken), or of one version.
+    """Opens the folder of a run, the folder of an export (its newest version), or the folder of one version.
 
     Args:
-        path: Of the folder; or the name of a generator that ships with the package, where no such folder exists.
-        checkpoint: of a run: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
+        path: Path of the folder, or name of a bundled generator if there is no such folder.
+        checkpoint: Checkpoint of a run: ``best`` (by the evaluations during training, or the newest if there were
+            none), ``latest``, or a step.
 
     Raises:
-        UserError: there is neither.
+        UserError: There is neither.
     """
     directory = pathlib.Path(path).expanduser()
     if (directory / run_directory.CONFIG_FILE).is_file():
@@ -55,22 +56,22 @@ def open_source(path: str | os.PathLike[str], checkpoint: str = "best") -> Sourc
     if _newest_version(directory) is not None or str(path) in pretrained_names():
         return open_saved_model(path)
     raise UserError(
-        f"expected the folder of a run, with a {run_directory.CONFIG_FILE}, or of a SavedModel, with a {GRAPH_FILE} or "
-        f"versions of one{_or_pretrained()}. Received: '{directory}'"
+        f"expected the folder of a run, with a {run_directory.CONFIG_FILE}, or the folder of an export, with a "
+        f"{GRAPH_FILE} or numbered versions{_or_pretrained()}. Received: '{directory}'"
     )
 
 
 def open_run(path: str | os.PathLike[str], checkpoint: str = "best") -> Source:
-    """Opens a run's folder at a checkpoint; raises UserError for any other."""
+    """Opens the folder of a run at a checkpoint; raises UserError for any other folder."""
     run = run_directory.load_run(path)
     return Source(run.directory, run.config, run, checkpoint)
 
 
 def open_saved_model(path: str | os.PathLike[str]) -> Source:
-    """Opens the newest version of an export, the version whose folder is named, or what ships with the package.
+    """Opens the newest version of an export, the version in the given folder, or a bundled generator.
 
     Raises:
-        UserError: There is none, or it was not made by this project.
+        UserError: There is no export, or it was not made by this project.
     """
     directory = pathlib.Path(path).expanduser()
     refuse_undecodable(directory, "saved_model")
@@ -86,7 +87,7 @@ def open_saved_model(path: str | os.PathLike[str]) -> Source:
 
 
 def pretrained_names() -> list[str]:
-    """The generators that ship with the package."""
+    """The names of the bundled generators."""
     return sorted(path.parent.name for path in PRETRAINED.glob(f"*/{PRETRAINED_WEIGHTS}"))
 
 
@@ -103,25 +104,24 @@ def _read_metadata(directory: pathlib.Path, file: pathlib.Path) -> Source:
         config, step = config_from(metadata.get("config")), metadata["step"]
     except (OSError, ValueError, UserError) as error:
         raise UserError(
-            f"`saved_model`: expected an export of this project. Received '{directory}', whose '{file}' cannot be "
+            f"`saved_model`: expected an export of this project. Received: '{directory}', whose '{file}' cannot be "
             f"read: {error}. Name another version, or export the run again"
         ) from None
     return Source(directory, config, None, step=step)
 
 
 def open_initial(config: Config) -> Source:
-    """Opens the model with whose weights a new run begins, which ``config.init_from`` names.
+    """Opens the model in ``config.init_from``, from whose weights a new run starts.
 
     Raises:
-        UserError: There is none, or it has another architecture than the run.
+        UserError: There is no model, or its architecture is not that of the run.
     """
     with blaming("init_from"):
         source = open_source(config.init_from)
     if source.config.architecture != config.architecture:
         raise UserError(
-            f"`init_from`: the model in '{config.init_from}' has `architecture={source.config.architecture}`, and this "
-            f"run `architecture={config.architecture}`, whose weights are others. Train with the model's, or name "
-            "another model",
+            f"`init_from`: the model in '{config.init_from}' has `architecture={source.config.architecture}`, but this "
+            f"run has `architecture={config.architecture}`. Use the model's architecture, or name another model",
             field="init_from",
         )
     return source
@@ -129,7 +129,7 @@ def open_initial(config: Config) -> Source:
 
 @contextlib.contextmanager
 def blaming(setting: str) -> Iterator[None]:
-    """Lets errors about a folder name the setting that it came from."""
+    """Makes errors about a folder name the setting that the folder came from."""
     try:
         yield
     except UserError as error:
@@ -138,7 +138,7 @@ def blaming(setting: str) -> Iterator[None]:
 
 
 def versions_in(directory: pathlib.Path) -> list[pathlib.Path]:
-    """The folders that a server would take for versions, ascending: their names are numbers of 64 bits."""
+    """The folders that a server would take for versions, in ascending order: their names are 64-bit numbers."""
     numbered = [path for path in directory.glob("*") if re.fullmatch(r"[0-9]{1,18}", path.name) and path.is_dir()]
     return sorted(numbered, key=lambda path: int(path.name))
 

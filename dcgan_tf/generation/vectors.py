@@ -1,4 +1,4 @@
-"""Named vectors of a run, in a JSON file that a person can read: one line a vector."""
+"""Named latent vectors of a run, kept in a readable JSON file with one line per vector."""
 
 import dataclasses
 import json
@@ -21,9 +21,9 @@ class Vector:
 
     Attributes:
         values: float32 [latent_dim].
-        origin: how it was made, in a few words.
-        seeds: the exemplars whose latents were averaged; empty for a fitted direction, which has length 1.
-        label: the exemplars' class, None where the generator is not conditional.
+        origin: How the vector was made, in a few words.
+        seeds: The exemplars whose latents were averaged; empty for a fitted direction, which has length 1.
+        label: The class of the exemplars; None if the generator is not conditional.
     """
 
     values: np.ndarray
@@ -33,7 +33,7 @@ class Vector:
 
     @property
     def is_direction(self) -> bool:
-        """Whether it was fitted, to be moved along: not a mean of exemplars, nor a projection."""
+        """Whether it is a direction to move along, and not a mean of exemplars or a projection."""
         return not self.seeds and bool(np.isclose(np.linalg.norm(self.values), 1, atol=1e-3))
 
 
@@ -42,9 +42,9 @@ class VectorFile:
     """The vectors of one generator.
 
     Attributes:
-        digest: of its weights.
-        latent_dim: length of each vector.
-        vectors: by name.
+        digest: Digest of its weights.
+        latent_dim: Length of each vector.
+        vectors: The vectors by name.
     """
 
     digest: str
@@ -69,20 +69,20 @@ class VectorFile:
         files.write_text(path, f'{{{head}, "vectors": {{\n' + ",\n".join(lines) + "\n}}\n")
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The values by name."""
+        """The values of the vectors by name."""
         return {name: vector.values for name, vector in self.vectors.items()}
 
     def add(self, name: str, vector: Vector) -> None:
-        """Adds a vector, or puts it in the place of one of the same name."""
+        """Adds a vector, or replaces the vector of the same name."""
         if not re.fullmatch(NAME, name):
             raise UserError(f"`name`: expected a word of letters, digits and _, such as thick. Received: {name!r}")
         self.vectors[name] = vector
 
     def merge(self, other: "VectorFile") -> list[str]:
-        """Takes over the vectors of another file, and returns their names.
+        """Imports the vectors of another file; returns the names of the new ones.
 
         Raises:
-            UserError: both have a vector of a name, and they differ.
+            UserError: Both files have a vector of the same name, and the two differ.
         """
         for name, vector in other.vectors.items():
             if name in self.vectors and not np.array_equal(self.vectors[name].values, vector.values):
@@ -93,7 +93,7 @@ class VectorFile:
 
 
 def name_of_class(class_name: str) -> str:
-    """The name under which the direction of a class is kept: its own where it is a word.
+    """The vector name for the direction of a class: the class name if it is a word, else derived from it.
 
     >>> name_of_class("smile"), name_of_class("bob cut"), name_of_class("7")
     ('smile', 'bob_cut', 'class_7')
@@ -103,15 +103,15 @@ def name_of_class(class_name: str) -> str:
 
 
 def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile:
-    """Reads the vectors of a generator; an empty collection where there is no file.
+    """Reads the vectors of a generator. Returns an empty collection if there is no file.
 
     Args:
-        path: of the file.
-        digest: of the generator's weights, which the file must be of.
-        latent_dim: length of its latents.
+        path: Path of the file.
+        digest: Digest of the generator's weights, which the file must match.
+        latent_dim: Length of its latents.
 
     Raises:
-        UserError: not such a file, or one that belongs to other weights.
+        UserError: The file is not a file of vectors, or it belongs to other weights.
     """
     if not path.exists():
         return VectorFile(digest, latent_dim)
@@ -121,7 +121,7 @@ def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile
             raise ValueError(f"format {content['format']}")
         vectors = {name: _read_vector(entry, content["latent_dim"]) for name, entry in content["vectors"].items()}
         if not all(re.fullmatch(NAME, name) for name in vectors):
-            raise ValueError("a name that is no word")
+            raise ValueError("invalid name of a vector")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise UserError(
             f"'{path}' is not a file of vectors: {type(error).__name__} {error}. Name another file with `vectors`, or "
@@ -129,8 +129,8 @@ def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile
         ) from None
     if content["generator"] != digest or content["latent_dim"] != latent_dim:
         raise UserError(
-            f"'{path}' belongs to other weights ({content['generator']}, these are {digest}): it was made by another "
-            "run, or by another checkpoint of this one. Name another file with `vectors`, or remove it"
+            f"'{path}' belongs to other weights: it was made with the generator {content['generator']}, and this one "
+            f"is {digest}, from another run or another checkpoint. Name another file with `vectors`, or remove it"
         )
     return VectorFile(digest, latent_dim, vectors)
 

@@ -1,1 +1,1 @@
-"""Measures of how good generated images are: one a file, arrays in, numbers out. They know no images or networks."""
+"""Metrics of generated images, one per file. They map arrays to numbers and know nothing of images or networks."""

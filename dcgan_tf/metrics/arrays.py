@@ -1,4 +1,4 @@
-"""What every measure needs: a value with its standard error, and a check of what it is given."""
+"""What the metrics share: estimates with standard errors, checks of their input, and random blocks."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -13,11 +13,11 @@ CONFIDENCE = 0.95
 
 
 class Estimate(NamedTuple):
-    """A figure estimated from samples.
+    """A metric estimated from samples.
 
     Attributes:
-        value: the figure.
-        standard_error: of it, from the samples; None where it is a count.
+        value: The estimate.
+        standard_error: Its standard error, estimated from the samples; None for a count.
     """
 
     value: float
@@ -25,15 +25,15 @@ class Estimate(NamedTuple):
 
 
 def check_features(metric: str, *sets: np.ndarray, minimum: int) -> None:
-    """Refuses what would give a meaningless number.
+    """Refuses features that would give a meaningless result.
 
     Args:
-        metric: its name, for the message.
-        sets: float [samples, features] each.
-        minimum: samples that each set needs.
+        metric: Name of the metric, for the message.
+        sets: Sets of features, each float [samples, features].
+        minimum: Number of samples that each set needs.
 
     Raises:
-        UserError: too few samples, NaN or infinite features, or sets of different networks.
+        UserError: There are too few samples, features are not finite, or the sets are from different networks.
     """
     for features in sets:
         if features.ndim != 2 or features.shape[1] != sets[0].shape[1]:
@@ -51,44 +51,45 @@ def check_features(metric: str, *sets: np.ndarray, minimum: int) -> None:
 
 
 def standard_error(values: np.ndarray) -> float:
-    """Standard error of the mean of independent values [N]."""
+    """The standard error of the mean of independent values [N]."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def confidence_interval(values: np.ndarray) -> float:
-    """Half width of the 95 % confidence interval of the mean of independent values [N], by Student's t."""
+    """Half the width of the 95% confidence interval of the mean of independent values [N], by Student's t."""
     return float(student_t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * standard_error(values)
 
 
 def jackknife_error(*left_out: Sequence[float] | np.ndarray) -> float:
-    """Standard error of a figure by the block jackknife.
+    """The standard error of a metric by the block jackknife.
 
     Args:
-        left_out: for each set of samples that the figure depends on, its values with each block of that set left out.
+        left_out: For each set of samples that the metric depends on, its values with each block of that set left out.
     """
     return float(np.sqrt(sum((len(values) - 1) * np.var(values) for values in left_out)))
 
 
 def random_order(count: int, key: int) -> np.ndarray:
-    """A permutation int64 [count], always the same one for a count and a key.
+    """A permutation int64 [count] that depends only on the count and the key.
 
-    Data are often sorted by class, and conditional samples with them. Whatever cuts samples into blocks needs blocks
-    that are alike: blocks of one class each differ far more than samples do, and a score of one class is 1.
+    Data is often sorted by class, and so are conditional samples. Splitting samples into blocks requires blocks that
+    are alike. Blocks of one class each would differ far too much, and the inception score of a single class is 1.
     """
     return np.random.Generator(np.random.Philox(key=key)).permutation(count)
 
 
 def random_blocks(values: np.ndarray, blocks: int, key: int) -> list[np.ndarray]:
-    """Cuts rows [N, ...] into blocks of equal size, give or take one, in `random_order`.
+    """Splits rows [N, ...] at random into blocks whose sizes differ by at most one.
 
     Args:
-        values: one row per sample.
-        blocks: how many.
-        key: different for two sets whose blocks are paired: sorted alike, they would otherwise be matched by class.
+        values: One row per sample.
+        blocks: Number of blocks.
+        key: Random key. Two sets whose blocks are paired need different keys: if both are sorted by class, the pairs
+            would otherwise match by class.
     """
     return np.array_split(values[random_order(len(values), key)], blocks)
 
 
 def slices(count: int, size: int) -> Iterator[slice]:
-    """Divides ``count`` rows into slices of ``size``, the last of which may be shorter."""
+    """Divides ``count`` rows into slices of ``size`` rows. The last slice may be shorter."""
     return (slice(start, min(start + size, count)) for start in range(0, count, size))

@@ -1,4 +1,4 @@
-"""Class balance: are all classes among the samples, as often as in the data?"""
+"""Class balance: whether all classes occur among the samples, and how evenly."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from dcgan_tf.metrics.modes import entropy_of_shares
 
 
 class ClassBalance(NamedTuple):
-    """How the samples spread over the classes.
+    """The distribution of the samples over the classes.
 
     Attributes:
-        entropy: in nats, as `entropy_of_shares` estimates it; log(classes) where all are equally frequent.
-        missing: numbers of the classes without any sample.
-        shares: float [classes].
+        entropy: Entropy in nats, estimated by `entropy_of_shares`; log(classes) if all are equally frequent.
+        missing: Numbers of the classes without any sample.
+        shares: float [classes], the share of the samples in each class.
     """
 
     entropy: Estimate
@@ -24,14 +24,14 @@ class ClassBalance(NamedTuple):
 
 
 def class_balance(labels: np.ndarray, classes: int) -> ClassBalance:
-    """Counts classes.
+    """Counts the samples of each class.
 
     Args:
-        labels: int [samples], from 0 to classes - 1, as a classifier gives them.
-        classes: how many there are.
+        labels: int [samples], from 0 to classes - 1, as predicted by a classifier.
+        classes: Number of classes.
 
     Raises:
-        UserError: no samples, or a number that is no class.
+        UserError: There are no samples, or a label is not a class.
     """
     if not len(labels) or labels.min() < 0 or labels.max() >= classes:
         raise UserError(f"class_balance: expected classes from 0 to {classes - 1}. Received: {labels[:10]}")

@@ -1,4 +1,4 @@
-"""Density and coverage: like precision and recall, but an outlier among the data cannot spoil them."""
+"""Density and coverage: similar to precision and recall, but robust against outliers in the data."""
 
 from typing import NamedTuple
 
@@ -17,17 +17,21 @@ class DensityCoverage(NamedTuple):
 
 
 def density_coverage(real: np.ndarray, fake: np.ndarray) -> DensityCoverage:
-    """How many real balls, to the fifth neighbour, hold a sample; and what share of them hold any (Naeem et al. 2020).
+    """Computes density and coverage (Naeem et al. 2020) with balls around real samples.
+
+    Each ball reaches to the fifth nearest real neighbor. Density is the mean number of balls that contain a sample,
+    divided by five. Coverage is the share of balls that contain any sample.
 
     Args:
-        real, fake: float [samples, features], of one network.
+        real, fake: float [samples, features], from the same network.
 
     Returns:
-        Density: 0 or more, near 1 for samples like the data. Coverage: 0 to 1; for equal numbers of like samples
-        1 - 1/2^5 = 0.97 is expected. The standard errors are those of a new draw of both sets.
+        Density, at least 0 and near 1 for samples like the data, and coverage, from 0 to 1. For equally many samples
+        from the same distribution, the expected coverage is 1 - 1/2^5 = 0.97. The standard errors refer to a new draw
+        of both sets.
 
     Raises:
-        UserError: fewer than 50 samples, or features not finite.
+        UserError: There are fewer than 50 samples, or features are not finite.
     """
     check_features("density_coverage", real, fake, minimum=MIN_SAMPLES)
     hits = count_ball_hits(fake, real, NEIGHBOR)

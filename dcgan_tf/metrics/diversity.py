@@ -1,4 +1,4 @@
-"""Mean pairwise distance: falls towards zero where all samples become the same."""
+"""Mean pairwise distance, which falls toward zero as all samples become the same."""
 
 import numpy as np
 from sklearn.metrics import pairwise_distances_chunked
@@ -6,11 +6,11 @@ from sklearn.metrics import pairwise_distances_chunked
 from dcgan_tf.metrics.arrays import Estimate, check_features
 from dcgan_tf.metrics.neighbors import BLOCK_MIB
 
-MIN_SAMPLES = 2  # A training may be watched by a handful of images.
+MIN_SAMPLES = 2  # Small, because a training may be monitored with only a few images.
 
 
 def mean_pairwise_distance(features: np.ndarray) -> Estimate:
-    """Mean Euclidean distance between two different samples.
+    """The mean Euclidean distance between two different samples.
 
     Args:
         features: float [samples, features].
@@ -19,7 +19,7 @@ def mean_pairwise_distance(features: np.ndarray) -> Estimate:
         The mean, to be compared with that of real images, and its standard error as a U-statistic (Hoeffding 1948).
 
     Raises:
-        UserError: fewer than 2 samples, or features not finite.
+        UserError: There are fewer than 2 samples, or features are not finite.
     """
     check_features("mean_pairwise_distance", features, minimum=MIN_SAMPLES)
     chunks = pairwise_distances_chunked(features, working_memory=BLOCK_MIB)

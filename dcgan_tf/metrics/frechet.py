@@ -1,4 +1,4 @@
-"""Frechet distance between two sets of features, each taken as a Gaussian."""
+"""Frechet distance between two sets of features, each modeled as a Gaussian."""
 
 from typing import NamedTuple
 
@@ -8,50 +8,51 @@ from dcgan_tf.metrics.arrays import JACKKNIFE_BLOCKS, check_features, jackknife_
 
 
 class Moments(NamedTuple):
-    """Mean float64 [features] and covariance float64 [features, features] of a set of features."""
+    """The mean float64 [features] and the covariance float64 [features, features] of a set of features."""
 
     mean: np.ndarray
     covariance: np.ndarray
 
 
 def moments(features: np.ndarray) -> Moments:
-    """Mean and covariance of float [samples, features]."""
+    """The mean and the covariance of float [samples, features]."""
     return _Sums.of(features).moments()
 
 
 def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
-    """|m_a - m_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)) (Dowson and Landau 1982; Heusel et al. 2017).
+    """Computes |m_a - m_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)) (Dowson and Landau 1982; Heusel et al. 2017).
 
-    Only on the features of the 2015 Inception network is it what papers call FID. It shrinks with the number of
-    samples, so compare only figures of the same numbers.
+    Only with the features of the 2015 Inception network is it what papers call FID. It decreases with the number of
+    samples, so compare only distances of equally many samples.
 
     Args:
-        features_a, features_b: float [samples, features], of one network.
+        features_a, features_b: float [samples, features], from the same network.
 
     Returns:
-        The distance, 0 or more.
+        The distance, at least 0.
 
     Raises:
-        UserError: no more samples than features, which leaves the covariances undetermined; or features not finite.
+        UserError: There are no more samples than features, so the covariances are undetermined, or features are not
+            finite.
     """
     _check(features_a, features_b)
     return frechet_distance_of_moments(moments(features_a), moments(features_b))
 
 
 def frechet_distance_of_moments(a: Moments, b: Moments) -> float:
-    """`frechet_distance` of two Gaussians."""
-    # The eigenvalues of C_a C_b are those of the symmetric A C_b A with A A = C_a, whose roots are real.
+    """The Frechet distance of two Gaussians."""
+    # The eigenvalues of C_a C_b are those of the symmetric matrix A C_b A with A A = C_a, so their roots are real.
     values, vectors = np.linalg.eigh(a.covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     eigenvalues = np.linalg.eigvalsh(root @ b.covariance @ root)
     trace_of_root = np.sqrt(np.maximum(eigenvalues, 0)).sum()
     difference = a.mean - b.mean
     distance = difference @ difference + np.trace(a.covariance) + np.trace(b.covariance) - 2 * trace_of_root
-    return max(0.0, float(distance))  # Rounding can take identical sets just below zero.
+    return max(0.0, float(distance))  # For identical sets, rounding can give a value just below zero.
 
 
 def frechet_standard_error(features_a: np.ndarray, features_b: np.ndarray) -> float:
-    """Standard error of `frechet_distance`, from leaving out a tenth of either set in turn (block jackknife)."""
+    """The standard error of `frechet_distance` by the block jackknife: a tenth of one set is left out at a time."""
     _check(features_a, features_b)
     sums_a, sums_b = (
         [_Sums.of(block) for block in random_blocks(features, JACKKNIFE_BLOCKS, key)]
@@ -69,7 +70,7 @@ def _check(features_a: np.ndarray, features_b: np.ndarray) -> None:
 
 
 class _Sums(NamedTuple):
-    """From which moments follow, and which add up over blocks of samples."""
+    """Sums that add up over blocks of samples, and from which the moments follow."""
 
     samples: int
     first: np.ndarray

@@ -1,4 +1,4 @@
-"""Whether an edited image is still more like its own original than like others."""
+"""Identity: whether an edited image still resembles its own original more than others."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,13 @@ from dcgan_tf.metrics.arrays import Estimate, check_features, standard_error
 
 
 class Identity(NamedTuple):
-    """How well edits keep what tells the originals apart.
+    """How well edits preserve what distinguishes the originals.
 
     Attributes:
-        ratio: Mean over the edited images of the distance to the own original, divided by the mean distance to the
-            other originals: 0 where the edit changes nothing, about 1 where the images could be anybody's.
-        own_nearest: Share of the edited images to which the own original is nearer than every other.
+        ratio: Distance of an edited image to its own original divided by its mean distance to the other originals,
+            averaged over the edited images. It is 0 if the edit changes nothing, and about 1 if the originals cannot be
+            recognized.
+        own_nearest: Share of the edited images that are nearer to their own original than to any other.
     """
 
     ratio: Estimate
@@ -26,16 +27,16 @@ def identity(originals: np.ndarray, edited: np.ndarray) -> Identity:
 
     Args:
         originals: float [N, features], at least two.
-        edited: float [N, features], of the same images after the edit, in the same order.
+        edited: float [N, features], the same images after the edit, in the same order.
 
     Raises:
-        UserError: Fewer than two images, or features that are not finite.
+        UserError: There are fewer than two images, or features are not finite.
     """
     check_features("identity", originals, edited, minimum=2)
     distances = pairwise_distances(edited.astype(np.float64), originals.astype(np.float64))
     own = np.diagonal(distances)
     others = distances[~np.eye(len(distances), dtype=bool)].reshape(len(distances), -1)
-    ratios = own / np.maximum(others.mean(1), np.finfo(np.float64).tiny)  # All images may be the same.
+    ratios = own / np.maximum(others.mean(1), np.finfo(np.float64).tiny)  # 0 if all images are the same
     nearest = own < others.min(1)
     return Identity(
         Estimate(float(ratios.mean()), standard_error(ratios)), Estimate(float(nearest.mean()), standard_error(nearest))

@@ -1,4 +1,4 @@
-"""Inception-style score: are samples recognised with confidence, and are all classes among them?"""
+"""Inception-style score: whether samples are classified with confidence, and cover all classes."""
 
 import numpy as np
 
@@ -9,18 +9,18 @@ MIN_SAMPLES = 10 * SPLITS
 
 
 def inception_score(probabilities: np.ndarray) -> Estimate:
-    """exp of the mean KL(p(class | sample) || p(class)), over ten random splits (Salimans et al. 2016).
+    """Computes exp(mean KL(p(class | sample) || p(class))), averaged over ten random splits (Salimans et al. 2016).
 
-    Only with the Inception network of ImageNet is it what papers call IS. It compares with nothing real.
+    Only with the Inception network of ImageNet is it what papers call IS. It does not compare with real images.
 
     Args:
         probabilities: float [samples, classes], rows that sum to 1.
 
     Returns:
-        From 1 to the number of classes.
+        The score, from 1 to the number of classes.
 
     Raises:
-        UserError: fewer than 100 samples, or values not finite.
+        UserError: There are fewer than 100 samples, or values are not finite.
     """
     check_features("inception_score", probabilities, minimum=MIN_SAMPLES)
     scores = []

@@ -1,4 +1,4 @@
-"""Kernel distance: unbiased, so it may be compared between different numbers of samples."""
+"""Kernel distance, which is unbiased and therefore comparable between different numbers of samples."""
 
 import numpy as np
 
@@ -10,19 +10,19 @@ MIN_SAMPLES = 10 * MIN_BLOCKS
 
 
 def kernel_distance(features_a: np.ndarray, features_b: np.ndarray) -> Estimate:
-    """Squared maximum mean discrepancy with the kernel (x.y / features + 1)^3 (Binkowski et al. 2018).
+    """The squared maximum mean discrepancy with the kernel (x.y / features + 1)^3 (Binkowski et al. 2018).
 
-    The mean over disjoint random blocks of at most 1,000 samples, whose independence gives the standard error. Unlike
-    Inception's features in the paper, those of any network may be given.
+    It is the mean over disjoint random blocks of at most 1,000 samples. The blocks are independent, which gives the
+    standard error. The paper uses Inception's features; here, those of any network may be used.
 
     Args:
-        features_a, features_b: float [samples, features], of one network.
+        features_a, features_b: float [samples, features], from the same network.
 
     Returns:
-        The distance; a little below 0 at times where both sets are alike.
+        The distance. For similar sets it can be slightly below 0.
 
     Raises:
-        UserError: fewer than 100 samples, or features not finite.
+        UserError: There are fewer than 100 samples, or features are not finite.
     """
     check_features("kernel_distance", features_a, features_b, minimum=MIN_SAMPLES)
     samples = min(len(features_a), len(features_b))
@@ -37,7 +37,7 @@ def kernel_distance(features_a: np.ndarray, features_b: np.ndarray) -> Estimate:
 
 
 def squared_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
-    """The unbiased estimate on float [samples, features] each: pairs of a sample with itself do not count."""
+    """The unbiased estimate on two sets float [samples, features], without pairs of a sample with itself."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     within = sum((np.sum(k := _kernel(x, x)) - np.trace(k)) / (len(x) * (len(x) - 1)) for x in (a, b))
     return float(within - 2 * np.mean(_kernel(a, b)))

@@ -1,4 +1,4 @@
-"""Mode count: how many of a known set of modes are among the samples, and how evenly."""
+"""Mode count: how many of a known set of modes occur among the samples, and how evenly."""
 
 from typing import NamedTuple
 
@@ -9,13 +9,13 @@ from dcgan_tf.metrics.arrays import Estimate
 
 
 class Modes(NamedTuple):
-    """What is known of the modes of samples.
+    """The modes of samples.
 
     Attributes:
-        found: modes with at least one sample.
-        total: modes that there are.
-        kl: KL divergence in nats of the samples' modes from the uniform distribution; 0 is even, log(total) is one
-            mode only. Corrected as `entropy_of_shares` is, so a little below 0 at times.
+        found: Number of modes with at least one sample.
+        total: Number of all modes.
+        kl: KL divergence in nats of the samples' modes from the uniform distribution: 0 if they are even, log(total) if
+            there is only one. It is corrected like `entropy_of_shares`, so it can be slightly below 0.
     """
 
     found: int
@@ -28,10 +28,10 @@ def count_modes(modes: np.ndarray, total: int) -> Modes:
 
     Args:
         modes: int [samples], the mode of each sample, from 0 to total - 1.
-        total: number of modes.
+        total: Number of modes.
 
     Raises:
-        UserError: no samples, or a number that is no mode.
+        UserError: There are no samples, or a number is not a mode.
     """
     if not len(modes) or modes.min() < 0 or modes.max() >= total:
         raise UserError(f"count_modes: expected modes from 0 to {total - 1}, at least one. Received: {modes[:10]}")
@@ -41,14 +41,14 @@ def count_modes(modes: np.ndarray, total: int) -> Modes:
 
 
 def entropy_of_shares(shares: np.ndarray, samples: int) -> Estimate:
-    """Entropy in nats of the distribution that samples were drawn from (Miller 1955).
+    """Estimates the entropy in nats of the distribution that samples were drawn from (Miller 1955).
 
-    The entropy of the shares themselves is too small, as chance makes them uneven: by 0.05 with 10,000 samples of
-    1,000 even classes. The correction by half of the classes seen, less one, per sample takes that back.
+    The entropy of the shares themselves is too small, because random fluctuations make them uneven: by 0.05 for 10,000
+    samples of 1,000 equally likely classes. The correction adds (number of classes seen - 1) / (2 * samples).
 
     Args:
-        shares: float [classes], of the samples, that sum to 1.
-        samples: how many they are.
+        shares: float [classes], the shares of the samples, which sum to 1.
+        samples: Number of samples.
 
     Returns:
         The entropy, and its standard error for independent samples.
@@ -61,5 +61,5 @@ def entropy_of_shares(shares: np.ndarray, samples: int) -> Estimate:
 
 
 def stacked_modes(digits: np.ndarray) -> np.ndarray:
-    """The mode of Stacked MNIST, 0 to 999, of the digits int [samples, 3] in the red, green and blue channel."""
+    """The mode of Stacked MNIST, 0 to 999, for the digits int [samples, 3] in the red, green and blue channels."""
     return digits @ np.array([100, 10, 1])

@@ -1,4 +1,4 @@
-"""Distances to neighbours, in blocks, so that memory does not grow with the product of two sets."""
+"""Distances to neighbors, computed in blocks so that memory does not grow with the product of two set sizes."""
 
 from typing import NamedTuple
 
@@ -9,20 +9,22 @@ from sklearn.neighbors import NearestNeighbors
 from dcgan_tf.metrics.arrays import random_order
 
 BLOCK_MIB = 64
-# A ball's radius is the distance of a sample that may be counted itself: rounding shall not leave it out.
+# A ball's radius is the distance of a sample that may be counted itself. This margin keeps rounding from excluding it.
 ROUNDING = 1e-6
 HALVINGS = 20
-# Of the nearest samples, half are in a sample's own half: among so many more than twice as many, enough surely are.
+# About half of the nearest samples are in a sample's own half, so 2 * neighbor of them, plus this many, are enough.
 SPARE_NEIGHBORS = 50
 
 
 class BallHits(NamedTuple):
-    """Which samples lie in which balls: in row 0 all samples and all balls; in each other row, the sets are halved at
-    random, and samples and balls of the same half are compared, with the radii that the balls have in it.
+    """How many samples lie in which balls.
+
+    Row 0 counts all samples and all balls. For each other row, both sets are split into random halves, and only samples
+    and balls of the same half are compared. The balls then have the radii that they have within their half.
 
     Attributes:
-        of_sample: int [1 + halvings, samples], in how many balls each sample lies.
-        of_ball: int [1 + halvings, balls], how many samples lie in each ball.
+        of_sample: int [1 + halvings, samples], number of balls that contain each sample.
+        of_ball: int [1 + halvings, balls], number of samples in each ball.
         sample_halves: bool [halvings, samples], which half each sample is in.
         ball_halves: bool [halvings, balls], which half each ball is in.
     """
@@ -34,26 +36,26 @@ class BallHits(NamedTuple):
 
 
 def nearest(samples: np.ndarray, references: np.ndarray, count: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest references of each sample.
+    """Finds the nearest references of each sample.
 
     Args:
         samples, references: float [.., features].
-        count: how many.
+        count: Number of references per sample.
 
     Returns:
-        Distances float [samples, count], ascending, and the references' numbers int [samples, count].
+        Distances float [samples, count], ascending, and numbers of the references int [samples, count].
     """
     search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(references)
     return search.kneighbors(samples)
 
 
 def count_ball_hits(samples: np.ndarray, centers: np.ndarray, neighbor: int) -> BallHits:
-    """Counts samples in closed balls around centers.
+    """Counts the samples in closed balls around centers.
 
     Args:
         samples: float [samples, features].
         centers: float [balls, features].
-        neighbor: a ball reaches to this nearest other center.
+        neighbor: Each ball reaches to its center's k-th nearest other center; this is k.
     """
     sample_halves, ball_halves = random_halves(len(samples), key=0), random_halves(len(centers), key=1)
     radii = neighbor_radii(centers, neighbor, ball_halves) * (1 + ROUNDING)
@@ -78,7 +80,7 @@ def count_ball_hits(samples: np.ndarray, centers: np.ndarray, neighbor: int) -> 
 
 
 def neighbor_radii(features: np.ndarray, neighbor: int, halves: np.ndarray) -> np.ndarray:
-    """Distance of each sample to its k-th nearest other one.
+    """The distance of each sample to its k-th nearest other sample.
 
     Args:
         features: float [samples, features].
@@ -86,11 +88,11 @@ def neighbor_radii(features: np.ndarray, neighbor: int, halves: np.ndarray) -> n
         halves: bool [halvings, samples], which half each sample is in.
 
     Returns:
-        float [1 + halvings, samples]: among all samples; then, for each halving, among those of its own half.
+        float [1 + halvings, samples], among all samples, and then for each halving among those of its own half.
     """
     count = min(len(features) - 1, 2 * neighbor + SPARE_NEIGHBORS)
     search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(features)
-    distances, rows = search.kneighbors()  # Of the fitted samples themselves, each without itself.
+    distances, rows = search.kneighbors()  # Neighbors of the fitted samples, each without itself
     radii = [distances[:, neighbor - 1]]
     for half in halves:
         nearer_in_half = np.cumsum(half[rows] == half[:, None], axis=1) < neighbor
@@ -100,22 +102,22 @@ def neighbor_radii(features: np.ndarray, neighbor: int, halves: np.ndarray) -> n
 
 
 def random_halves(count: int, key: int) -> np.ndarray:
-    """Cuts samples in two, give or take one: bool [halvings, count], always the same for a count and a key."""
+    """Random halves of samples: bool [halvings, count], which depend only on the count and the key."""
     return np.stack([random_order(count, key + 2 * number) < count // 2 for number in range(HALVINGS)])
 
 
 def halving_error(values: np.ndarray, halves: np.ndarray) -> float:
-    """Standard error of a mean that depends on the neighbours among its own samples.
+    """The standard error of a mean over values that depend on neighbors among the samples.
 
-    The figures of two halves are independent, so half of their difference has, in the square, half the variance of
-    one of them: that of a figure of all samples. A new draw would move the samples and the balls alike; the deviation
-    of the values over fixed balls misses the latter (it is 0.6 to 0.8 of the real one), and as a neighbour's distance
-    is no smooth function, a jackknife comes out at up to twice the real one, and a bootstrap, which draws samples
-    twice, is of no use.
+    The means of two halves are independent, so half of their difference has a mean square of half the variance of one
+    of them, which is the variance of the mean of all samples. Other methods fail because a new draw would change the
+    samples and the balls. The standard deviation of the values with fixed balls misses the balls and is only 0.6 to 0.8
+    of the true standard error. The distance to a neighbor is not a smooth function, so a jackknife gives up to twice
+    the true one. A bootstrap draws samples more than once and does not work at all.
 
     Args:
-        values: float [halvings, N], each computed in its own half.
-        halves: bool [halvings, N], which one that is.
+        values: float [halvings, N], each value computed within its own half.
+        halves: bool [halvings, N], which half that is.
     """
     differences = [value[half].mean() - value[~half].mean() for value, half in zip(values, halves, strict=True)]
     return float(np.sqrt(np.mean(np.square(differences))) / 2)

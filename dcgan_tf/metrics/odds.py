@@ -1,17 +1,17 @@
-"""How sure a classifier is of one of its classes."""
+"""Probability and log-odds of a class from a classifier's logits."""
 
 import numpy as np
 from scipy.special import expit, logsumexp
 
 
 def log_odds(logits: np.ndarray, number: int) -> np.ndarray:
-    """Logarithm of the probability of a class over that of all others.
+    """The logarithm of the probability of a class divided by that of all others.
 
-    Unlike a probability it does not level off, so that a linear function can follow it.
+    Unlike a probability, it does not saturate, so a linear function can be fitted to it.
 
     Args:
         logits: float [N, classes], at least two classes.
-        number: Of the class.
+        number: Number of the class.
 
     Returns:
         float64 [N].
@@ -21,5 +21,5 @@ def log_odds(logits: np.ndarray, number: int) -> np.ndarray:
 
 
 def probability(logits: np.ndarray, number: int) -> np.ndarray:
-    """The probability of a class, float64 [N] from 0 to 1, of logits float [N, classes]."""
+    """The probability of a class, float64 [N] from 0 to 1, for logits float [N, classes]."""
     return expit(log_odds(logits, number))

@@ -1,4 +1,4 @@
-"""Improved precision (are samples realistic?) and recall (is the data's variety covered?)."""
+"""Improved precision (are the samples realistic?) and recall (do they cover the diversity of the data?)."""
 
 from typing import NamedTuple
 
@@ -17,16 +17,18 @@ class PrecisionRecall(NamedTuple):
 
 
 def precision_recall(real: np.ndarray, fake: np.ndarray) -> PrecisionRecall:
-    """Shares of samples that lie on the other set's manifold, balls to the third neighbour (Kynkaanniemi et al. 2019).
+    """Computes the shares of samples that lie on the other set's manifold (Kynkaanniemi et al. 2019).
+
+    A manifold is the union of balls around the samples of a set, each of which reaches to the third nearest neighbor.
 
     Args:
-        real, fake: float [samples, features], of one network. Both figures depend on the numbers of samples.
+        real, fake: float [samples, features], from the same network. Both metrics depend on the numbers of samples.
 
     Returns:
-        Two shares from 0 to 1. The standard errors are those of a new draw of both sets.
+        Two shares from 0 to 1. The standard errors refer to a new draw of both sets.
 
     Raises:
-        UserError: fewer than 50 samples, or features not finite.
+        UserError: There are fewer than 50 samples, or features are not finite.
     """
     check_features("precision_recall", real, fake, minimum=MIN_SAMPLES)
 

@@ -1,4 +1,4 @@
-"""Whether samples repeat each other, and whether they show all kinds of images that the data hold."""
+"""Variety: whether samples repeat each other, and whether they cover all kinds of images in the data."""
 
 from typing import NamedTuple
 
@@ -9,24 +9,24 @@ from scipy.spatial.distance import cdist
 from dcgan_tf.metrics.arrays import check_features
 
 GROUPS = 20
-IMAGES_PER_GROUP = 25  # Fewer would leave the shares of the groups to chance.
+IMAGES_PER_GROUP = 25  # With fewer images, the shares of the groups would be too random.
 COPY = 0.25
 NEAR = 0.95
-MIN_SAMPLES = 2  # A training may be watched by a handful of images.
+MIN_SAMPLES = 2  # Small, because a training may be monitored with only a few images.
 
 
 class Variety(NamedTuple):
     """How samples compare with real images.
 
     Attributes:
-        diversity: mean distance of two samples, real images 1.
-        repeats: share of samples with another one next to them: closer than a quarter of what is usual among as many
-            real images. Distances are in units of the mean one, so that noise, which is equally far from all noise,
-            does not count.
-        group_distance: total variation distance between samples and real images over groups of real images: 0 where
-            each group has its share of the samples, 1 where they miss all groups that real images are in. Of 128 other
-            real images it is 0.1 to 0.24.
-        realism: share of samples as near to a real image as 95 % of the real images are to another one.
+        diversity: Mean distance of two samples, relative to that of real images.
+        repeats: Share of samples that nearly equal another sample: they are closer than a quarter of the typical
+            nearest-neighbor distance among as many real images. Distances are relative to the mean distance, so noise,
+            whose distances are all about the same, does not count as repeating.
+        group_distance: Total variation distance between the distributions of samples and real images over groups of
+            real images. It is 0 if each group has its share of the samples, and 1 if the samples miss all groups that
+            contain real images. For 128 other real images, it is 0.1 to 0.24.
+        realism: Share of samples as near to a real image as 95% of the real images are to another one.
     """
 
     diversity: float
@@ -36,13 +36,13 @@ class Variety(NamedTuple):
 
 
 class RealVariety:
-    """The variety of real images, for samples to be compared with.
+    """The variety of real images, with which samples are compared.
 
     Args:
-        features: float [images, features] of real images.
+        features: float [images, features], of real images.
 
     Raises:
-        UserError: fewer than 2 images, or features not finite.
+        UserError: There are fewer than 2 images, or features are not finite.
     """
 
     def __init__(self, features: np.ndarray) -> None:
@@ -54,10 +54,10 @@ class RealVariety:
         self._shares = self._shares_of_groups(self._features)
 
     def compare(self, features: np.ndarray) -> Variety:
-        """Compares samples, float [samples, features] of the same network, with the real images."""
+        """Compares samples, float [samples, features] from the same network, with the real images."""
         check_features("variety", features, self._features, minimum=MIN_SAMPLES)
         distance, nearest = _distances(features)
-        # The nearest of many is nearer than the nearest of few.
+        # Compare with equally many real images, because nearest-neighbor distances shrink with their number.
         real_distance, real_nearest = _distances(_spread(self._features, len(features)))
         usual = np.median(real_nearest) / max(real_distance, 1e-12)
         return Variety(
@@ -86,7 +86,7 @@ def _spread(features: np.ndarray, count: int) -> np.ndarray:
 
 
 def _distances(features: np.ndarray) -> tuple[float, np.ndarray]:
-    """The mean distance of two different samples, and each one's distance to its nearest other one."""
+    """The mean distance of two different samples, and the distance of each sample to its nearest neighbor."""
     distances = cdist(features, features)
     mean = distances.sum() / (len(features) * (len(features) - 1))
     np.fill_diagonal(distances, np.inf)

@@ -1,1 +1,1 @@
-"""Generator and discriminator: Keras functional models for any size that the block plan reaches."""
+"""The generator and the discriminator: Keras functional models for every image size that the block plan allows."""

@@ -1,4 +1,4 @@
-"""How a network is told the class of an image."""
+"""Class conditioning: how a network receives the class of an image."""
 
 from typing import Any
 
@@ -7,23 +7,23 @@ import keras
 from dcgan_tf.models.layers import LayerFactory
 
 EMBEDDING_LENGTH = 50
-# Small beside z, whose numbers have the deviation 1. On MNIST, with 1 here, too, the generator learned to look
-# at the class alone and made one image for each: after 600 steps the images of a class differed from each other 0.23
-# times as much as real ones do; with 0.1, it was 0.90 times.
+# Small compared with z, whose numbers have a standard deviation of 1. With 1 here as well, the generator on MNIST
+# learned to look only at the class and made one image per class: after 600 steps, the images of a class differed from
+# each other 0.23 times as much as real ones do. With 0.1, it was 0.90 times.
 EMBEDDING_STDDEV = 0.1
 
 
 def label_input() -> keras.KerasTensor:
-    """The second input of a conditional network: int64 [N], from 0 on."""
+    """The second input of a conditional network: int64 [N], starting at 0."""
     return keras.Input((), dtype="int64", name="label")
 
 
 def append_embedding(
     z: keras.KerasTensor, label: keras.KerasTensor, label_count: int, layers: LayerFactory
 ) -> keras.KerasTensor:
-    """z with a learned vector for each class behind it."""
-    # A matrix product with one-hot rows in place of a look-up: its gradient is dense, so every optimizer, norm and
-    # reduction over devices treats it as any other weight's.
+    """Appends a learned vector of the class to z."""
+    # A matrix product with one-hot rows instead of a look-up: its gradient is dense, so every optimizer, norm and
+    # reduction over devices treats it like that of any other weight.
     embedding = layers.dense(
         EMBEDDING_LENGTH, use_bias=False, stddev=EMBEDDING_STDDEV, dtype="float32", name="label_embedding"
     )
@@ -31,7 +31,7 @@ def append_embedding(
 
 
 def judge(image: keras.KerasTensor, features: keras.KerasTensor, class_count: int, layers: LayerFactory) -> keras.Model:
-    """Makes the discriminator: a linear layer from features to a logit, and the projection of a class, if any."""
+    """Completes the discriminator: a linear layer from features to a logit, plus the class projection, if any."""
     logits = layers.dense(1, dtype="float32", name="logits")(features)
     if not class_count:
         return keras.Model(image, logits, name="discriminator")
@@ -57,5 +57,5 @@ def _add_projection(
 
 
 def with_labels(x: Any, labels: Any) -> Any:
-    """What a network is called with: ``[x, labels]`` for a conditional one, else x alone (labels None)."""
+    """The input of a network: ``[x, labels]`` if it is conditional, else (``labels`` is None) only x."""
     return x if labels is None else [x, keras.ops.convert_to_tensor(labels)]

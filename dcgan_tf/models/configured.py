@@ -15,7 +15,7 @@ def configured_generator(config: Config, *, seed: int, dtype: str = "float32") -
     """Builds the generator of a run.
 
     Args:
-        config: Complete, without ``auto``.
+        config: A complete configuration, without ``auto``.
         seed: Seed of the initial weights.
         dtype: Keras dtype policy of the hidden layers.
 
@@ -46,9 +46,9 @@ def configured_generator(config: Config, *, seed: int, dtype: str = "float32") -
 
 
 def configured_discriminator(config: Config, *, seed: int, dtype: str = "float32") -> keras.Model:
-    """Builds the discriminator of a run, its first blocks frozen where the run asks for it.
+    """Builds the discriminator of a run, with its first blocks frozen if the run asks for it.
 
-    The arguments are those of `configured_generator`, and so are the errors.
+    Arguments and errors are those of `configured_generator`.
     """
     filters = parse_filters("discriminator_filters", config.discriminator_filters)
     shared: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What a network costs, counted from its layers: arithmetic and memory, before anything is trained."""
+"""The arithmetic and memory that a network needs, computed from its layers before training."""
 
 import math
 
@@ -7,36 +7,36 @@ import keras
 from dcgan_tf.config.settings import Config
 
 BYTES_PER_FLOAT = 4
-# TensorFlow with its libraries, and the graphs and pictures of a training, whatever its size: measured on Linux with
-# TensorFlow 2.21 by `python -m tests.benchmarks.memory`.
+# Memory of TensorFlow, its libraries, and the graphs and pictures of a training, independent of its size. Measured on
+# Linux with TensorFlow 2.21 by `python -m tests.benchmarks.memory`.
 FRAMEWORK_BYTES = 840 * 2**20
 
 
 def count_flops(model: keras.Model) -> int:
-    """Floating-point operations of one forward pass for one image, a multiply-add counted as two.
+    """The floating-point operations of one forward pass for one image. A multiply-add counts as two.
 
-    Counts the matrix products (dense, convolution, transposed convolution): all but a few percent of the work.
+    Only matrix products are counted (dense layers, convolutions, transposed convolutions). The rest is a few percent.
     """
     return sum(_layer_flops(layer) for layer in model.layers)
 
 
 def count_activations(model: keras.Model) -> int:
-    """Numbers in the outputs of all layers, for one image."""
+    """The total size of the outputs of all layers for one image, in numbers."""
     return sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
 
 
 def step_flops(generator: keras.Model, discriminator: keras.Model, config: Config) -> int:
-    """Floating-point operations of one train step.
+    """The floating-point operations of one train step.
 
-    A backward pass costs twice its forward pass, once for the gradients of the weights and once for those of the
-    inputs, which nobody needs of a network's first layer. So, a letter for a forward pass of a batch, and with a
-    prime for that of a network's first layer alone, a plain step is
+    A backward pass costs as much as two forward passes: one for the gradients of the weights, and one for those of the
+    inputs, which are not needed in a network's first layer. Let G and D be the cost of a forward pass of a batch, and
+    G' and D' the cost of the first layer's part of it. A plain step then costs
 
-        2 (3 D - D')  the discriminator's update, on real and on fake images
-        + 2 D         the generator's loss, and its gradient with respect to the images
-        + 3 G - G'    the generator: images for both updates, and its update
+        2 (3 D - D')  for the discriminator's update, on real and on fake images
+        + 2 D         for the generator's loss and its gradient with respect to the images
+        + 3 G - G'    for the images of both updates and the generator's update
 
-    What is differentiated twice (a penalty, a virtual update) costs about twice as much again.
+    Computations that are differentiated twice (a penalty, a virtual update) cost about twice as much again.
     """
     relative = config.loss.startswith("relativistic")
     penalty_passes = _penalized_batches(config) * 6 / config.penalty_every
@@ -55,24 +55,25 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, config: Confi
 def estimate_memory(
     generator: keras.Model, discriminator: keras.Model, config: Config, images_per_evaluation: int = 0
 ) -> int:
-    """Bytes of resident memory at the peak of a training: an estimate to plan with, not a bound.
+    """The peak resident memory of a training in bytes: an estimate for planning, not a bound.
 
-    The framework; weights with gradients, Adam's two moments and the moving average; and the activations of a train
-    step, which the backward passes need, or those of an evaluation, whichever are more. The data stay in their file.
+    It consists of the framework; the weights with their gradients, Adam's two moments and the moving average; and the
+    activations of a train step, which the backward passes need, or of an evaluation, whichever are larger. The images
+    stay on disk.
 
     Args:
-        generator, discriminator: Of the run.
-        config: Complete.
+        generator, discriminator: The networks of the run.
+        config: A complete configuration.
         images_per_evaluation: Images that an evaluation during training generates at once; 0 without evaluations.
     """
     weights = 5 * generator.count_params() + 4 * discriminator.count_params()
-    # Real and fake; and what is differentiated twice keeps its own: a penalty's pass, each virtual update's two.
+    # Passes on real and fake images, plus those that are differentiated twice: one per penalty, two per virtual update.
     discriminator_passes = 2 + 2 * _penalized_batches(config) + 4 * config.unroll_steps
     of_a_step = config.batch_size * (
         count_activations(generator) + discriminator_passes * count_activations(discriminator) / config.pack
     )
-    # A forward pass forgets each layer when it is done with it: the widest one's input and output remain, work space,
-    # and what the allocator cannot give back.
+    # A forward pass frees each layer once it is done with it. What remains is the input and output of the largest
+    # layer, work space, and memory that the allocator cannot return.
     of_an_evaluation = 4 * images_per_evaluation * max(math.prod(layer.output.shape[1:]) for layer in generator.layers)
     return round(FRAMEWORK_BYTES + BYTES_PER_FLOAT * (weights + max(of_a_step, of_an_evaluation)))
 
@@ -89,8 +90,8 @@ def _layer_flops(layer: keras.Layer) -> int:
     match layer:
         case keras.layers.Dense():
             return 2 * layer.kernel.shape[0] * layer.units
-        case keras.layers.Conv2DTranspose():  # Each input pixel meets the whole kernel.
+        case keras.layers.Conv2DTranspose():  # Each input pixel is multiplied by the whole kernel.
             return 2 * math.prod(layer.kernel.shape) * math.prod(layer.input.shape[1:3])
-        case keras.layers.Conv2D():  # Each output pixel meets the whole kernel.
+        case keras.layers.Conv2D():  # Each output pixel takes the whole kernel.
             return 2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
     return 0

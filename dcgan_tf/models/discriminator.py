@@ -1,4 +1,4 @@
-"""Image in [-1, 1] -> one logit: above zero for real, below for fake."""
+"""The discriminator: from images in [-1, 1] to logits, above zero for real and below zero for fake."""
 
 from collections.abc import Sequence
 
@@ -36,13 +36,16 @@ def build_discriminator(
 ) -> keras.Model:
     """Builds the discriminator of Radford et al. 2015 (arXiv 1511.06434).
 
-    Convolutions of stride 2 with LeakyReLU, normalization after all except the first, and no hidden fully connected
-    layer. With ``pack``, it judges several images at once, stacked in the channels (PacGAN, arXiv 1712.04086).
+    It has convolutions of stride 2 with LeakyReLU, normalization after all of them except the first, and no hidden
+    fully connected layer. With ``pack``, it judges several images at once, stacked in the channels (PacGAN, arXiv
+    1712.04086).
 
     Args:
-        height, width, channels: Size of one image in pixels, from 16 to 256, and its channels.
+        height, width: Size of one image in pixels, from 16 to 256.
+        channels: Channels of one image.
         filters: Filters of the first layer, doubled per layer; or one number per layer, starting at the image.
-        blocks: Number of halvings; 0: as many as leave a last feature map of at least 4 pixels.
+        blocks: Number of times the size is halved; 0: as many as leave the last feature map at least 4 pixels
+            on its short side.
         kernel_size: Side of the kernels in pixels.
         norm: ``batch``, ``layer`` or ``none``.
         batchnorm_momentum: Momentum of moving statistics.
@@ -53,7 +56,7 @@ def build_discriminator(
         minibatch_stddev: Append the standard deviation over the batch as a feature (arXiv 1710.10196).
         head: From the last feature map to the logit: ``flatten`` or ``average_pool``, then a linear layer.
         pack: Images judged together.
-        is_unrolled: Let spectral normalization have a right second derivative, which unrolling needs.
+        is_unrolled: Give spectral normalization a correct second derivative, which unrolling needs.
         class_count: Classes of a conditional discriminator; 0: unconditional.
         seed: Seed of the initial weights, drawn from N(0, 0.02).
         dtype: Keras dtype policy of the hidden layers.
@@ -81,7 +84,7 @@ def build_discriminator(
     x = image
     widths = block_filters("discriminator_filters", filters, block_count, from_image=True)
     for number, width_of_layer in enumerate(widths, start=1):
-        # The first must see the images' own mean and contrast: fakes may differ only in those.
+        # The first layer must see the mean and contrast of the images: fakes may differ only in these.
         is_normalized = number > 1 and norm != "none"
         x = layers.downsample(width_of_layer, use_bias=not is_normalized, name=f"block_{number}")(x)
         if is_normalized:
@@ -94,14 +97,14 @@ def build_discriminator(
 
 
 def build_outputs(discriminator: keras.Model) -> keras.Model:
-    """Builds what users of a trained discriminator ask for, of which training needs only the logits.
+    """Builds all outputs of a trained discriminator, of which training needs only the logits.
 
     Args:
-        discriminator: As `build_discriminator` makes it. Its weights are shared, not copied.
+        discriminator: A model from `build_discriminator`. Its weights are shared, not copied.
 
     Returns:
         A functional model: image -> {"logits": [N], "probability": [N], "features": [N, F]}, all float32. The
-        probability of being real is the sigmoid of the logits, which holds where the loss is cross-entropy; the
+        probability of being real is the sigmoid of the logits, which is meaningful only for a cross-entropy loss. The
         features are the input of the last layer.
     """
     logits = keras.layers.Reshape((), name="logit")(discriminator.output)

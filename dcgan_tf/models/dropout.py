@@ -1,4 +1,4 @@
-"""Dropout with the same masks on any number of replicas."""
+"""Dropout with masks that do not depend on the number of replicas."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from dcgan_tf.models.registration import register, require_options
 
 @register
 class Dropout(keras.layers.Dropout):
-    """Keras's dropout, whose masks do not depend on the number of replicas.
+    """Keras's dropout with masks that do not depend on the number of replicas.
 
     Args:
-        rate: Share that is dropped.
-        batch_rows: Rows of a global batch, needed on several replicas. An input with twice as many on all replicas
-            holds two batches, one behind the other.
+        rate: Share of the activations that are dropped.
+        batch_rows: Rows of a global batch, needed on several replicas. An input with twice as many rows over all
+            replicas holds two batches, one after the other.
     """
 
     def __init__(self, rate: float, batch_rows: int = 0, **options: Any) -> None:
@@ -24,7 +24,7 @@ class Dropout(keras.layers.Dropout):
         self.batch_rows = batch_rows
 
     def get_config(self) -> dict[str, Any]:
-        """The layer's arguments, for saving."""
+        """The arguments of the layer, for saving."""
         return super().get_config() | {"batch_rows": self.batch_rows}
 
     def call(self, inputs: Any, training: bool = False) -> Any:

@@ -1,4 +1,4 @@
-"""z -> image in [-1, 1]."""
+"""The generator: from latents z to images in [-1, 1]."""
 
 import math
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ def build_generator(
 ) -> keras.Model:
     """Builds the generator of Radford et al. 2015 (arXiv 1511.06434).
 
-    A linear layer turns z into a small feature map, and each block doubles it. BatchNorm and an activation follow every
-    layer except the last, whose tanh makes the image.
+    A linear layer turns z into a small feature map, and each block doubles its height and width. BatchNorm and an
+    activation follow every layer except the last, which ends in tanh.
 
     Args:
         height, width: Size of the images in pixels, from 16 to 256.
@@ -39,7 +39,8 @@ def build_generator(
         latent_dim: Length of z.
         filters: Filters of the last hidden layer, doubled for each layer toward z; or one number per hidden layer, from
             z to the image.
-        blocks: Number of doublings; 0: as many as leave a first feature map of at least 4 pixels.
+        blocks: Number of times the size is doubled; 0: as many as leave the first feature map at least 4 pixels
+            on its short side.
         kernel_size: Side of the kernels in pixels.
         upsampling: ``transposed`` (a transposed convolution); or ``nearest``, ``bilinear`` or ``bicubic`` (resizing,
             then a convolution).

@@ -1,4 +1,4 @@
-"""What the generator and the discriminator share: initial weights, ways to upsample, widths."""
+"""What the generator and the discriminator share: initial weights, up- and downsampling, and layer widths."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,21 +17,21 @@ MAX_IMAGE_CHANNELS = 3
 
 
 class LayerFactory:
-    """Makes layers with the rules that hold for a whole network.
+    """Makes layers with the options of a whole network.
 
     Args:
         seed: Seed of the initial weights of this network.
         dtype: Keras dtype policy of the hidden layers. The layers that make images or logits use float32.
-        initializer: ``dcgan`` draws weights from N(0, 0.02), as in the DCGAN paper; ``glorot`` is Glorot uniform, for
-            networks without BatchNorm, where nothing would bring the tiny signals of N(0, 0.02) back to scale.
+        initializer: ``dcgan`` draws weights from N(0, 0.02), as in the DCGAN paper. ``glorot`` is Glorot uniform, for
+            networks without BatchNorm, where nothing would rescale the tiny signals that N(0, 0.02) produces.
         kernel_size: Side of the convolution kernels in pixels.
         upsampling: ``transposed``, ``nearest``, ``bilinear`` or ``bicubic``.
-        activation: Of the generator: ``relu`` or ``leaky_relu``.
+        activation: Activation of the generator: ``relu`` or ``leaky_relu``.
         leaky_slope: Slope of LeakyReLU below zero.
         batchnorm_momentum: Momentum of BatchNorm's moving statistics.
         spectral_norm: Divide the kernels of dense layers and downsampling convolutions by their largest singular value.
-        is_unrolled: Let spectral normalization have a right second derivative.
-        dropout: Share of activations dropped in training.
+        is_unrolled: Give spectral normalization a correct second derivative.
+        dropout: Share of the activations dropped in training.
         dropout_rows: Rows of a global batch, for dropout on several replicas.
     """
 
@@ -73,7 +73,7 @@ class LayerFactory:
         dtype: str | None = None,
         name: str,
     ) -> keras.Layer:
-        """Makes a linear layer; ``stddev`` of normal initial weights replaces the network's own rule."""
+        """Makes a linear layer. With ``stddev``, its initial weights are normal, whatever the network's initializer."""
         kind = SpectralDense if self._spectral_norm else keras.layers.Dense
         if stddev is None:
             initializer = self._initializer()
@@ -89,7 +89,7 @@ class LayerFactory:
         )
 
     def downsample(self, filters: int, *, use_bias: bool, name: str) -> keras.Layer:
-        """Makes a convolution of stride 2: the network learns its own downsampling, there is no pooling."""
+        """Makes a convolution of stride 2: the network learns its own downsampling instead of pooling."""
         kind = SpectralConv2D if self._spectral_norm else keras.layers.Conv2D
         options = self._convolution_options(filters, use_bias, None, name)
         return kind(strides=2, **options, **self._spectral_options)
@@ -104,12 +104,13 @@ class LayerFactory:
         dtype: str | None = None,
         name: str,
     ) -> keras.KerasTensor:
-        """Doubles height and width, by a transposed convolution or by resizing and a convolution of stride 1.
+        """Doubles height and width by a transposed convolution, or by resizing and a convolution of stride 1.
 
-        Ends at ``size``, cutting one row or column where that is odd; with None, at the size that x has.
+        The result is cropped to ``size`` by one row or column if that is odd. If ``size`` is None, the size of x
+        stays.
 
-        A transposed convolution whose kernel is no multiple of its stride covers some pixels more often than their
-        neighbors and draws checkerboards (Odena et al. 2016, distill.pub/2016/deconv-checkerboard).
+        A transposed convolution whose kernel size is not a multiple of its stride covers some pixels more often than
+        their neighbors, which causes checkerboard patterns (Odena et al. 2016, distill.pub/2016/deconv-checkerboard).
         """
         options = self._convolution_options(filters, use_bias, dtype, name)
         is_transposed = self._upsampling == "transposed"
@@ -131,7 +132,7 @@ class LayerFactory:
         )(x)
 
     def batch_norm(self, name: str) -> keras.Layer:
-        """Makes a batch normalization over all replicas."""
+        """Makes a batch normalization whose statistics cover all replicas."""
         return BatchNorm(
             momentum=self._batchnorm_momentum,
             epsilon=1e-5,
@@ -157,7 +158,7 @@ class LayerFactory:
         return keras.layers.LeakyReLU(self._leaky_slope, dtype=self._dtype, name=name)
 
     def drop(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        """Applies dropout, if there is any."""
+        """Applies dropout, if the network has any."""
         if not self._dropout:
             return x
         return Dropout(self._dropout, self._dropout_rows, seed=0, dtype=self._dtype, name=name)(x)
@@ -181,22 +182,22 @@ class LayerFactory:
 
 
 def block_filters(name: str, filters: int | Sequence[int], blocks: int, *, from_image: bool) -> tuple[int, ...]:
-    """Filters of each of a network's feature maps.
+    """The number of filters of each feature map of a network.
 
-    One number belongs to the map nearest to the image and doubles with each map away from it. Several numbers are
-    taken as they are, in the order of the network.
+    A single number is that of the map nearest to the image; it doubles with each map away from the image. Several
+    numbers are used as they are, in the order of the network.
 
     Args:
-        name: What the argument is called, for the error message.
+        name: Name of the argument, for the error message.
         filters: One number or several.
         blocks: Number of feature maps.
         from_image: Whether the network starts at the image (a discriminator) or ends there.
 
     Returns:
-        Filters in the order of the network.
+        The numbers of filters in the order of the network.
 
     Raises:
-        UserError: There are neither one nor as many numbers as blocks.
+        UserError: There is neither a single number nor one number per block.
     """
     widths = (filters,) if isinstance(filters, int) else tuple(filters)
     if len(widths) == 1:
@@ -204,7 +205,7 @@ def block_filters(name: str, filters: int | Sequence[int], blocks: int, *, from_
         return doubled if from_image else doubled[::-1]
     if len(widths) != blocks:
         raise UserError(
-            f"`{name}`: this image size has {blocks} blocks: expected one number, or {blocks}. "
+            f"`{name}`: expected one number or {blocks}, because this image size has {blocks} blocks. "
             f"Received: {','.join(map(str, widths))}"
         )
     return widths

@@ -1,4 +1,4 @@
-"""Minibatch standard deviation (Karras et al. 2018, arXiv 1710.10196, section 3): D sees how varied a batch is."""
+"""Minibatch standard deviation (Karras et al. 2018, arXiv 1710.10196, section 3): D sees how diverse a batch is."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from dcgan_tf.models.registration import register
 
 @register
 class MinibatchStddev(keras.layers.Layer):
-    """Appends one feature map of a single number: the standard deviation over the batch, averaged over all features.
+    """Appends a constant feature map: the standard deviation over the batch, averaged over all features.
 
-    A collapsed batch gives itself away by it. After training an image must be judged by itself, so a moving average
-    of the number takes its place, as in BatchNorm.
+    It reveals a collapsed batch. After training, each image must be judged by itself, so a moving average replaces the
+    batch's number, as in BatchNorm.
 
     Args:
-        momentum: of the moving average.
+        momentum: Momentum of the moving average.
     """
 
     def __init__(self, momentum: float, **options: Any) -> None:
@@ -24,7 +24,7 @@ class MinibatchStddev(keras.layers.Layer):
         self.momentum = momentum
 
     def get_config(self) -> dict[str, Any]:
-        """The layer's arguments, for saving."""
+        """The arguments of the layer, for saving."""
         return super().get_config() | {"momentum": self.momentum}
 
     def build(self, input_shape: Any) -> None:
@@ -35,7 +35,7 @@ class MinibatchStddev(keras.layers.Layer):
         inputs = ops.cast(inputs, self.variable_dtype)
         value = ops.convert_to_tensor(self.moving_stddev)
         if training:
-            # The root has no derivative at 0, where all images of the batch agree.
+            # 1e-8, because the root has no derivative at 0, which occurs if all images of the batch are the same.
             value = ops.mean(ops.sqrt(replicas.moments(inputs, [0])[1] + 1e-8))
             self.moving_stddev.assign(
                 self.momentum * self.moving_stddev + (1 - self.momentum) * ops.stop_gradient(value)

@@ -1,4 +1,4 @@
-"""The fully connected pair of Goodfellow et al. 2014 (arXiv 1406.2661), which DCGAN replaced; it also draws points."""
+"""The fully connected networks of Goodfellow et al. 2014 (arXiv 1406.2661), which also generate points."""
 
 import math
 from collections.abc import Sequence
@@ -64,11 +64,11 @@ def build_mlp_discriminator(
     seed: int = 0,
     dtype: str = "float32",
 ) -> keras.Model:
-    """Builds a fully connected discriminator, with arguments as `build_mlp_generator` and `build_discriminator` have.
+    """Builds a fully connected discriminator. For the arguments, see `build_mlp_generator` and `build_discriminator`.
 
     Returns:
-        A functional model: float32 [N, *sample_shape], with ``pack`` times the last axis -> logits float32 [N, 1]; a
-        conditional one takes [samples, labels int64 [N]].
+        A functional model: float32 [N, *sample_shape], with a last axis ``pack`` times as long -> logits float32
+        [N, 1]; a conditional one takes [samples, labels int64 [N]].
     """
     layers = LayerFactory(
         seed,

@@ -1,4 +1,4 @@
-"""Batch and layer normalization with few, large operations and right second derivatives."""
+"""Batch and layer normalization with correct second derivatives; batch normalization is also faster than Keras's."""
 
 from typing import Any
 
@@ -11,11 +11,12 @@ from dcgan_tf.models.registration import register, require_options
 
 @register
 class BatchNorm(keras.layers.BatchNormalization):
-    """Keras's batch normalisation, with fewer and larger operations in training.
+    """Keras's batch normalization, with fewer and larger operations in training.
 
-    Keras computes mean, variance and result one after the other, each a pass or more over all activations; here they
-    are one operation forward and one backward. Synchronized, Keras sums three times over the replicas forward and twice
-    backward; here it is once each. Second derivatives, which unrolling needs, are right in both; Keras's are not.
+    Keras computes mean, variance and result one after the other, each with at least one pass over all activations.
+    This layer uses one operation forward and one backward. When synchronized, Keras sums over the replicas three times
+    forward and twice backward; this layer does so once each. Its second derivatives, which unrolling needs, are correct
+    with and without synchronization; Keras's are not.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -41,7 +42,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        # The operation's variance is the unbiased estimate; Keras averages the mean square itself.
+        # The operation returns the unbiased variance; Keras averages the biased one.
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
         return outputs, mean, variance * (count - 1) / count
 
@@ -53,10 +54,10 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 @register
 class LayerNorm(keras.layers.GroupNormalization):
-    """Layer normalization: each image by itself, over all its pixels and channels, in one group.
+    """Layer normalization of each image over all of its pixels and channels.
 
-    Keras takes mean and variance from TensorFlow's `moments`, which holds the mean constant within the variance: the
-    first derivative is right, and the second one, which a gradient penalty and unrolling need, is wrong.
+    Keras uses TensorFlow's `moments`, which treats the mean as a constant within the variance. The first derivative is
+    then correct, but the second one, which a gradient penalty and unrolling need, is wrong.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -72,6 +73,6 @@ class LayerNorm(keras.layers.GroupNormalization):
 
 
 def _standardize(layer: keras.Layer, values: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
-    # The mean goes first: where it is large, the difference of two products would lose the digits that count.
+    # Subtract the mean first: if it is large, the difference of two products would lose the significant digits.
     factor = tf.math.rsqrt(variance + layer.epsilon) * tf.convert_to_tensor(layer.gamma)
     return (values - mean) * factor + tf.convert_to_tensor(layer.beta)

@@ -1,10 +1,10 @@
-"""Between images as files hold them, uint8 0..255, and as networks see them, float32 -1..1."""
+"""Conversion between images in files, uint8 0..255, and in networks, float32 -1..1."""
 
 import tensorflow as tf
 
 
 def to_float(samples: tf.Tensor) -> tf.Tensor:
-    """Images uint8 0..255 -> float32 -1..1; points, which are float32, as they are."""
+    """Images uint8 0..255 -> float32 -1..1. Points, which are float32 already, are unchanged."""
     return tf.cast(samples, tf.float32) / 127.5 - 1.0 if tf.as_dtype(samples.dtype) == tf.uint8 else samples
 
 
@@ -14,13 +14,15 @@ def to_uint8(images: tf.Tensor) -> tf.Tensor:
 
 
 def to_samples(outputs: tf.Tensor) -> tf.Tensor:
-    """What a generator makes, as data are: images uint8 [N, height, width, channels]; points unchanged."""
+    """Outputs of a generator in the format of the data: images uint8 [N, height, width, channels]; points unchanged."""
     return to_uint8(outputs) if outputs.shape.rank == 4 else outputs
 
 
 def to_gray(images: tf.Tensor) -> tf.Tensor:
-    """RGB uint8 [N, height, width, 3] -> gray uint8 [N, height, width, 1]: the luma of ITU-R 601, to the bit as Pillow
-    converts the pictures of a data set."""
+    """RGB uint8 [N, height, width, 3] -> gray uint8 [N, height, width, 1].
+
+    The result is the luma of ITU-R 601, bit for bit as Pillow converts the pictures of a data set.
+    """
     weights = tf.constant([19595, 38470, 7471])  # Of 65,536
     luma = tf.reduce_sum(tf.cast(images, tf.int32) * weights, axis=-1, keepdims=True)
     return tf.cast((luma + 32768) // 65536, tf.uint8)

@@ -1,4 +1,4 @@
-"""What makes the layers of this package citizens of Keras: registered for saving, and strict about their options."""
+"""Registration of this package's layers with Keras for saving, and checks of their inherited options."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ register = keras.saving.register_keras_serializable(package="dcgan_tf")
 
 
 def require_options(layer: keras.Layer, **expected: Any) -> None:
-    """Raises ValueError where an inherited option has a value that the layer's own computation does not support."""
+    """Raises ValueError if an inherited option has a value that the layer does not support."""
     for name, value in expected.items():
         received = getattr(layer, name)
         if received != value:
-            raise ValueError(f"{type(layer).__name__} supports {name}={value!r} only. Received: {received!r}")
+            raise ValueError(f"{type(layer).__name__} supports only {name}={value!r}. Received: {received!r}")

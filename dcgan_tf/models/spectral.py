@@ -1,4 +1,4 @@
-"""Spectral normalisation (Miyato et al. 2018, arXiv 1802.05957): a kernel divided by its largest singular value."""
+"""Spectral normalization (Miyato et al. 2018, arXiv 1802.05957): kernels divided by their largest singular value."""
 
 from typing import Any
 
@@ -10,15 +10,16 @@ EPSILON = 1e-12
 
 
 class _SpectralKernel:
-    """Shared by the layers below: one step of the power iteration a training call, its vector a saved weight.
+    """Spectral normalization for the layers below: one step of power iteration per training call.
 
-    Keras's own SpectralNormalization overwrites the kernel in every call and passes no gradient through the singular
-    value; here the kernel stays as it is, and the gradient is that of the quotient (equation 9).
+    The vector of the iteration is saved with the weights. Keras's own SpectralNormalization overwrites the kernel in
+    every call and passes no gradient through the singular value. Here the kernel stays as it is, and the gradient is
+    that of the quotient (equation 9).
 
     Args:
-        is_unrolled: differentiate the power iteration, too. Equation 9 holds the singular vectors constant, which
-            leaves the second derivative of the singular value out. Unrolling needs it.
-        arguments, options: those of Keras's layer.
+        is_unrolled: Also differentiate the power iteration. Equation 9 treats the singular vectors as constants, which
+            omits the second derivative of the singular value. Unrolling needs it.
+        arguments, options: Those of Keras's layer.
     """
 
     def __init__(self, *arguments: Any, is_unrolled: bool = False, **options: Any) -> None:
@@ -27,7 +28,7 @@ class _SpectralKernel:
         self.is_unrolled = is_unrolled
 
     def get_config(self) -> dict[str, Any]:
-        """The layer's arguments, for saving."""
+        """The arguments of the layer, for saving."""
         return super().get_config() | {"is_unrolled": self.is_unrolled}  # type: ignore[misc]
 
     def build(self, input_shape: Any) -> None:
@@ -40,7 +41,7 @@ class _SpectralKernel:
             name="singular_vector",
         )
 
-    # Keras's layers save the kernel and the bias alone.
+    # Keras's layers save only the kernel and the bias.
     def save_own_variables(self, store: Any) -> None:
         """Writes the layer's variables."""
         super().save_own_variables(store)  # type: ignore[misc]
@@ -52,7 +53,7 @@ class _SpectralKernel:
         self.singular_vector.assign(store["singular_vector"])
 
     def normalized_kernel(self, training: bool) -> Any:
-        """The kernel by its spectral norm, in the layer's compute dtype."""
+        """The kernel divided by its spectral norm, in the layer's compute dtype."""
         ops = keras.ops
         kernel = ops.cast(self.kernel, self.variable_dtype)  # type: ignore[attr-defined]
         matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
@@ -67,7 +68,7 @@ class _SpectralKernel:
 
 @register
 class SpectralConv2D(_SpectralKernel, keras.layers.Conv2D):
-    """A convolution whose kernel, seen as a matrix [height * width * inputs, outputs], has the spectral norm 1."""
+    """A convolution whose kernel, as a matrix [height * width * inputs, outputs], has spectral norm 1."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         outputs = self.convolution_op(inputs, self.normalized_kernel(training))
@@ -76,7 +77,7 @@ class SpectralConv2D(_SpectralKernel, keras.layers.Conv2D):
 
 @register
 class SpectralDense(_SpectralKernel, keras.layers.Dense):
-    """A linear layer whose kernel has the spectral norm 1."""
+    """A linear layer whose kernel has spectral norm 1."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         outputs = keras.ops.matmul(inputs, self.normalized_kernel(training))

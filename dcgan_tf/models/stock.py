@@ -1,11 +1,11 @@
-"""Networks of Keras's own layers, which plain Keras loads without this package."""
+"""Copies of networks made of Keras's own layers, which Keras loads without this package."""
 
 import keras
 
 from dcgan_tf.models.normalization import BatchNorm
 from dcgan_tf.models.transposed import ImageConv2DTranspose
 
-# Layer of this package -> Keras's layer that computes the same after training.
+# Layer of this package -> the Keras layer that computes the same after training.
 STOCK_LAYERS: dict[type[keras.Layer], type[keras.Layer]] = {
     BatchNorm: keras.layers.BatchNormalization,
     ImageConv2DTranspose: keras.layers.Conv2DTranspose,
@@ -16,7 +16,7 @@ def stock_generator(generator: keras.Model) -> keras.Model:
     """Copies a generator into Keras's own layers.
 
     Args:
-        generator: As `build_generator` or `build_mlp_generator` makes it, in float32.
+        generator: A float32 model from `build_generator` or `build_mlp_generator`.
 
     Returns:
         A functional model with the same inputs, outputs and weights, for use after training.

@@ -1,4 +1,4 @@
-"""The transposed convolution that makes the image, faster in training than TensorFlow's."""
+"""A transposed convolution for the image layer that trains faster than TensorFlow's."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +11,12 @@ from dcgan_tf.models.registration import register, require_options
 
 @register
 class ImageConv2DTranspose(keras.layers.Conv2DTranspose):
-    """A transposed convolution of stride 2 to few channels; the options are Keras's.
+    """A transposed convolution of stride 2 to few channels, with Keras's options.
 
-    TensorFlow computes it as the input gradient of a convolution, which for one channel took more than twice as long
-    on two CPU cores as what is done here in training: a convolution that makes the four pixels of each block of the
-    output as channels, which are then moved to their places. Backward, TensorFlow's own way is the faster one.
+    TensorFlow computes it as the input gradient of a convolution. In training, this layer instead applies a convolution
+    that produces the four pixels of each 2x2 output block as channels, and then moves them to their places. For one
+    channel on two CPU cores, TensorFlow's way took more than twice as long. The backward pass is TensorFlow's own,
+    which is faster.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -39,7 +40,7 @@ class ImageConv2DTranspose(keras.layers.Conv2DTranspose):
 
 @tf.custom_gradient
 def upsample_by_convolution(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    """What `tf.nn.conv2d_transpose` computes with stride 2 and the padding SAME.
+    """Computes `tf.nn.conv2d_transpose` with stride 2 and SAME padding by an ordinary convolution.
 
     Args:
         x: float32 [N, height, width, in].
@@ -58,8 +59,8 @@ def upsample_by_convolution(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor,
         )
 
     # Output pixel 2 q + r is the sum over the input pixels q + d of x[q + d] * kernel[r + before - 2 d], where before
-    # is the padding of the convolution whose gradient this is. For each r that is a convolution, with every second
-    # element of the kernel in reverse order; d goes from last - length + 1 to last.
+    # is the padding of the convolution whose gradient this is. For each r this is a convolution with every second
+    # element of the kernel in reverse order. d ranges from last - length + 1 to last.
     side, _, out, into = kernel.shape
     before = (side - 2) // 2
     last = -(-before // 2)

@@ -1,4 +1,4 @@
-"""Weights as a whole: their digest, what fits from another network, and what stays as it is."""
+"""Operations on all weights of a network: digest, copying from another network, freezing."""
 
 import dataclasses
 import hashlib
@@ -14,11 +14,11 @@ BLOCK = re.compile(r"(block|hidden)_(\d+)(?=_|/|$)")
 
 @dataclasses.dataclass(frozen=True)
 class CopiedWeights:
-    """Which weights of a network were found in another one.
+    """Which weights of a network were copied from another one.
 
     Attributes:
-        copied: Their paths, such as ``block_1/kernel``.
-        left: Those that stay as they were, each with its shape and that in the other network, None where it has none.
+        copied: Paths of the copied weights, such as ``block_1/kernel``.
+        left: Paths of the others, each with its shape and its shape in the other network (None if it is missing there).
     """
 
     copied: list[str]
@@ -26,7 +26,7 @@ class CopiedWeights:
 
 
 def digest_of_weights(network: keras.Model) -> str:
-    """The same for the same weights, whatever file they came from."""
+    """A digest of the weights alone, which does not depend on the file they were read from."""
     digest = hashlib.sha256()
     for array in network.get_weights():
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -34,16 +34,18 @@ def digest_of_weights(network: keras.Model) -> str:
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> CopiedWeights:
-    """Copies every weight whose shape fits, by layers; where the numbers of blocks differ, those at the image meet.
+    """Copies every weight whose shape fits, layer by layer.
+
+    If the networks have different numbers of blocks, the blocks are matched starting at the image.
 
     Args:
         source: A generator or a discriminator, built by this package.
-        target: One of the same kind and architecture.
+        target: A network of the same kind and architecture.
 
     Returns:
-        What was copied, and what was not.
+        What was copied and what was not.
     """
-    # A discriminator counts its blocks from the image, a generator toward it.
+    # Blocks are numbered from the image in a discriminator, and toward the image in a generator.
     ahead = count_blocks(source) - count_blocks(target) if target.name == "generator" else 0
     layers = {layer.name: layer for layer in source.layers}
     copied, left = [], {}
@@ -64,32 +66,33 @@ def copy_weights(source: keras.Model, target: keras.Model) -> CopiedWeights:
 
 
 def count_blocks(network: keras.Model) -> int:
-    """Numbered hidden layers: blocks of convolutions, or the layers of a fully connected network."""
+    """The number of numbered hidden layers: convolution blocks, or the layers of a fully connected network."""
     return max((block_number(layer.name) for layer in network.layers), default=0)
 
 
 def block_number(name: str) -> int:
-    """The block that a layer or weight belongs to, from 1; 0 for the ends of a network."""
+    """The number of the block that a layer or weight belongs to, starting at 1; 0 if it is in no block."""
     match = BLOCK.match(name)
     return int(match[2]) if match else 0
 
 
 def freeze_blocks(discriminator: keras.Model, count: int) -> None:
-    """Keeps the weights of the first blocks, from the image on, from being trained (Mo et al. 2020, arXiv 2002.10964).
+    """Freezes the weights of the first blocks, counted from the image (Mo et al. 2020, arXiv 2002.10964).
 
-    BatchNorm in them goes on to use the statistics of each batch, and to average these.
+    BatchNorm in them still uses the statistics of each batch and still updates their averages.
 
     Args:
-        discriminator: Whose layers to freeze.
-        count: Number of blocks.
+        discriminator: The network to freeze in part.
+        count: Number of blocks to freeze.
 
     Raises:
-        UserError: It has fewer blocks.
+        UserError: The discriminator has fewer blocks.
     """
     depth = count_blocks(discriminator)
     if count > depth:
         raise UserError(
-            f"`freeze_discriminator`: expected at most {depth}, the blocks of this discriminator. Received: {count}",
+            f"`freeze_discriminator`: expected at most {depth}, the number of blocks of this discriminator. "
+            f"Received: {count}",
             field="freeze_discriminator",
         )
     for layer in discriminator.layers:

@@ -1,1 +1,1 @@
-"""Objectives see logits and images only, never the inside of a model."""
+"""Losses, penalties and stabilizers. They see only logits and images, never the inside of a model."""

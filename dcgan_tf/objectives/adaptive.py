@@ -1,4 +1,4 @@
-"""Adaptive augmentation (ADA; Karras et al. 2020, arXiv 2006.06676) of all that D sees, real and fake alike."""
+"""Adaptive augmentation (ADA; Karras et al. 2020, arXiv 2006.06676) of all images that D sees, real and fake."""
 
 import math
 
@@ -9,27 +9,27 @@ from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.augment import MAX_KEYS_EACH, MAX_SHIFT, color, cutout, whole_pixels
 from dcgan_tf.objectives.chance import subkey
 
-# The paper, section 3.1: the mean sign of D's answers to real images is held near this.
+# Section 3.1 of the paper: the mean sign of D's outputs for real images is kept near this value.
 TARGET = 0.6
-BATCHES = 4  # From one adjustment to the next
+BATCHES = 4  # Batches per adjustment
 IMAGES_TO_CERTAINTY = 500_000  # Real images shown while the probability moves from 0 to 1
-SCALE_DEVIATION = 0.2  # Of the logarithm to the base 2 (appendix B)
+SCALE_DEVIATION = 0.2  # Standard deviation of the base-2 logarithm of the scale (appendix B)
 
 MIRROR, SHIFT, SCALE, ROTATE, COLOR, CUTOUT = range(6)
-WHETHER = MAX_KEYS_EACH - 1  # The key of each transformation that draws which images it meets
+WHETHER = MAX_KEYS_EACH - 1  # The key by which each transformation draws the images that it is applied to
 
 
 class AdaptiveProbability(tf.Module):
-    """How often each transformation meets an image: more often, the surer D is of the real images it was shown.
+    """The probability that a transformation is applied to an image. It rises while D is too sure of real images.
 
-    Part of a run's checkpoints. Replicas adjust it alike.
+    It is part of a run's checkpoints, and all replicas adjust it in the same way.
 
     Attributes:
-        value: float32 variable from 0 to 1, at first 0.
+        value: float32 variable from 0 to 1, initially 0.
 
     Args:
         batch_size: Real images in a global batch.
-        rows: D's answers to these, fewer where it judges several images at once.
+        rows: Number of D's outputs for them, which is smaller if D judges several images at once.
     """
 
     def __init__(self, batch_size: int, rows: int) -> None:
@@ -41,12 +41,12 @@ class AdaptiveProbability(tf.Module):
         self.batches = tf.Variable(0, dtype=tf.int64, name="batches")
 
     def observe(self, mean_sign: tf.Tensor) -> None:
-        """Takes note of one batch, and adjusts the probability after every fourth.
+        """Records one batch, and adjusts the probability after every fourth.
 
         Args:
-            mean_sign: This replica's part of the mean sign of D's answers to real images: float32 scalar in [-1, 1].
+            mean_sign: This replica's part of the mean sign of D's outputs for real images: float32 scalar in [-1, 1].
         """
-        # Whole numbers, so that any number of replicas comes to the same.
+        # Sums of whole numbers are exact, so the result does not depend on the number of replicas.
         signs = self.signs + tf.round(self._rows * replicas.total(mean_sign))
         batches = self.batches + 1
         is_due = tf.equal(batches, BATCHES)
@@ -58,20 +58,20 @@ class AdaptiveProbability(tf.Module):
 
 
 def augment_adaptively(images: tf.Tensor, probability: tf.Tensor, key: tf.Tensor, parts: int = 1) -> tf.Tensor:
-    """Applies each transformation to some of the images, with gradients to the images.
+    """Applies each transformation to a random subset of the images. Gradients flow back to the images.
 
-    In the paper's order: mirroring, a shift by whole pixels, scaling, rotation; color; cutout. Each image draws for
-    each of them by itself. Shifts, color and cutout have the ranges of the fixed augmentations. Places between pixels
-    are interpolated linearly, where the paper filters.
+    The order is that of the paper: mirroring, a shift by whole pixels, scaling, rotation; color; cutout. Whether a
+    transformation is applied is drawn for each image separately. Shifts, color and cutout have the ranges of the fixed
+    augmentations. Positions between pixels are interpolated linearly, whereas the paper applies a filter.
 
     Args:
         images: float32 [N, height, width, channels] in [-1, 1], of known shape.
-        probability: float32 scalar from 0 to 1; at 0, the images stay as they are.
-        key: int64 [2].
+        probability: float32 scalar from 0 to 1; at 0, the images are unchanged.
+        key: int64 [2], the random key.
         parts: As in `replicas.share`.
 
     Returns:
-        float32 of the same shape; colors may leave [-1, 1].
+        float32 of the same shape. Values may lie outside [-1, 1].
     """
     count, height, width = images.shape[0], images.shape[1], images.shape[2]
 
@@ -105,16 +105,17 @@ def augment_adaptively(images: tf.Tensor, probability: tf.Tensor, key: tf.Tensor
 def resample(
     images: tf.Tensor, *, mirrored: tf.Tensor, shifts: tf.Tensor, scales: tf.Tensor, angles: tf.Tensor
 ) -> tf.Tensor:
-    """Moves the pixels of each image; what lies beyond a border is the image reflected there.
+    """Transforms each image geometrically, with the image reflected at its borders.
 
-    One pass for all, so that nothing is interpolated twice; an image that is not to be moved comes out as it was.
+    All transformations are done in one pass, so that nothing is interpolated twice. An image without any
+    transformation is unchanged.
 
     Args:
         images: float [N, height, width, channels].
-        mirrored: bool [N], left to right, before the rest.
+        mirrored: bool [N], whether to mirror left to right, before the other transformations.
         shifts: float32 [N, 2], pixels down and to the right.
-        scales: float32 [N], above 1 to enlarge around the center.
-        angles: float32 [N], radians around the center.
+        scales: float32 [N], factors around the center; above 1 enlarges.
+        angles: float32 [N], rotations around the center in radians.
 
     Returns:
         float [N, height, width, channels].
@@ -125,7 +126,7 @@ def resample(
     columns = tf.range(width, dtype=tf.float32)[None, None, :] - middle_column
     mirrored, scales, angles = (value[:, None, None] for value in (mirrored, scales, angles))
     cosines, sines = tf.cos(angles) / scales, tf.sin(angles) / scales
-    # From a pixel of the result to the place that it comes from.
+    # For each pixel of the result, the position in the source that it comes from.
     source_rows = cosines * rows - sines * columns - shifts[:, 0, None, None]
     source_columns = sines * rows + cosines * columns - shifts[:, 1, None, None]
     source_columns = tf.where(mirrored, -source_columns, source_columns)
@@ -143,7 +144,7 @@ def resample(
 
 
 def _reflect(places: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The pixel int32 before each place in a row of pixels that goes back and forth, and the way on to the next."""
+    """Maps positions into a row of pixels, reflecting at its ends: the pixel before each (int32) and the fraction."""
     last = size - 1
     places = last - tf.abs(last - tf.math.floormod(places, 2.0 * last))
     before = tf.clip_by_value(tf.floor(places), 0.0, last - 1.0)

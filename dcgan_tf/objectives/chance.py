@@ -1,6 +1,6 @@
-"""Stateless random draws, each a function of its key alone, whatever the number of replicas.
+"""Stateless random draws that depend only on their key, and not on the number of replicas.
 
-A replica draws the numbers of the whole global batch and takes those of its own rows.
+Each replica draws the numbers of the whole global batch and uses those of its own rows.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from dcgan_tf.distributed import replicas
 
 
 def subkey(key: tf.Tensor, number: int) -> tf.Tensor:
-    """A further independent key, for one purpose that draws more than once.
+    """Another independent key, for a purpose that draws more than once.
 
     Args:
         key: int64 [2]; the low 32 bits of its first half hold the seed.
-        number: from 0 to 255; 0 is the key itself.
+        number: From 0 to 255; 0 gives the key itself.
 
     Returns:
         int64 [2].
@@ -25,12 +25,12 @@ def subkey(key: tf.Tensor, number: int) -> tf.Tensor:
 
 
 def normal(shape: Sequence[int], key: tf.Tensor, parts: int = 1) -> tf.Tensor:
-    """Standard normal numbers.
+    """Draws standard normal numbers.
 
     Args:
-        shape: of the result: [rows on this replica, ...].
-        key: int64 [2].
-        parts: as in `replicas.share`.
+        shape: Shape of the result: [rows on this replica, ...].
+        key: int64 [2], the random key.
+        parts: As in `replicas.share`.
 
     Returns:
         float32.
@@ -49,14 +49,14 @@ def uniform(
     parts: int = 1,
     axis: int = 0,
 ) -> tf.Tensor:
-    """Numbers from ``minimum`` to just below ``maximum``.
+    """Draws uniform numbers from ``minimum`` to just below ``maximum``.
 
     Args:
-        shape: of the result, with the rows on this replica at ``axis``.
-        key: int64 [2].
-        minimum, maximum: the range.
-        dtype: of the result.
-        parts, axis: as in `replicas.share`.
+        shape: Shape of the result, with the rows on this replica at ``axis``.
+        key: int64 [2], the random key.
+        minimum, maximum: The range.
+        dtype: Type of the result.
+        parts, axis: As in `replicas.share`.
     """
     rows = tf.random.stateless_uniform(_of_all_replicas(shape, axis), key, minimum, maximum, dtype, alg="philox")
     return replicas.share(rows, parts, axis)

@@ -1,4 +1,4 @@
-"""Penalties on the discriminator's gradient with respect to its input. A penalty is a vector, one value an image."""
+"""Penalties on D's gradient with respect to its input. A penalty is a vector with one value per image."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,17 +11,18 @@ from dcgan_tf.objectives.chance import subkey
 
 Discriminate = Callable[[tf.Tensor], tf.Tensor]
 
-# The paper perturbs real images by noise of a small deviation; half of their own is what its authors' code uses.
+# The paper perturbs real images by noise with a small standard deviation. Its authors' code uses half of the images'
+# own standard deviation.
 DRAGAN_SCALE = 0.5
 
 
 class Penalty(NamedTuple):
-    """Where a penalty looks at D's gradient, and what it makes of its length.
+    """The points at which a penalty evaluates D's gradient, and its function of the gradient's length.
 
     Attributes:
-        points: of real and fake images, float32 [N, ...], and a key, int64 [2]: the images [N, ...] to look at, or
-            [2 N, ...] where both kinds are. May sum over the replicas.
-        terms: of the squared lengths of the gradients at these points: the penalty of each.
+        points: Maps real and fake images, float32 [N, ...], and a random key, int64 [2], to the points: images
+            [N, ...], or [2 N, ...] if both kinds are penalized. It may sum over the replicas.
+        terms: Maps the squared lengths of the gradients at these points to the penalties.
     """
 
     points: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
@@ -32,12 +33,12 @@ def squared_gradient_norms(discriminate: Discriminate, images: tf.Tensor) -> tf.
     """The squared length of the gradient with respect to each image.
 
     Args:
-        discriminate: images [N, ...] -> logits [N].
+        discriminate: Maps images [N, ...] to logits [N].
         images: float32 [N, ...].
 
     Returns:
-        float32 [N]: of dD(x)/dx, where no logit depends on another image. With BatchNorm in D, of the derivative of the
-        sum of the batch's logits.
+        float32 [N], the squared length of dD(x)/dx if no logit depends on another image. With BatchNorm in D, it is
+        that of the derivative of the sum of the batch's logits.
     """
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -66,7 +67,7 @@ def _at_both(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
 
 
 def _square_to_one(squared_norms: tf.Tensor) -> tf.Tensor:
-    return tf.square(tf.sqrt(squared_norms + 1e-12) - 1)  # The root has no derivative at 0.
+    return tf.square(tf.sqrt(squared_norms + 1e-12) - 1)  # 1e-12, because the root has no derivative at 0.
 
 
 def _half(squared_norms: tf.Tensor) -> tf.Tensor:
@@ -82,7 +83,7 @@ PENALTIES: dict[str, Penalty] = {
     "wgan_gp": Penalty(_between, _square_to_one),
     # Mescheder et al. 2018 (arXiv 1801.04406), equation 9: norm^2 / 2 at the real images.
     "r1": Penalty(_at_real, _half),
-    # Huang et al. 2024 (arXiv 2501.05441), section 2.2: R1, and the same at the fake images (R2).
+    # Huang et al. 2024 (arXiv 2501.05441), section 2.2: R1, plus the same at the fake images (R2).
     "r1_r2": Penalty(_at_both, _half),
     # Kodali et al. 2017 (arXiv 1705.07215): (norm - 1)^2 at points around the real images.
     "dragan": Penalty(_around_real, _square_to_one),

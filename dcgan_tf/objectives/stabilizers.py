@@ -1,4 +1,4 @@
-"""Noise on the discriminator's inputs and targets, and schedules over the training."""
+"""Noise on the discriminator's inputs and targets, and schedules."""
 
 import math
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.chance import subkey
 from dcgan_tf.objectives.losses import Term
 
-# An exponential decay never ends; this is what is left of it when it counts as done.
+# An exponential decay never reaches 0; this is the remainder at which it counts as done.
 EXPONENTIAL_REST = 0.01
 
-# share of the length done (0 at the start; 1 and more at the end) -> factor
+# Name -> function from the completed share of the length (0 at the start, 1 and more from the end on) to a factor.
 DECAYS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "constant": tf.ones_like,
     "linear": lambda done: tf.maximum(0.0, 1 - done),
@@ -23,12 +23,14 @@ DECAYS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 
 
 def decay_factor(name: str, step: tf.Tensor, steps: int) -> tf.Tensor:
-    """The factor of a schedule: 1 at step 0, 0 (exponential: 0.01) from step ``steps`` on.
+    """The factor of a schedule.
+
+    It is 1 at step 0 and, except for ``constant``, reaches 0 (``exponential``: 0.01) at step ``steps``.
 
     Args:
-        name: a key of `DECAYS`.
+        name: A key of `DECAYS`.
         step: int64 scalar.
-        steps: the schedule's length.
+        steps: Length of the schedule.
 
     Returns:
         float32 scalar.
@@ -37,14 +39,16 @@ def decay_factor(name: str, step: tf.Tensor, steps: int) -> tf.Tensor:
 
 
 def add_instance_noise(images: tf.Tensor, config: Config, step: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Adds normal noise that fades over the training (Sønderby et al. 2017, arXiv 1610.04490; Arjovsky and Bottou
-    2017, arXiv 1701.04862): with it the real and the fake distribution overlap, so D cannot become certain.
+    """Adds Gaussian noise that fades during training, so that the real and fake distributions overlap.
+
+    D can then not become certain (Sønderby et al. 2017, arXiv 1610.04490; Arjovsky and Bottou 2017, arXiv
+    1701.04862).
 
     Args:
         images: float32, real or fake.
-        config: names the first deviation, the schedule and its length.
+        config: Gives the initial standard deviation, the schedule and its length.
         step: int64 scalar.
-        key: int64 [2], of the chance.
+        key: int64 [2], the random key.
 
     Returns:
         float32 of the same shape.
@@ -54,13 +58,14 @@ def add_instance_noise(images: tf.Tensor, config: Config, step: tf.Tensor, key: 
 
 
 def real_targets(count: int, config: Config, key: tf.Tensor) -> tf.Tensor:
-    """What D shall answer for each real image: 1, less the one-sided smoothing (Salimans et al. 2016, arXiv 1606.03498,
-    section 3.4), less noise, and with a small probability the opposite.
+    """D's targets for real images: 1, minus label smoothing and noise, and flipped with a small probability.
+
+    Smoothing is one-sided, as in section 3.4 of Salimans et al. 2016 (arXiv 1606.03498).
 
     Args:
-        count: images.
-        config: ``label_smoothing``, ``label_noise``, ``label_flip``.
-        key: int64 [2], of the chance.
+        count: Number of images.
+        config: Gives ``label_smoothing``, ``label_noise`` and ``label_flip``.
+        key: int64 [2], the random key.
 
     Returns:
         float32 [count] in [0, 1].
@@ -69,17 +74,18 @@ def real_targets(count: int, config: Config, key: tf.Tensor) -> tf.Tensor:
 
 
 def fake_targets(count: int, config: Config, key: tf.Tensor) -> tf.Tensor:
-    """What D shall answer for each fake: 0, plus noise, and at times the opposite; smoothing is one-sided."""
+    """D's targets for fakes: 0, plus noise, and flipped with a small probability. There is no smoothing."""
     return _flip(_noise(count, config, key), config, key)
 
 
 def mix_terms(targets: tf.Tensor, real_term: Term, fake_term: Term, logits: tf.Tensor) -> tf.Tensor:
-    """A loss with a target between 0 (fake) and 1 (real): cross-entropy with soft labels, or, for least squares, the
-    square to the target but for a constant.
+    """The loss for targets between 0 (fake) and 1 (real).
+
+    For cross-entropy this is the loss with soft labels; for least squares, the squared difference up to a constant.
 
     Args:
         targets, logits: float32 [N].
-        real_term, fake_term: of `Loss`.
+        real_term, fake_term: Terms of a `Loss`.
 
     Returns:
         float32 [N].

@@ -1,4 +1,4 @@
-"""Unrolled GAN (Metz et al. 2017, arXiv 1611.02163): the discriminator some updates ahead, as a function of G."""
+"""Unrolled GAN (Metz et al. 2017, arXiv 1611.02163): the discriminator after future updates, as a function of G."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,8 +11,8 @@ Weights = list[tf.Tensor]
 
 
 def adam_moments(optimizer: keras.optimizers.Adam) -> tuple[list[keras.Variable], list[keras.Variable]]:
-    """The first and the second moments of an optimizer's weights, in the order of the weights."""
-    # After the iteration and the learning rate come the first and the second moment of each weight in turn.
+    """Adam's first and second moments, each in the order of the weights."""
+    # The variables are the iteration, the learning rate, and then the first and second moment of each weight in turn.
     moments = optimizer.variables[2:]
     return moments[0::2], moments[1::2]
 
@@ -23,19 +23,19 @@ def unroll(
     loss: Callable[[Weights], tf.Tensor],
     steps: int,
 ) -> Weights:
-    """The weights after virtual updates by Adam, starting from its moments as they are. No variable is changed.
+    """The weights after virtual updates by Adam, starting from its current moments. No variable is changed.
 
-    Called under a gradient tape, the result is differentiable: through each update, and so through the second
-    derivatives of the loss.
+    Under a gradient tape, the result is differentiable through each update, which involves the second derivatives of
+    the loss.
 
     Args:
-        weights: where the unrolling starts.
+        weights: Weights to start from.
         optimizer: Adam, built for these weights.
-        loss: of the weights, to be minimized; of several replicas, this one's part of it.
-        steps: virtual updates.
+        loss: Maps weights to the loss, or to this replica's part of it if there are several.
+        steps: Number of virtual updates.
 
     Returns:
-        The weights after them.
+        The updated weights.
     """
     firsts, seconds = ([tf.convert_to_tensor(moment) for moment in moments] for moments in adam_moments(optimizer))
     done = tf.cast(optimizer.iterations, tf.float32)
@@ -52,7 +52,7 @@ def unroll(
         ]
         correction = tf.sqrt(1 - optimizer.beta_2 ** (done + step)) / (1 - optimizer.beta_1 ** (done + step))
         rate = optimizer.learning_rate * correction
-        # The root has no derivative at 0, where a weight has never had a gradient.
+        # The root has no derivative at 0, which is the second moment of a weight that has never had a gradient.
         current = [
             w - rate * m / (tf.sqrt(tf.maximum(v, 1e-30)) + optimizer.epsilon)
             for w, m, v in zip(current, firsts, seconds, strict=True)

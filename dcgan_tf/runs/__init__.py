@@ -1,1 +1,1 @@
-"""The run directory: settings, checkpoints, records, the best step."""
+"""The run directory: settings, checkpoints, records, and the best step."""

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, with a fall-back to another one where one is damaged."""
+"""Checkpoints that are complete or absent, with a fallback if one is damaged."""
 
 import json
 import pathlib
@@ -22,10 +22,10 @@ class Checkpoints:
     """The checkpoints of a run: one folder ``step-NNNNNNNN`` each.
 
     Args:
-        directory: holds the folders.
-        checkpoint: what is saved and restored.
-        keep: newest ones that stay.
-        is_partial: Whether ``checkpoint`` holds only some of what was saved, and the rest is left unread.
+        directory: The folder of the checkpoints.
+        checkpoint: The objects to save and restore.
+        keep: Number of most recent checkpoints to keep.
+        is_partial: Whether ``checkpoint`` contains only some of the saved objects; the others are not read.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Checkpoints:
         self._damaged: list[int] = []
 
     def steps(self) -> list[int]:
-        """Steps with a checkpoint, ascending."""
+        """The steps that have a checkpoint, in ascending order."""
         if not self._directory.is_dir():
             return []
         numbers = (re.fullmatch(r"step-(\d{8,})", path.name, re.ASCII) for path in self._directory.iterdir())
@@ -46,12 +46,12 @@ class Checkpoints:
         return sorted(step for step in steps if self._path(step).is_dir())
 
     def save(self, step: int, best: int | None = None, unrecorded: Mapping[str, float] | None = None) -> None:
-        """Writes the checkpoint of ``step`` and removes the oldest ones, but not that of the step ``best``.
+        """Writes the checkpoint of ``step`` and removes the oldest ones, except that of the step ``best``.
 
         Args:
-            step: of the checkpoint.
-            best: a step whose checkpoint stays.
-            unrecorded: sums of scalars since the last record, to go on with.
+            step: The step of the checkpoint.
+            best: A step whose checkpoint is kept.
+            unrecorded: Sums of scalars since the last record, which a resumed run continues.
         """
         if step in self.steps():
             return
@@ -76,16 +76,16 @@ class Checkpoints:
                 shutil.rmtree(self._path(old))
 
     def restore(self, order: Iterable[int] | None = None) -> int | None:
-        """Restores the first checkpoint that is whole, and says of each one before that it is damaged.
+        """Restores the first intact checkpoint, and logs a warning for each damaged one before it.
 
         Args:
-            order: steps, as they are to be tried. Default: from the newest.
+            order: The steps in the order to try them. Default: the newest first.
 
         Returns:
-            Its step, or None where there is no checkpoint at all.
+            The step of the checkpoint, or None if there is no checkpoint at all.
 
         Raises:
-            UserError: all are damaged; or one is whole, and yet cannot be restored.
+            UserError: All checkpoints are damaged, or an intact one cannot be restored.
         """
         tried = []
         for step in self.steps()[::-1] if order is None else order:
@@ -100,8 +100,8 @@ class Checkpoints:
             except (tf.errors.OpError, OSError, LookupError, RuntimeError, ValueError, AssertionError) as error:
                 if not self._is_damaged(step):
                     raise UserError(
-                        f"the checkpoint of step {step} in '{self._directory}' is whole, but cannot be restored: "
-                        f"{files.reason(error)}. Does config.json hold the settings that the run was trained with?"
+                        f"the checkpoint of step {step} in '{self._directory}' is intact but cannot be restored: "
+                        f"{files.reason(error)}. Does config.json have the settings with which the run was trained?"
                     ) from None
                 logger.warning("The checkpoint of step %d is damaged (%s).", step, files.reason(error))
                 self._damaged.append(step)
@@ -109,13 +109,13 @@ class Checkpoints:
             return step
         if tried:
             raise UserError(
-                f"damaged checkpoints in '{self._directory}': step {', '.join(map(str, tried))}, and no other to try. "
-                "Nothing was removed. Bring back a copy, name another `checkpoint`, or train again in another `run_dir`"
+                f"damaged checkpoints in '{self._directory}': step {', '.join(map(str, tried))}. No other is left. "
+                "Nothing was removed. Restore a copy, choose another `checkpoint`, or train again in another `run_dir`"
             )
         return None
 
     def set_aside_damaged(self) -> None:
-        """Renames the checkpoints that `restore` found damaged, so that nothing counts them."""
+        """Renames the checkpoints that `restore` found damaged, so that they no longer count."""
         for step in self._damaged:
             aside = self._path(step).with_name(f"damaged-{self._path(step).name}")
             files.remove(aside)
@@ -123,10 +123,10 @@ class Checkpoints:
         self._damaged.clear()
 
     def _is_damaged(self, step: int) -> bool:
-        """Whether bytes of a checkpoint are missing or wrong, by the checksums within; not whether it fits.
+        """Whether bytes of a checkpoint are missing or wrong, according to its checksums. Does not check if it fits.
 
         Raises:
-            UserError: that cannot be told, as its files cannot be read.
+            UserError: The files cannot be read, so there is no answer.
         """
         folder = self._path(step)
         try:
@@ -144,14 +144,14 @@ class Checkpoints:
         except OSError as error:
             raise UserError(
                 f"the checkpoint of step {step} cannot be read: {error.strerror}: '{error.filename or folder}'. "
-                "It may be whole: make it readable, and repeat the command"
+                "It may be intact: make it readable and repeat the command"
             ) from None
         except (tf.errors.OpError, LookupError, RuntimeError, ValueError):
             return True
         return False
 
     def unrecorded(self, step: int) -> dict[str, float]:
-        """What `save` was given to go on with; empty where that cannot be read, or an older release wrote none."""
+        """The sums that `save` wrote; empty if they cannot be read or an older release wrote none."""
         try:
             sums = json.loads((self._path(step) / UNRECORDED).read_bytes())
             return {name: float(value) for name, value in sums.items()}
@@ -163,7 +163,7 @@ class Checkpoints:
 
 
 def best_first(run: Run, steps: Iterable[int]) -> Iterator[int]:
-    """Puts steps in order: by the evaluations during training, then those without one from the newest."""
+    """Orders steps: the best evaluations during training first, then steps without one from the newest."""
     left = sorted(steps)
     while left:
         best = best_step(run.metrics_file, left)
@@ -174,9 +174,9 @@ def chosen_steps(run: Run, steps: Sequence[int], checkpoint: str) -> Iterable[in
     """The steps to try, in order, for a checkpoint as users name it.
 
     Args:
-        run: Whose evaluations tell the best.
-        steps: Those that have a checkpoint, ascending.
-        checkpoint: ``best``, by the evaluations during training, else the newest; ``latest``; or a step.
+        run: The run, whose evaluations determine the best checkpoint.
+        steps: The steps that have a checkpoint, in ascending order.
+        checkpoint: ``best`` by the evaluations during training, or the newest if there are none; ``latest``; or a step.
 
     Raises:
         UserError: There is no such checkpoint.

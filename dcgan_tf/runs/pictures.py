@@ -1,4 +1,4 @@
-"""The pictures of a run: the grids of samples during training, and the animation made of them."""
+"""The pictures of a run: its curves, the sample grids during training, and the animation made of them."""
 
 import pathlib
 import re
@@ -27,18 +27,18 @@ def save_curves(run: Run) -> None:
 
 @decoration("training.gif")
 def save_training_gif(run: Run) -> None:
-    """Makes training.gif of at most 40 of the grids, evenly spread over the training so far."""
+    """Writes training.gif from at most 40 sample grids, spread evenly over the training so far."""
     grids = sample_grids(run)
     chosen = [grids[i] for i in sorted({round(i) for i in np.linspace(0, len(grids) - 1, min(len(grids), GIF_FRAMES))})]
     sizes = {grid: size for grid in chosen if (size := _readable_size(grid))}
-    # The frames of a GIF share one size.
+    # All frames of a GIF have the same size.
     chosen = [grid for grid, size in sizes.items() if size == list(sizes.values())[-1]]
     captions = [f"step {step_of(grid):,}" for grid in chosen]
     save_gif(chosen, captions, run.directory / "training.gif", GIF_FRAME_MILLISECONDS)
 
 
 def sample_grids(run: Run) -> list[pathlib.Path]:
-    """The grids of a run, in the order of their steps."""
+    """The sample grids of a run, in the order of their steps."""
     grids = (path for path in run.samples.glob("*") if GRID_NAME.fullmatch(path.name) and path.is_file())
     return sorted(grids, key=step_of)
 
@@ -49,11 +49,11 @@ def step_of(grid: pathlib.Path) -> int:
 
 
 def _readable_size(grid: pathlib.Path) -> tuple[int, int, str] | None:
-    """Width, height and mode of a grid; None, which is said, for a file that is no whole picture."""
+    """Width, height and mode of a grid. For a file that is not a complete picture: None, and a warning."""
     try:
         with Image.open(grid, formats=["PNG"]) as picture:
             picture.load()
             return *picture.size, picture.mode
-    except Exception as error:  # Decoders raise whatever they like.
+    except Exception as error:  # Decoders raise exceptions of any type.
         logger.warning("training.gif is made without '%s', which cannot be read: %s", grid, error)
         return None

@@ -11,19 +11,19 @@ from dcgan_tf import files
 from dcgan_tf.progress import logger
 from dcgan_tf.runs.run_directory import Run
 
-# The metric by which the best checkpoint is chosen.
+# The metric that determines the best checkpoint.
 QUICK_METRIC = "metric/frechet_distance[random-convolutions]"
 
 
 class Means:
-    """Means of scalars over all train steps since the last record, no matter how many calls ran these steps.
+    """Means of scalars over all train steps since the last record, however many calls ran these steps.
 
     Attributes:
-        sums: by name, and under ``steps`` the number of steps. They travel with each checkpoint, so that a resumed run
-            logs the same means as an uninterrupted one.
+        sums: Sums by name, and the number of steps under ``steps``. Each checkpoint contains them, so that a resumed
+            run logs the same means as an uninterrupted one.
 
     Args:
-        sums: those of the checkpoint that the run resumes from.
+        sums: The sums in the checkpoint from which the run resumes.
     """
 
     def __init__(self, sums: Mapping[str, float]) -> None:
@@ -35,7 +35,7 @@ class Means:
             self.sums[name] = self.sums.get(name, 0.0) + steps * value
 
     def take(self) -> dict[str, float]:
-        """Returns the means, and begins anew."""
+        """Returns the means and starts again from zero."""
         steps = self.sums.pop("steps")
         means = {name: total / steps for name, total in self.sums.items()}
         self.sums = {}
@@ -43,11 +43,11 @@ class Means:
 
 
 class RecordFile:
-    """Appends records to metrics.jsonl. Used as a context manager, so that the file is closed at its end.
+    """Appends records to metrics.jsonl. Used as a context manager, which closes the file at the end.
 
     Args:
         path: The file.
-        first_step: Of this process: what a killed one recorded after it is dropped.
+        first_step: The step at which this process starts. Later records, of a process that was killed, are dropped.
     """
 
     def __init__(self, path: pathlib.Path, first_step: int) -> None:
@@ -62,16 +62,16 @@ class RecordFile:
         self._file.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends one record, and flushes it."""
+        """Appends one record and flushes the file."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl; damaged lines are named once and left out."""
+    """The records of a metrics.jsonl. Damaged lines are left out and reported once."""
     lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
     records = [_parse_record(line) for line in lines]
-    # What stands after the last line's end is nothing, or was cut off by a kill.
+    # After the last newline there is nothing, or a line that was cut off when a process was killed.
     damaged = tuple(number for number, record in enumerate(records[:-1], start=1) if record is None)
     if damaged:
         _name_damaged_lines(path, damaged)
@@ -79,7 +79,7 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _parse_record(line: bytes) -> dict[str, Any] | None:
-    """The scalars of a line, with the int ``step``; None where it is anything else."""
+    """The scalars of a line and its int ``step``; None if the line is anything else."""
     try:
         record = json.loads(line)
         step, numbers = record.pop("step"), record.values()
@@ -90,20 +90,20 @@ def _parse_record(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-@functools.cache  # A file is read several times, and its damage is worth one line.
+@functools.cache  # A file is read several times, but its damage is reported once.
 def _name_damaged_lines(path: pathlib.Path, numbers: tuple[int, ...]) -> None:
     which = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
-    logger.warning("'%s' is damaged and read without %d of its lines: %s", path, len(numbers), which)
+    logger.warning("'%s' is damaged. Skipped %d of its lines: %s", path, len(numbers), which)
 
 
 def metrics_at(run: Run, step: int) -> dict[str, float]:
-    """The scalars of the record at a step; empty where there is none."""
+    """The scalars of the record at a step; empty if there is none."""
     records = (record for record in read_metrics(run.metrics_file) if record.pop("step") == step)
     return next(records, {})
 
 
 def best_step(metrics_file: pathlib.Path, steps: Iterable[int]) -> int | None:
-    """Which of the given steps has the smallest recorded distance; None where none has a finite one."""
+    """The given step with the smallest recorded distance; None if none of them has a finite one."""
     records = (record for record in read_metrics(metrics_file) if math.isfinite(record.get(QUICK_METRIC, math.nan)))
     measured = {record["step"]: record[QUICK_METRIC] for record in records}
     candidates = [step for step in steps if step in measured]

@@ -1,4 +1,4 @@
-"""A run directory: created, reopened by the same command, and read by every other command."""
+"""Run directories: created by training, reopened to resume, and read by every other command."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ from dcgan_tf.paths import refuse_undecodable
 RUNS_ROOT = pathlib.Path("runs")
 CONFIG_FILE = "config.json"
 LOCK_FILE = ".lock"
-FOLDERS = ("checkpoints", "saved_model")  # Those without which a run is not what it is
+FOLDERS = ("checkpoints", "saved_model")  # The essential folders of a run
 DATA_FOLDERS = ("data_dir", "manual_dir", "cache_dir")
 FILES = (CONFIG_FILE, LOCK_FILE, "metrics.jsonl")
 CLASSES_NAMED = 5  # In a message
@@ -27,50 +27,50 @@ CLASSES_NAMED = 5  # In a message
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Where the files of one training run are, and its settings."""
+    """The settings of a training run, and the paths of its files."""
 
     directory: pathlib.Path
     config: Config
 
     def save_config(self) -> None:
-        """Writes config.json, which makes the folder a run's."""
+        """Writes config.json, which makes the folder a run directory."""
         save_config(self.config, self.directory / CONFIG_FILE)
 
     @property
     def metrics_file(self) -> pathlib.Path:
-        """The scalars, one JSON object a line."""
+        """The file of the scalars, one JSON object per line."""
         return self.directory / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> pathlib.Path:
-        """A folder for each checkpoint."""
+        """The folder of the checkpoints, one folder each."""
         return self.directory / "checkpoints"
 
     @property
     def tensorboard(self) -> pathlib.Path:
-        """Event files."""
+        """The folder of TensorBoard's event files."""
         return self.directory / "tensorboard"
 
     @property
     def samples(self) -> pathlib.Path:
-        """Grids of the same latents over the training."""
+        """The folder of the sample grids, all from the same latents."""
         return self.directory / "samples"
 
     @property
     def saved_model(self) -> pathlib.Path:
-        """A folder for each exported version."""
+        """The folder of the exported versions, one folder each."""
         return self.directory / "saved_model"
 
 
 def load_run(run_dir: str | os.PathLike[str], folders: Mapping[str, str] | None = None) -> Run:
-    """Opens the directory of a running or finished run, to read.
+    """Opens the directory of a running or finished run for reading.
 
     Args:
-        run_dir: the directory.
-        folders: any of DATA_FOLDERS, where they are no longer those in its config.json.
+        run_dir: The directory.
+        folders: Any of DATA_FOLDERS, to replace those in its config.json.
 
     Raises:
-        UserError: there is no run there, or a folder has no effect with it.
+        UserError: There is no run in the directory, or a folder has no effect with it.
     """
     directory = pathlib.Path(run_dir).expanduser()
     refuse_undecodable(directory, "run_dir")
@@ -83,29 +83,29 @@ def load_run(run_dir: str | os.PathLike[str], folders: Mapping[str, str] | None 
 
 
 def has_checkpoint(run_dir: str) -> bool:
-    """Whether a training in this folder, empty for a new one, resumes from a checkpoint."""
+    """Whether training in this folder would resume from a checkpoint. An empty name means a new folder."""
     return bool(run_dir) and any(pathlib.Path(run_dir).expanduser().glob("checkpoints/step-*"))
 
 
 def configure(run_dir: str, typed: dict[str, Any]) -> Config:
-    """The configuration of a command line.
+    """The complete settings for what the user typed.
 
     Args:
-        run_dir: empty, a folder to be made, or that of a run to resume.
-        typed: field name -> value, only what the user typed.
+        run_dir: The folder of a run to resume, or one to be created; empty for the next free name.
+        typed: Field name -> value, only for the fields that the user typed.
 
     Returns:
-        The settings of a new run; or those of the run in ``run_dir``, with what may change in them.
+        The settings of a new run; or those of the run in ``run_dir``, with the changes that it allows.
 
     Raises:
-        UserError: a bad value, a folder that is not a run's, or a setting that differs from the run's.
+        UserError: A value is bad, the folder is not that of a run, or a setting differs from that of the run.
     """
     directory = pathlib.Path(run_dir).expanduser()
     refuse_undecodable(directory, "run_dir")
     if not run_dir or not _holds_run(directory):
         return make_config(typed)
     saved = load_run(directory).config
-    # The run has settled what was left to the data, and to the size.
+    # The run has determined what depends on the data and on the image size.
     settled = {name for name, value in typed.items() if value == "auto" or (name == "blocks" and value == 0)}
     wanted = make_config({name: value for name, value in typed.items() if name not in settled}, resumed=saved)
     _refuse_changes(saved, wanted, directory)
@@ -113,7 +113,7 @@ def configure(run_dir: str, typed: dict[str, Any]) -> Config:
 
 
 def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> None:
-    # What follows from the data is open in a run of a release that did not save it.
+    # Settings that follow from the data are unknown in runs of releases that did not save them.
     left_open = {f.name for f in dataclasses.fields(Config) if not f.metadata["flag"] and not getattr(saved, f.name)}
     if "class_names" not in left_open and wanted.class_names != saved.class_names:
         old, new = (
@@ -121,18 +121,18 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
             for names, others in ((saved.class_names, wanted.class_names), (wanted.class_names, saved.class_names))
         )
         raise UserError(
-            f"`data_dir`: the names of the classes have changed since the run in '{directory}' began: it has {old}, "
-            f"the data now have {new}. Name the class folders as before to resume it, or choose another `run_dir`"
+            f"`data_dir`: the class names have changed since the run in '{directory}' began: it has {old}, "
+            f"the data now have {new}. To resume, restore the names of the class folders; or choose another `run_dir`"
         )
     if wanted.init_from != saved.init_from:
         began = f"began with the weights of '{saved.init_from}'" if saved.init_from else "began with random weights"
         raise UserError(
-            f"`init_from`: the run in '{directory}' {began}, and is resumed from its own checkpoints. Leave it out to "
-            f"resume; choose a new `run_dir` to begin a run with the weights of '{wanted.init_from}'",
+            f"`init_from`: the run in '{directory}' {began} and resumes from its own checkpoints. To resume, remove "
+            f"it. To begin a run with the weights of '{wanted.init_from}', choose a new `run_dir`",
             field="init_from",
         )
     differences = [
-        f"`{field.name}` is {getattr(saved, field.name)!r} there, {getattr(wanted, field.name)!r} was asked for"
+        f"`{field.name}` is {getattr(saved, field.name)!r} there, not {getattr(wanted, field.name)!r}"
         for field in dataclasses.fields(Config)
         if not field.metadata["may_change"]
         and field.name not in left_open
@@ -147,14 +147,14 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
 
 @contextlib.contextmanager
 def open_run(run_dir: str, config: Config) -> Iterator[Run]:
-    """Creates the run directory, or reopens it, and holds it against other processes.
+    """Creates or reopens the run directory, and locks it.
 
     Args:
-        run_dir: the directory; empty for the next free ``runs/NNN-<dataset>``.
-        config: complete, without ``auto``.
+        run_dir: The directory; empty for the next free ``runs/NNN-<dataset>``.
+        config: Complete settings, without ``auto``.
 
     Raises:
-        UserError: the directory holds something else, cannot be written, or is in use.
+        UserError: The directory contains something else, cannot be written, or is in use.
     """
     directory = pathlib.Path(run_dir).expanduser() if run_dir else _make_next_directory(config)
     refuse_undecodable(directory, "run_dir")
@@ -176,9 +176,9 @@ def open_run(run_dir: str, config: Config) -> Iterator[Run]:
 
 
 def keep_folders(run: Run) -> None:
-    """Saves where the data of a run are now, for the commands that follow.
+    """Saves the current folders of a run's data for later commands.
 
-    A run that cannot be written, or that another process writes, keeps what it has.
+    If the run cannot be written, or another process is using it, its settings stay as they are.
     """
     with contextlib.suppress(OSError), files.locked(run.directory / LOCK_FILE):
         saved = load_run(run.directory)
@@ -189,13 +189,13 @@ def keep_folders(run: Run) -> None:
 
 @contextlib.contextmanager
 def scratch_run(config: Config) -> Iterator[Run]:
-    """The run directory of a worker that is not the chief: nothing that it writes there stays."""
+    """A temporary run directory for a worker that is not the chief. It is deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="dcgan_tf-worker-") as directory:
         yield Run(pathlib.Path(directory), config)
 
 
 def _holds_run(directory: pathlib.Path) -> bool:
-    """True for a run's folder, False for one that is missing or empty; raises UserError for any other."""
+    """True for the folder of a run, False for a missing or empty one; raises UserError for any other."""
     if not directory.exists():
         return False
     if not directory.is_dir():
@@ -203,26 +203,26 @@ def _holds_run(directory: pathlib.Path) -> bool:
     names = {path.name for path in directory.iterdir() if not path.name.startswith(".")}
     if names and CONFIG_FILE not in names:
         raise UserError(
-            f"`run_dir`: '{directory}' holds files, but no run (no {CONFIG_FILE}). Choose a new or an empty folder"
+            f"`run_dir`: '{directory}' contains files but no run (no {CONFIG_FILE}). Choose a new or an empty folder"
         )
     return bool(names)
 
 
 def _refuse_wrong_kinds(directory: pathlib.Path) -> None:
-    """Raises UserError where something else stands in the place of a folder or a file that a run needs.
+    """Raises UserError if something else is in the place of a folder or file that a run needs.
 
-    A link to nothing counts as such: what it led to may be on a disk that is not there at the moment.
+    This includes a broken link, because its target may be on a disk that is currently not mounted.
     """
     for name in (*FOLDERS, *FILES):
         path, kind = directory / name, "folder" if name in FOLDERS else "file"
         if path.exists() and not (path.is_dir() if kind == "folder" else path.is_file()):
             raise UserError(f"'{path}' is in the place of a {kind} of the run. Move it elsewhere")
         if path.is_symlink() and not path.exists():
-            raise UserError(f"'{path}' is a link to '{os.readlink(path)}', which is missing. Bring that back")
+            raise UserError(f"'{path}' is a link to '{os.readlink(path)}', which is missing. Restore the target")
 
 
 def _make_next_directory(config: Config) -> pathlib.Path:
-    """Makes the next free ``runs/NNN-<dataset>``."""
+    """Creates the next free ``runs/NNN-<dataset>``."""
     name = re.sub(r"\W+", "-", config.dataset)
     while True:
         taken = [
@@ -233,7 +233,7 @@ def _make_next_directory(config: Config) -> pathlib.Path:
         directory = RUNS_ROOT / f"{max(taken, default=-1) + 1:03d}-{name}"
         try:
             directory.mkdir(parents=True)
-        except FileExistsError:  # Another start took the number in between.
+        except FileExistsError:  # Another process has just taken this number.
             continue
         except OSError as error:
             raise UserError(

@@ -1,4 +1,4 @@
-"""What a training writes down while it runs: TensorBoard's events, metrics.jsonl, grids of samples."""
+"""What a training records while it runs: TensorBoard events, metrics.jsonl and sample grids."""
 
 import contextlib
 import dataclasses
@@ -19,17 +19,17 @@ from dcgan_tf.runs.pictures import sample_grids, step_of
 from dcgan_tf.runs.records import RecordFile
 from dcgan_tf.runs.run_directory import Run
 
-# TensorBoard would show ten pictures of a training, drawn at random; with 0, which should mean all, it shows none.
+# By default, TensorBoard shows ten random pictures of a training. With 0, documented as all, it shows none.
 TENSORBOARD_FLAGS = "--samples_per_plugin images=1000"
 HISTOGRAM_BUCKETS = 30
 
 
 class Summaries:
-    """The record of a run. Used as a context manager, so that everything is flushed at its end.
+    """Writes the records of a run. Used as a context manager, which flushes everything at the end.
 
     Args:
-        run: where to write.
-        first_step: of this process: what a killed one recorded after it is written anew.
+        run: The run to write to.
+        first_step: The step at which this process starts. Later records, of a process that was killed, are replaced.
     """
 
     def __init__(self, run: Run, first_step: int) -> None:
@@ -53,17 +53,17 @@ class Summaries:
             self._writer.close()
 
     def start(self, networks: Sequence[keras.Model], real_images: np.ndarray) -> None:
-        """Records once a run: the settings, some real images, and the graphs of both networks."""
+        """Records what is written once per run: the settings, some real images, and the graphs of both networks."""
         settings = dataclasses.asdict(self._run.config)
         table = "\n".join(["| setting | value |", "|---|---|", *(f"| {k} | {v} |" for k, v in settings.items())])
-        table = table.encode("utf-8", "backslashreplace").decode()  # A path need not be text.
+        table = table.encode("utf-8", "backslashreplace").decode()  # A path may be undecodable.
         with self._events(0):
             hparams.hparams({f.name: settings[f.name] for f in dataclasses.fields(Config) if _is_hyperparameter(f)})
             tf.summary.text("configuration", table)
             tf.summary.image("samples/real", draw_samples(real_images, self._run.config)[None])
         for network in networks:
             with decoration(f"TensorBoard's graph of the {network.name}"):
-                # TensorBoard shows one graph a run, so each network gets a run of its own.
+                # TensorBoard shows one graph per run, so each network gets a run of its own.
                 graph_writer = tf.summary.create_file_writer(str(self._run.tensorboard / network.name))
                 with graph_writer.as_default():
                     function = tf.function(lambda *inputs, model=network: model(_one_or_all(inputs), training=False))
@@ -71,14 +71,14 @@ class Summaries:
                 graph_writer.close()
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Writes the same numbers to TensorBoard and as one line of metrics.jsonl."""
+        """Writes scalars to TensorBoard and as one line of metrics.jsonl."""
         with self._events(step):
             for name, value in values.items():
                 tf.summary.scalar(name, np.float32(value))
         self._records.write(step, values)
 
     def samples(self, step: int, networks: Sequence[keras.Model], samples: np.ndarray) -> None:
-        """Writes the picture of samples of the same latents each time, and histograms of all weights."""
+        """Writes the sample grid, always of the same latents, and histograms of all weights."""
         grid = draw_samples(samples, self._run.config)
         path = self._run.samples / f"step-{step:08d}.png"
         with decoration(f"'{path}'"):
@@ -91,10 +91,10 @@ class Summaries:
 
     @contextlib.contextmanager
     def _events(self, step: int) -> Iterator[None]:
-        """Writes to TensorBoard until that fails once, which is said once."""
+        """Writes to TensorBoard. The first failure is reported, and ends all writing to it."""
         failed = True
         with decoration("TensorBoard's event file"):
-            # NumPy's numbers here and above: TensorFlow keeps every Python number that it makes a tensor of, for ever.
+            # NumPy numbers here and above: TensorFlow never frees a Python number that it has converted to a tensor.
             with self._writer.as_default(np.int64(step)):
                 yield
             failed = False
@@ -103,7 +103,7 @@ class Summaries:
 
 
 def _write_histogram(name: str, values: np.ndarray) -> None:
-    """Writes what ``tf.summary.histogram`` would, which takes 240 bytes per value: 800 MB for the largest kernel."""
+    """Writes a histogram. ``tf.summary.histogram`` needs 240 bytes per value: 800 MB for the largest kernel."""
     counts, edges = np.histogram(values[np.isfinite(values)], HISTOGRAM_BUCKETS)
     buckets = np.stack([edges[:-1], edges[1:], counts], axis=1).astype(np.float64)
     tf.summary.write(name, buckets, metadata=metadata.create_summary_metadata(display_name=None, description=None))

@@ -1,1 +1,1 @@
-"""Exporting a trained pair as a SavedModel, verifying it, and asking a server for images."""
+"""Exporting a trained generator and discriminator as a SavedModel, verifying it, and a client for the server."""

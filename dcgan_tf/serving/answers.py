@@ -1,4 +1,4 @@
-"""What an answer of a server must look like before anything is made of it: it may come from a stranger."""
+"""Checks of a server's answers before they are used, because a server cannot be trusted."""
 
 import base64
 import contextlib
@@ -11,7 +11,7 @@ import numpy as np
 
 from dcgan_tf.errors import UserError
 
-# What each output is; "_bytes" at the end of a name makes the server's REST interface encode it in base64.
+# The type of each output. For names that end in "_bytes", the server's REST interface encodes the output in base64.
 OUTPUT_TYPES: Mapping[str, type] = {
     "images": np.uint8,
     "z": np.float32,
@@ -20,14 +20,14 @@ OUTPUT_TYPES: Mapping[str, type] = {
     "probability": np.float32,
     "features": np.float32,
 }
-# What the client takes from the answer of each signature.
+# The outputs that the client uses from each signature.
 USED_OUTPUTS: Mapping[str, frozenset[str]] = {
     "sample": frozenset({"images"}),
     "sample_png": frozenset({"image_bytes"}),
     "interpolate": frozenset({"images"}),
     "discriminate": frozenset({"logits", "probability", "features"}),
 }
-# A larger answer is not read to its end. As JSON, a number takes up to 32 bytes.
+# Larger answers are not read to the end. In JSON, a number takes up to 32 bytes.
 MAX_BYTES = 32 * 2**20
 MAX_VALUES = MAX_BYTES // 32
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -37,18 +37,18 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """Names and shapes of the inputs and outputs of a signature, as the server states them; -1 where one is free."""
+    """Names and shapes of a signature's inputs and outputs, as the server reports them. -1 is a free dimension."""
 
     inputs: Shapes
     outputs: Shapes
 
     @property
     def values_per_row(self) -> int:
-        """How many numbers go to the server and back for one row."""
+        """The number of values sent to the server and back per row."""
         return sum(math.prod(shape[1:]) for shape in (*self.inputs.values(), *self.outputs.values()))
 
     def is_ours(self, name: str) -> bool:
-        """Whether it has outputs that are known here, rows that are free alone, and not too many values in one."""
+        """Whether its outputs are known here, only the number of rows is free, and a row has not too many values."""
         shapes = (*self.inputs.values(), *self.outputs.values())
         return (
             USED_OUTPUTS[name] <= self.outputs.keys() <= OUTPUT_TYPES.keys()
@@ -60,7 +60,7 @@ class Signature:
 
 @dataclasses.dataclass(frozen=True)
 class VersionStatus:
-    """One version of a model on the server: its number, its state such as "AVAILABLE", and what went wrong."""
+    """A version of a model on the server: its number, its state, such as "AVAILABLE", and its error, if any."""
 
     version: int
     state: str
@@ -69,7 +69,7 @@ class VersionStatus:
 
 @contextlib.contextmanager
 def understood(refusal: Callable[[str], UserError]) -> Iterator[None]:
-    """Around what takes an answer apart: whatever goes wrong there, the answer is the reason."""
+    """Turns any error while an answer is decoded into a refusal: the answer is at fault."""
     try:
         yield
     except Exception as error:
@@ -77,13 +77,13 @@ def understood(refusal: Callable[[str], UserError]) -> Iterator[None]:
 
 
 def from_json(name: str, values: Any) -> np.ndarray:
-    """An output in the server's JSON. Raises any exception where it is something else."""
+    """Decodes an output in the server's JSON. Raises an exception of any type if it is something else."""
     kind = OUTPUT_TYPES[name]
     if name.endswith("_bytes"):
         decoded = np.empty(len(values), object)
         decoded[:] = [base64.b64decode(value["b64"], validate=True) for value in values]
         return decoded
-    # Not by NumPy's own choice of type, for which one long text among many short ones takes any amount of memory.
+    # With a fixed type: if NumPy chose it, one long text among many short ones would take huge amounts of memory.
     numbers = np.array(values, np.float64)
     if kind is np.uint8 and not np.all((numbers >= 0) & (numbers <= 255) & (numbers % 1 == 0)):
         raise ValueError(f"{name} with values that are not from 0 to 255")
@@ -92,7 +92,7 @@ def from_json(name: str, values: Any) -> np.ndarray:
 
 
 def check_outputs(outputs: dict[str, np.ndarray], expected: Shapes) -> dict[str, np.ndarray]:
-    """The outputs of a signature, if they have the names, shapes and types that they must have, else ValueError."""
+    """Returns the outputs of a signature; raises ValueError unless names, shapes and types are those expected."""
     check_shapes({name: values.shape for name, values in outputs.items()}, expected)
     for name, values in outputs.items():
         if values.dtype != OUTPUT_TYPES[name]:
@@ -105,9 +105,9 @@ def check_outputs(outputs: dict[str, np.ndarray], expected: Shapes) -> dict[str,
 def check_shapes(received: Shapes, expected: Shapes) -> None:
     """Raises ValueError unless the names and shapes are those expected."""
     if received != expected:
-        raise ValueError(f"outputs of the shapes {received} in place of {expected}")
+        raise ValueError(f"outputs of the shapes {received} instead of {expected}")
 
 
 def in_short(reason: object) -> str:
-    """What a server said, or what is wrong with it, in a line of bounded length."""
+    """A server's message, or what is wrong with its answer, as one line of limited length."""
     return " ".join(str(reason).split())[:300]

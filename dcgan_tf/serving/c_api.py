@@ -1,6 +1,6 @@
-"""A SavedModel in the C++ loader and session of TensorFlow Serving, through the C API in the TensorFlow wheel.
+"""Runs a SavedModel in the C++ loader and session of TensorFlow Serving, through the C API in the TensorFlow wheel.
 
-Does without TensorFlow's Python, so that it starts quickly and proves that a server needs none of it.
+It uses no TensorFlow from Python, so it starts quickly and proves that a server needs no Python code.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import numpy as np
 
 from dcgan_tf import files
 
-# tensor name -> name in the graph, for the inputs and the outputs of each signature
+# "inputs" or "outputs" -> name of the tensor -> its name in the graph
 Signature = Mapping[str, Mapping[str, str]]
 
 _STRING = 7
@@ -24,18 +24,18 @@ _NUMBERS = {np.dtype(kind): number for number, kind in _TYPES.items()}
 
 
 class SessionError(Exception):
-    """What TensorFlow's C++ code says of a model or a request that it refuses."""
+    """The message of TensorFlow's C++ code about a model or a request that it refuses."""
 
 
 class Session:
     """One loaded SavedModel.
 
     Args:
-        directory: of one version.
-        signatures: by name, each with "inputs" and "outputs".
+        directory: Folder of one version.
+        signatures: Signatures by name, each with "inputs" and "outputs".
 
     Raises:
-        SessionError: it cannot be loaded.
+        SessionError: The model cannot be loaded.
     """
 
     def __init__(self, directory: pathlib.Path, signatures: Mapping[str, Signature]) -> None:
@@ -58,10 +58,10 @@ class Session:
         """Runs a signature with its named inputs.
 
         Returns:
-            The named outputs; strings as arrays of Python bytes.
+            The named outputs. Strings are arrays of Python bytes.
 
         Raises:
-            SessionError: the inputs do not fit, or the graph refuses them.
+            SessionError: The inputs do not fit, or the graph refuses them.
         """
         names = self._signatures[signature]
         if inputs.keys() != names["inputs"].keys():
@@ -74,7 +74,7 @@ class Session:
             values = (ctypes.c_void_p * len(inputs))(*(self._to_tensor(value) for value in inputs.values()))
             for value in values:
                 stack.callback(self._library.TF_DeleteTensor, ctypes.c_void_p(value))
-            status = ctypes.c_void_p(self._library.TF_NewStatus())  # Of its own: calls may come from many threads.
+            status = ctypes.c_void_p(self._library.TF_NewStatus())  # One per call, because many threads may call.
             stack.callback(self._library.TF_DeleteStatus, status)
             self._library.TF_SessionRun(
                 self._session, None, feeds, values, len(inputs), fetches, results, len(outputs), None, 0, None, status
@@ -126,7 +126,7 @@ class Session:
 
 
 def disable_xla() -> None:
-    """Calls tensorflow::DisableXlaCompilation(), as TensorFlow Serving does at its start, for the whole process."""
+    """Calls tensorflow::DisableXlaCompilation() for this process, as TensorFlow Serving does when it starts."""
     _load_library()._ZN10tensorflow21DisableXlaCompilationEv()
 
 

@@ -1,4 +1,4 @@
-"""A client of TensorFlow Serving that answers with arrays. Over REST it needs no TensorFlow."""
+"""A client of TensorFlow Serving that returns arrays. Over REST it needs no TensorFlow."""
 
 import functools
 import random
@@ -14,7 +14,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.serving.answers import MAX_VALUES, Signature, VersionStatus, in_short
 from dcgan_tf.serving.transports import GrpcTransport, RestTransport, Transport, Unavailable
 
-# As many rows as the model takes in one request (dcgan_tf.serving.signatures.MAX_ROWS, which imports TensorFlow).
+# The most rows per request. Equals dcgan_tf.serving.signatures.MAX_ROWS, whose module would import TensorFlow.
 ROWS_PER_REQUEST = 1024
 MAX_DEADLINE = 1e6
 FIRST_PAUSE_SECONDS = 0.1
@@ -26,20 +26,20 @@ Answer = TypeVar("Answer")
 class Client:
     """A model on TensorFlow Serving.
 
-    A request that finds the server unavailable (not up yet, restarting, its queue full) is repeated with growing
-    pauses until its deadline; any other error is raised at once.
+    If the server is unavailable (not up yet, restarting, or its queue full), a request is retried with exponential
+    backoff until its deadline. Any other error is raised at once.
 
     Args:
-        host: name or address, with ``:port`` where it is not 8501, or 8500 with gRPC. REST takes a URL, too, such as
+        host: Name or address, with ``:port`` unless it is 8501, or 8500 with gRPC. With REST also a URL, such as
             ``https://example.org/models`` of a proxy.
-        model: its name on the server.
-        version_label: such as "stable"; empty for the newest version.
-        grpc: speak gRPC in place of REST, which needs the package tensorflow-serving-api.
-        deadline: seconds for each request in all, repetitions included.
-        on_wait: told why, when a request is going to be repeated for the first time.
+        model: Name of the model on the server.
+        version_label: Version label, such as "stable"; empty for the newest version.
+        grpc: Whether to use gRPC instead of REST. It needs the package tensorflow-serving-api.
+        deadline: Total seconds for each request, including retries.
+        on_wait: Called with the reason before the first retry of a request.
 
     Raises:
-        UserError: by every method, with one line on what to mend.
+        UserError: Raised by every method, with one line that says how to fix the problem.
     """
 
     def __init__(
@@ -60,12 +60,13 @@ class Client:
         self._signatures: dict[str, Signature] = {}
 
     def sample(self, seeds: npt.ArrayLike, psi: npt.ArrayLike = 1.0, labels: npt.ArrayLike | None = None) -> np.ndarray:
-        """Images of seeds; the same seed is always the same image.
+        """The images of seeds. The same seed always gives the same image.
 
         Args:
-            seeds: int64 [N].
-            psi: float, one or [N]: 1 as in training, towards 0 more typical and less varied.
-            labels: int, one or [N], of the classes; for a conditional model only.
+            seeds: Seeds, int64 [N].
+            psi: Scale of the latents, one float or [N]. 1: as in training. Lower values give more typical, less diverse
+                images.
+            labels: Class numbers, one int or [N], for a conditional model only.
 
         Returns:
             uint8 [N, height, width, channels].
@@ -74,18 +75,19 @@ class Client:
         return self._predict("sample", inputs, labels)["images"]
 
     def sample_png(self, seeds: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> list[bytes]:
-        """PNG files of seeds, made by the server. Arguments as of `sample`."""
+        """The PNG files of seeds, encoded by the server. The arguments are those of `sample`."""
         return list(self._predict("sample_png", {"seed": _integers("seeds", seeds)}, labels)["image_bytes"])
 
     def interpolate(
         self, seed_from: npt.ArrayLike, seed_to: npt.ArrayLike, t: npt.ArrayLike, labels: npt.ArrayLike | None = None
     ) -> np.ndarray:
-        """Images between those of two seeds.
+        """Images between those of two seeds, by spherical interpolation of the latents.
 
         Args:
-            seed_from, seed_to: int, one or [N].
-            t: float [N], from 0 for the first seed's image to 1 for the other's.
-            labels: as of `sample`.
+            seed_from: First seed, one int or [N].
+            seed_to: Last seed, one int or [N].
+            t: Positions, float [N], from 0 for the first seed's image to 1 for the last one's.
+            labels: As for `sample`.
 
         Returns:
             uint8 [N, height, width, channels].
@@ -98,11 +100,11 @@ class Client:
         return self._predict("interpolate", inputs, labels)["images"]
 
     def discriminate(self, images: np.ndarray, labels: npt.ArrayLike | None = None) -> dict[str, np.ndarray]:
-        """What the discriminator makes of images.
+        """The discriminator's judgment of images.
 
         Args:
-            images: uint8 [N, height, width, channels], of the model's own size (see `image_shape`).
-            labels: as of `sample`.
+            images: Images, uint8 [N, height, width, channels], of the model's size (see `image_shape`).
+            labels: As for `sample`.
 
         Returns:
             "logits" float32 [N], "probability" float32 [N] of being real, "features" float32 [N, F].
@@ -116,11 +118,11 @@ class Client:
         return self._predict("discriminate", {"images": images}, labels)
 
     def image_shape(self) -> tuple[int, ...]:
-        """Height, width and channels of the model's images."""
+        """The height, width and channels of the model's images."""
         return self._signature("sample").outputs["images"][1:]
 
     def status(self) -> list[VersionStatus]:
-        """The versions that the server has or had, the newest first."""
+        """The versions that the server has or had, newest first."""
         return self._ask(self._transport.status)
 
     def _predict(
@@ -132,11 +134,11 @@ class Client:
             raise UserError("`label`: expected the number of a class, because the model is conditional")
         if labels is not None:
             if not conditional:
-                raise UserError("`label`: expected none, because the model is not conditional. Leave it out")
+                raise UserError("`label`: expected none, because the model is not conditional. Remove it")
             inputs = {**inputs, "label": _integers("labels", labels)}
         inputs = _same_rows(inputs)
         rows = len(next(iter(inputs.values())))
-        # A PNG file is hardly larger than its image, which `sample` answers with.
+        # A PNG file is hardly larger than its image, so the size of the images from `sample` serves as a bound.
         values_per_row = max(shapes.values_per_row, self._signature("sample").values_per_row)
         at_once = min(ROWS_PER_REQUEST, MAX_VALUES // values_per_row)
         parts = []
@@ -152,7 +154,7 @@ class Client:
     def _signature(self, name: str) -> Signature:
         if not self._signatures:
             self._signatures = self._ask(self._transport.signatures)
-        if not {name, "sample", "sample_png"} <= self._signatures.keys():  # A model of points makes no PNG.
+        if not {name, "sample", "sample_png"} <= self._signatures.keys():  # A model of points makes no PNG files.
             names = ", ".join(each for each in sorted(self._signatures) if not each.startswith("__"))
             raise UserError(
                 f"`model`: expected a model of images with the signature '{name}', exported by dcgan_tf. "
@@ -173,7 +175,7 @@ class Client:
             try:
                 return request(max(0.001, end - time.monotonic()))
             except Unavailable as error:
-                # Clients that lost their server together shall not come back together.
+                # Jitter: clients that lost their server at the same time must not all return at the same time.
                 pause = longest_pause * random.uniform(0.5, 1)
                 if time.monotonic() + pause >= end:
                     raise UserError(
@@ -195,12 +197,12 @@ def _integers(name: str, values: npt.ArrayLike) -> np.ndarray:
 
 
 def _same_rows(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Repeats single values, so that every input has as many rows as the longest."""
+    """Repeats single values, so that all inputs have the same number of rows."""
     rows = max((len(values) for values in inputs.values() if values.ndim), default=1)
     if not rows:
         raise UserError("expected at least one row. Received: an empty batch")
     repeated = {name: values if values.ndim else np.repeat(values, rows) for name, values in inputs.items()}
     if len({len(values) for values in repeated.values()}) > 1:
         lengths = ", ".join(f"{name} {len(values)}" for name, values in repeated.items())
-        raise UserError(f"expected as many rows in every input. Received: {lengths}")
+        raise UserError(f"expected the same number of rows in every input. Received: {lengths}")
     return repeated

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what an exported model is, for the person who finds it on a server."""
+"""MODEL_CARD.md, which describes an exported model to somebody who finds it on a server."""
 
 import dataclasses
 from typing import Any
@@ -10,14 +10,14 @@ MODEL_CARD = "MODEL_CARD.md"
 
 
 def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
-    """Describes a version: what it was trained on and how, what it answers, what it is not for.
+    """Describes a version: its training, its signatures and its limits.
 
     Args:
-        metadata: as in ``assets.extra/model.json``.
-        signatures: of the model.
+        metadata: The contents of ``assets.extra/model.json``.
+        signatures: The signatures of the model.
 
     Returns:
-        The text of its card.
+        The text of the card.
     """
     config = metadata["config"]
     shape = metadata["image_shape"]
@@ -36,7 +36,7 @@ def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
         "",
         "## Signatures",
         "",
-        "| Name | Inputs, one row an image |",
+        "| Name | Inputs (one row per image) |",
         "|---|---|",
         *(
             f"| `{signature.name}` | {', '.join(_describe(spec) for spec in signature.inputs)} |"
@@ -45,12 +45,13 @@ def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
         "",
         "## Limits",
         "",
-        f"- The {kind} are samples of what the network learned from its data, with the data's gaps and biases.",
-        f"- They may resemble training {kind}. Do not use them where that would matter without checking.",
+        f"- The {kind} reflect what the network learned from its data, including gaps and biases of the data.",
+        f"- They may closely resemble training {kind}. Check before using them where this matters.",
         *(
             [
-                "- The discriminator's `probability` is the sigmoid of its logit. It tells real from generated for "
-                "this training alone, and is a probability where the loss is cross-entropy (non_saturating, minimax)."
+                "- The discriminator's `probability` is the sigmoid of its logit. It distinguishes real from generated "
+                "samples of this training only. It can be read as a probability only with a cross-entropy loss "
+                "(non_saturating, minimax)."
             ]
             if any(signature.name == "discriminate" for signature in signatures)
             else []

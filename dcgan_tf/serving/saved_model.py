@@ -1,4 +1,4 @@
-"""Exports a trained pair as a SavedModel for TensorFlow Serving."""
+"""Exports a trained generator and discriminator as a SavedModel for TensorFlow Serving."""
 
 import contextlib
 import importlib.metadata
@@ -29,8 +29,8 @@ from dcgan_tf.serving.signatures import Signature, build_signatures
 from dcgan_tf.serving.verification import decode_pngs
 
 ROOT = pathlib.Path(__file__).parents[2]
-# The batch sizes that the server rounds a batch up to, as in serving/batching.config: each is run once when a model
-# is loaded, so that no client waits for it.
+# The batch sizes to which the server rounds up, as in serving/batching.config. Each is run once when a model is loaded,
+# so that no client has to wait for the first run.
 WARM_UP_ROWS = (1, 8, 64)
 VERIFIED_ROWS = 5
 METADATA = "model.json"
@@ -48,30 +48,30 @@ def export_networks(
 ) -> pathlib.Path:
     """Publishes ``directory/<version>/``, the next free version, with the signatures of `build_signatures`.
 
-    The version is written beside, verified in the C++ session of a server, synced to disk, and renamed: whenever it
-    is visible, it is complete. A ``MODEL_CARD.md`` beside the versions describes the newest. Exports to the same
+    The version is written under a temporary name, verified in a new process, synced to disk, and renamed. So a visible
+    version is always complete. A ``MODEL_CARD.md`` next to the versions describes the newest one. Exports to the same
     directory wait for each other.
 
     Args:
-        networks: A trained pair.
-        directory: of the versions.
-        keep_versions: newest ones that stay.
-        metrics: what was measured at that step, to travel with the model.
-        verify: How the written model is checked: see `verification.WAYS`.
+        networks: The trained networks.
+        directory: Folder of the versions.
+        keep_versions: Number of most recent versions to keep.
+        metrics: Metrics measured at that step, which are stored with the model.
+        verify: How the written model is checked, one of `verification.WAYS`.
 
     Returns:
         The new version's folder.
 
     Raises:
-        UserError: the directory holds something else or cannot be written, weights are not finite, or the written
-            model does not answer as the live one.
+        UserError: The directory contains something else or cannot be written, weights are not finite, or the outputs of
+            the written model differ from those of the live one.
     """
     _refuse_foreign(directory)
     _refuse_infinite_weights(networks)
     signatures = build_signatures(networks)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with files.locked(directory / LOCK, waiting=f"Another process exports to '{directory}': waiting for it."):
+        with files.locked(directory / LOCK, waiting=f"Waiting for another process that exports to '{directory}' ..."):
             for unfinished in directory.glob(".writing-*"):
                 files.remove(unfinished)
             path = _publish(networks, directory, signatures, dict(metrics or {}), verify)
@@ -101,7 +101,7 @@ def _publish(
         _write_warm_up(signatures, extra / "tf_serving_warmup_requests")
         _verify(signatures, temporary, verify)
         _sync(temporary)
-        # Kept when all versions are deleted: a server that has seen a number does not load it again.
+        # Survives the deletion of all versions, because a server does not load a version number twice.
         files.write_text(directory / LAST_VERSION, f"{version}\n")
         temporary.rename(directory / str(version))
         _sync(directory, recursive=False)
@@ -111,7 +111,7 @@ def _publish(
 
 
 def exported_steps(directory: pathlib.Path) -> list[int]:
-    """The train step of each version that can be read, the newest last."""
+    """The train step of each readable version, newest last."""
     steps = []
     for version in (path for path in versions_in(directory) if (path / GRAPH_FILE).is_file()):
         with contextlib.suppress(OSError, ValueError):
@@ -122,14 +122,14 @@ def exported_steps(directory: pathlib.Path) -> list[int]:
 
 
 def newest_version(directory: pathlib.Path) -> pathlib.Path | None:
-    """The newest exported version, or None."""
+    """The folder of the newest exported version, or None."""
     return next(reversed(versions_in(directory)), None)
 
 
 def show_newest_card(directory: pathlib.Path) -> None:
-    """Puts the newest version's model card beside the versions, also where its export was killed before.
+    """Copies the newest version's model card next to the versions, even if its export was killed before that.
 
-    A card decorates: where it cannot be written, that is said, and nothing else fails.
+    If the card cannot be written, there is a warning, but no error.
     """
     for version in versions_in(directory)[-1:]:
         card = version / "assets.extra" / MODEL_CARD
@@ -139,7 +139,7 @@ def show_newest_card(directory: pathlib.Path) -> None:
 
 
 def read_signatures(directory: pathlib.Path) -> dict[str, dict[str, dict[str, str]]]:
-    """The graph's names of the inputs and outputs of each signature, as `dcgan_tf.serving.c_api.Session` takes them."""
+    """The graph's names of each signature's inputs and outputs, in the form for `dcgan_tf.serving.c_api.Session`."""
     model = saved_model_pb2.SavedModel.FromString((directory / GRAPH_FILE).read_bytes())
     return {
         name: {
@@ -162,7 +162,7 @@ def _refuse_foreign(directory: pathlib.Path) -> None:
     )
     if foreign:
         raise UserError(
-            f"the export cannot be written to '{directory}': it holds other files, such as '{foreign[0]}'. "
+            f"the export cannot be written to '{directory}': it contains other files, such as '{foreign[0]}'. "
             "Choose a new or an empty folder"
         )
 
@@ -185,8 +185,8 @@ def _refuse_infinite_weights(networks: Networks) -> None:
 
 
 def _write(signatures: list[Signature], directory: pathlib.Path) -> None:
-    # tf.saved_model.save of a Keras model loads in Python, but not in TensorFlow Serving's C++ session. The archive
-    # finds the variables of the signatures itself: tracking the networks, too, would store every weight twice.
+    # A Keras model saved with tf.saved_model.save loads in Python, but not in TensorFlow Serving's C++ session. The
+    # archive finds the variables of the signatures itself. Tracking the networks, too, would store every weight twice.
     archive = keras.export.ExportArchive()
     for signature in signatures:
         archive.add_endpoint(signature.name, signature.function, input_signature=list(signature.inputs))
@@ -195,7 +195,7 @@ def _write(signatures: list[Signature], directory: pathlib.Path) -> None:
 
 
 def _write_warm_up(signatures: list[Signature], path: pathlib.Path) -> None:
-    """Writes tensorflow.serving.PredictionLog records, encoded by hand to do without the serving package."""
+    """Writes tensorflow.serving.PredictionLog records, encoded by hand so that the serving package is not needed."""
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature in signatures:
             for rows in WARM_UP_ROWS:
@@ -209,12 +209,12 @@ def _write_warm_up(signatures: list[Signature], path: pathlib.Path) -> None:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of a protocol buffer whose content has a length: text, bytes or another message."""
+    """A length-delimited field of a protocol buffer: text, bytes or another message."""
     return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
 def _varint(value: int) -> bytes:
-    """A number in groups of seven bits, the lowest first, each but the last marked by the eighth bit."""
+    """A number in groups of seven bits, lowest first. The eighth bit is set in all groups except the last."""
     groups = bytearray()
     while value > 0x7F:
         groups.append(value & 0x7F | 0x80)
@@ -223,10 +223,10 @@ def _varint(value: int) -> bytes:
 
 
 def _verify(signatures: list[Signature], directory: pathlib.Path, way: str) -> None:
-    """Raises UserError unless the written model answers as the live one, in another process.
+    """Raises UserError unless the written model, in another process, gives the same outputs as the live one.
 
-    Both answer on the CPU, also where a GPU trains: its float32 products have ten bits (TF32), too few for the
-    comparison, and this process may hold its memory.
+    Both run on the CPU, even if a GPU trains. Float32 products on a GPU have ten bits of precision (TF32), too few for
+    the comparison, and this process may occupy its memory.
     """
     arrays: dict[str, Any] = {"signatures": json.dumps(read_signatures(directory))}
     for signature in signatures:
@@ -268,7 +268,7 @@ def _metadata(networks: Networks, version: int) -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """The commit of a clone of this project; None elsewhere, and where Git is missing or fails."""
+    """The commit, in a clone of this project; None elsewhere, or if Git is missing or fails."""
     command = ["git", "rev-parse", "--show-toplevel", "HEAD"]
     try:
         answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=10)
@@ -280,7 +280,7 @@ def _git_commit() -> str | None:
 
 
 def _sync(directory: pathlib.Path, recursive: bool = True) -> None:
-    """Brings files and their names to the disk, so that a power failure cannot undo a rename halfway."""
+    """Flushes files and their names to disk, so that a power failure cannot leave a rename half done."""
     for path in [*(directory.rglob("*") if recursive else ()), directory]:
         descriptor = os.open(path, os.O_RDONLY)
         try:

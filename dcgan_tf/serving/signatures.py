@@ -1,4 +1,4 @@
-"""What an exported model answers: named signatures, batchable row by row, for TensorFlow Serving."""
+"""The signatures of an exported model. TensorFlow Serving can batch their rows."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_outputs
 from dcgan_tf.models.pixels import to_float, to_samples
 
-# More rows than this are refused: a single request shall not exhaust a server's memory.
+# Requests with more rows are refused, so that a single request cannot exhaust a server's memory.
 MAX_ROWS = 1024
 
 Outputs = dict[str, tf.Tensor]
@@ -26,10 +26,10 @@ class Signature:
     """One signature.
 
     Attributes:
-        name: by which a client asks for it.
-        function: from the inputs, in the order of ``inputs``, to the named outputs.
-        inputs: specification of each input; all share their first dimension, the rows.
-        make_example: arrays of valid inputs, of as many rows as asked for.
+        name: Name by which clients call the signature.
+        function: Computes the named outputs from the inputs, in the order of ``inputs``.
+        inputs: Specification of each input. All share the first dimension, the rows.
+        make_example: Makes arrays of valid inputs with a given number of rows.
     """
 
     name: str
@@ -39,20 +39,21 @@ class Signature:
 
 
 def build_signatures(networks: Networks) -> list[Signature]:
-    """The signatures of a trained pair.
+    """The signatures of a trained generator and discriminator.
 
     serving_default: z float32 [N, latent_dim] -> images uint8 [N, height, width, channels].
     sample: seed int64 [N], psi float32 [N] -> images, z. The same seed gives the same image, whatever else is in the
-        batch. psi scales the latent: 1 as in training, towards 0 more typical and less varied.
+        batch. psi scales the latents. 1: as in training. Lower values give more typical, less diverse images.
     sample_png: seed -> image_bytes string [N], PNG files.
-    interpolate: seed_from int64 [N], seed_to int64 [N], t float32 [N] -> images; t from 0 to 1, spherically.
+    interpolate: seed_from int64 [N], seed_to int64 [N], t float32 [N] -> images; t from 0 to 1, along a great
+        circle.
     discriminate: images uint8 -> logits float32 [N], probability [N] of being real, features [N, F].
 
-    Of a run on points, images are ``points`` float32 [N, 2], and there is no sample_png. A discriminator that judges
-    several images at once (``pack``) is left out. A conditional pair takes one more input with each, label int64 [N],
-    and refuses one out of range.
+    For a run on points, images are replaced by ``points`` float32 [N, 2], and there is no sample_png. A discriminator
+    that judges several images at once (``pack``) is left out. The signatures of a conditional model have another input,
+    label int64 [N], and refuse labels that are out of range.
 
-    The generator is the one with averaged weights; both networks are float32 and in inference mode.
+    The generator has the averaged weights. Both networks are float32 and in inference mode.
     """
     config, answers = networks.config, _Answers(networks)
     images_type = tf.float32 if config.draws_points else tf.uint8
@@ -88,7 +89,7 @@ def build_signatures(networks: Networks) -> list[Signature]:
             some_images,
         ),
     ]
-    # Points make no PNG, and a packed discriminator does not judge one image.
+    # There are no PNG files of points, and a discriminator with `pack` does not judge single images.
     left_out = {"sample_png": config.draws_points, "discriminate": config.pack > 1}
     signatures = [signature for signature in signatures if not left_out.get(signature.name)]
     if not config.conditional:
@@ -97,7 +98,7 @@ def build_signatures(networks: Networks) -> list[Signature]:
 
 
 class _Answers:
-    """What each signature computes, from its inputs and, where the networks know classes, a label."""
+    """The computation of each signature, from its inputs and, for conditional networks, a label."""
 
     def __init__(self, networks: Networks) -> None:
         self._config = networks.config
@@ -169,20 +170,22 @@ def _with_label(signature: Signature, label_count: int) -> Signature:
 
 
 def _checked(inputs: Sequence[tf.Tensor | None], label_count: int) -> list[Any]:
-    """The inputs, the label last, after a check in the graph: as many rows in each, not too many, labels in range.
+    """The inputs, label last, after checks in the graph: equal and not too many rows, right shapes, labels in range.
 
-    Nor does a server's session compare the shape of a row with the signature's: 49 images of 8x8 pixels would pass for
-    four of 28x28. Their static shape is known here, so only the number of values can still be asked for in the graph.
+    A server's session does not compare the shape of a row with the signature: 49 images of 8x8 pixels would pass as
+    four of 28x28. The static shape is fixed here, so the graph can only check the number of values.
     """
     first, *others = present = [tensor for tensor in inputs if tensor is not None]
     rows = tf.shape(first)[0]
     checks = [
         tf.debugging.assert_positive(rows, message="expected at least one row"),
         tf.debugging.assert_less_equal(
-            rows, MAX_ROWS, message=f"expected at most {MAX_ROWS} rows in one request: send several"
+            rows, MAX_ROWS, message=f"expected at most {MAX_ROWS} rows in one request: send several requests"
         ),
         *(
-            tf.debugging.assert_equal(tf.shape(other)[0], rows, message="expected as many rows in every input")
+            tf.debugging.assert_equal(
+                tf.shape(other)[0], rows, message="expected the same number of rows in every input"
+            )
             for other in others
         ),
         *(

@@ -1,4 +1,4 @@
-"""The two protocols of TensorFlow Serving: REST by the standard library, gRPC by tensorflow-serving-api."""
+"""The two protocols of TensorFlow Serving: REST with the standard library, gRPC with tensorflow-serving-api."""
 
 import contextlib
 import functools
@@ -41,23 +41,25 @@ class Unavailable(Exception):
 
 
 class Transport(Protocol):
-    """One way to ask the server. Every method takes ``seconds`` in all, and raises `Unavailable`, or `UserError` where
-    repeating cannot help."""
+    """A protocol to ask the server.
+
+    Every method takes at most ``seconds``. It raises `Unavailable`, or `UserError` if a retry cannot help.
+    """
 
     def predict(
         self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Shapes, seconds: float
     ) -> dict[str, np.ndarray]:
-        """Runs a signature, whose outputs must have the names and shapes given, and the types of ``OUTPUT_TYPES``."""
+        """Runs a signature. Its outputs must have the given names and shapes, and the types of ``OUTPUT_TYPES``."""
 
     def signatures(self, seconds: float) -> dict[str, Signature]:
-        """The signatures of the model by name."""
+        """The signatures of the model, by name."""
 
     def status(self, seconds: float) -> list[VersionStatus]:
-        """Versions that the server has or had, the newest first."""
+        """The versions that the server has or had, newest first."""
 
 
 class RestTransport:
-    """REST, in the column format: one JSON list an input."""
+    """REST in the column format, with one JSON list per input."""
 
     def __init__(self, host: str, model: str, version_label: str) -> None:
         scheme = host.split("://")[0].lower() if "://" in host else "http"
@@ -79,7 +81,7 @@ class RestTransport:
         columns = {name: values.tolist() for name, values in inputs.items()}
         answer = self._ask(":predict", {"signature_name": signature, "inputs": columns}, "outputs", seconds)
         with understood(self._stranger):
-            if len(outputs) == 1 and not isinstance(answer, dict):  # The server leaves the name of a single one out.
+            if len(outputs) == 1 and not isinstance(answer, dict):  # The server omits the name of a single output.
                 answer = dict.fromkeys(outputs, answer)
             return check_outputs({name: from_json(name, values) for name, values in answer.items()}, outputs)
 
@@ -107,15 +109,13 @@ class RestTransport:
                 status, reason, content = _within(seconds, exchange)
             except TimeoutError:
                 with contextlib.suppress(OSError, AttributeError):  # Not connected, or just closed.
-                    connection.sock.shutdown(socket.SHUT_RDWR)  # Which ends the thread, too.
+                    connection.sock.shutdown(socket.SHUT_RDWR)  # This also ends the thread.
                 raise
         except (socket.gaierror, UnicodeError, http.client.InvalidURL) as error:
             raise _unknown_host(self._host, error) from None
         except ssl.SSLError as error:
-            raise UserError(
-                f"`host`: expected TLS and a certificate that can be trusted at '{self._host}': {error}"
-            ) from None
-        except (http.client.IncompleteRead, OSError) as error:  # A server that ends closes the connection.
+            raise UserError(f"`host`: expected TLS with a trusted certificate at '{self._host}': {error}") from None
+        except (http.client.IncompleteRead, OSError) as error:  # A server that shuts down closes the connection.
             raise Unavailable(str(error) or type(error).__name__) from None
         except (http.client.HTTPException, ValueError) as error:
             raise self._stranger(in_short(error)) from None
@@ -146,7 +146,7 @@ class RestTransport:
                 content += part
                 if len(content) > MAX_BYTES:
                     raise ValueError(f"more than {MAX_BYTES:,} bytes")
-                if time.monotonic() > end:  # Nobody waits any longer.
+                if time.monotonic() > end:  # The caller no longer waits.
                     raise TimeoutError("timed out")
             if response.length:
                 raise http.client.IncompleteRead(b"", response.length)
@@ -154,19 +154,19 @@ class RestTransport:
 
     def _stranger(self, detail: str) -> UserError:
         return UserError(
-            f"`host`: expected the REST interface of TensorFlow Serving. Received an answer of something else from "
-            f"'{self._host}': {detail}. Its gRPC port needs `grpc`"
+            f"`host`: expected the REST interface of TensorFlow Serving. Received an answer of another kind from "
+            f"'{self._host}': {detail}. For its gRPC port, use `grpc`"
         )
 
 
 class GrpcTransport:
-    """gRPC, with the messages of the optional package tensorflow-serving-api, which brings TensorFlow."""
+    """gRPC, with the messages of the optional package tensorflow-serving-api, which requires TensorFlow."""
 
     def __init__(self, host: str, model: str, version_label: str) -> None:
         if not importlib.util.find_spec("tensorflow_serving"):
             raise UserError(
                 "`grpc`: expected the package tensorflow-serving-api, which is not installed. "
-                "Do pip install 'tensorflow-serving-api>=2.21,<2.22', or leave `grpc` out"
+                "Run pip install 'tensorflow-serving-api>=2.21,<2.22', or do without `grpc`"
             )
         import grpc
         from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -192,7 +192,7 @@ class GrpcTransport:
             request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
         answer = self._ask(self._prediction.Predict, request, seconds)
         with understood(self._stranger):
-            # Before they are decoded: a few bytes can state a shape that no memory holds.
+            # Checked before decoding: a few bytes can declare a shape that would exhaust the memory.
             check_shapes({name: _dimensions(tensor.tensor_shape) for name, tensor in answer.outputs.items()}, outputs)
             return check_outputs({name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}, outputs)
 
@@ -248,12 +248,12 @@ class GrpcTransport:
 
     def _stranger(self, detail: str) -> UserError:
         return UserError(
-            f"`host`: expected the gRPC interface of TensorFlow Serving. Received an answer of something else "
+            f"`host`: expected the gRPC interface of TensorFlow Serving. Received an answer of another kind "
             f"from '{self._host}': {detail}"
         )
 
     def _refuse_unknown_host(self, seconds: float) -> None:
-        """gRPC says "unavailable" of a host that cannot be found, too."""
+        """Raises UserError if the host cannot be found, for which gRPC also reports "unavailable"."""
         try:
             _within(max(0, seconds), functools.partial(socket.getaddrinfo, self._name, None))
         except (socket.gaierror, UnicodeError) as error:
@@ -263,22 +263,22 @@ class GrpcTransport:
 
 
 def _split_address(host: str, url: str, default: int) -> tuple[str, int, str]:
-    """Name, port and path of what the user gave as ``host``, completed to a URL."""
+    """The name, port and path of ``host``, which was completed to a URL."""
     try:
         address = urllib.parse.urlsplit(url)
         name, port = address.hostname, address.port or default
     except ValueError:
         name = None
     if not name:
-        raise UserError(f"`host`: expected a name or an address, and a port after a colon. Received: '{host}'")
+        raise UserError(f"`host`: expected a name or an address, with or without :port. Received: '{host}'")
     return name, port, address.path
 
 
 def _within(seconds: float, work: Callable[[], Result]) -> Result:
-    """Runs ``work`` in a thread: the timeout of a socket is only for each of its reads, and finding a host has none.
+    """Runs ``work`` in a thread with a time limit. A socket's timeout limits only single reads, and DNS has none.
 
     Raises:
-        TimeoutError: it did not end in time.
+        TimeoutError: The work did not end in time.
     """
     future: futures.Future[Result] = futures.Future()
 
@@ -296,7 +296,7 @@ def _within(seconds: float, work: Callable[[], Result]) -> Result:
 
 
 def _shapes(tensors: Mapping[str, Any]) -> Shapes:
-    """Shapes as the JSON of the server's metadata states them."""
+    """The shapes in the JSON of the server's metadata."""
     return {
         name: tuple(int(axis["size"]) for axis in info.get("tensor_shape", {}).get("dim", []))
         for name, info in tensors.items()
@@ -312,7 +312,7 @@ def _unknown_host(host: str, detail: object) -> UserError:
 
 
 def _refusal(host: str, model: str, version_label: str, not_found: bool, message: str) -> UserError:
-    """The line for a request that the server refuses: which flag to mend, and the server's own words."""
+    """The error for a request that the server refuses: the setting to fix, and the server's own message."""
     if "version label" in message:
         return UserError(
             f"`version_label`: expected one of the labels in the server's models.config. Received: '{version_label}' "

@@ -1,9 +1,9 @@
-"""Proves that a written SavedModel answers as the live networks do, in a process of its own.
+"""Proves, in a separate process, that a written SavedModel gives the same outputs as the live networks.
 
     python -m dcgan_tf.serving.verification DIRECTORY CASES WAY
 
-The process has no live model. With the way ``load``, TensorFlow loads the written one; with ``server``, the C++ loader
-and session of TensorFlow Serving do, through TensorFlow's C API and without its Python.
+The process has no live model. With the way ``load``, TensorFlow loads the written model. With ``server``, the C++
+loader and session of TensorFlow Serving load it, through TensorFlow's C API and without its Python.
 """
 
 import io
@@ -21,28 +21,28 @@ GRAY_LEVELS = 1
 TOLERANCE = 1e-3
 WAYS = ("load", "server")
 
-# From a signature's name and inputs to its outputs.
+# Computes a signature's outputs from its name and its inputs.
 Run = Callable[[str, dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 
 
 def check(directory: pathlib.Path, cases_file: pathlib.Path, way: str) -> list[str]:
-    """Runs each signature and compares.
+    """Runs each signature and compares its outputs.
 
     Args:
-        directory: Of one version.
-        cases_file: ``.npz`` with "signatures", JSON as `Session` takes it, and arrays named
+        directory: Folder of one version.
+        cases_file: A ``.npz`` file with "signatures", in JSON as for `Session`, and arrays named
             ``<signature>/inputs/<name>`` and ``<signature>/outputs/<name>``.
         way: One of `WAYS`.
 
     Returns:
-        What differs, one line each; empty if nothing does.
+        The differences, one line each; empty if there are none.
     """
     arrays = files.read_arrays(cases_file)
     signatures = json.loads(str(arrays.pop("signatures")))
     try:
         run = _load(directory) if way == "load" else _open_session(directory, signatures)
         return [line for name in signatures for line in _check_signature(run, name, arrays)]
-    except Exception as error:  # TensorFlow's errors for a bad model have no type in common.
+    except Exception as error:  # TensorFlow's errors for a bad model have no common type.
         return [files.reason(error)]
 
 
@@ -67,7 +67,7 @@ def _open_session(directory: pathlib.Path, signatures: Mapping[str, Mapping[str,
 
 
 def decode_pngs(values: np.ndarray) -> np.ndarray:
-    """PNG files as bytes [N] -> uint8 [N, height, width, channels]."""
+    """Decodes PNG files, bytes [N], to uint8 [N, height, width, channels]."""
     images = np.stack([np.asarray(Image.open(io.BytesIO(value), formats=["PNG"])) for value in values])
     return images if images.ndim == 4 else images[..., None]
 

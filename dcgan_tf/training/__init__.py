@@ -1,1 +1,1 @@
-"""Training: the loop, the train step, optimizers, the monitor."""
+"""Training: the loop, the train step, the optimizers and the monitor."""

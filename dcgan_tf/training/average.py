@@ -1,19 +1,19 @@
-"""The moving average of a generator's weights (arXiv 1806.04498)."""
+"""The exponential moving average of a generator's weights (arXiv 1806.04498)."""
 
 import keras
 import tensorflow as tf
 
 
 def update_average(average: keras.Model, network: keras.Model, decay: float, step: tf.Tensor) -> None:
-    """Moves the average towards the network, once per train step.
+    """Moves the average toward the network. Called once per train step.
 
     Args:
-        average: Built like the network.
-        network: In training.
-        decay: Share of the average that stays, from 0 to below 1.
-        step: int64 scalar, train steps done before this one.
+        average: A network with the same architecture, which holds the average.
+        network: The network in training.
+        decay: Share of the average that is kept, from 0 to below 1.
+        step: int64 scalar, number of train steps done before this one.
     """
-    # Early on, the average forgets the random first weights sooner than its decay would.
+    # A smaller decay at first lets the average forget the random initial weights sooner.
     steps = tf.cast(step, tf.float32)
     share = 1.0 - tf.minimum(decay, (1 + steps) / (10 + steps))
     for mean, weight in zip(average.trainable_variables, network.trainable_variables, strict=True):
@@ -21,6 +21,6 @@ def update_average(average: keras.Model, network: keras.Model, decay: float, ste
             mean.value.assign_sub(share * (mean.value - weight.value))
         else:
             mean.assign(weight)
-    # BatchNorm's statistics are moving averages already.
+    # BatchNorm's statistics already are moving averages.
     for mean, statistic in zip(average.non_trainable_variables, network.non_trainable_variables, strict=True):
         mean.assign(statistic)

@@ -1,4 +1,4 @@
-"""The device that a training runs on, and what TensorFlow's errors about it mean."""
+"""The device that a training runs on, and explanations of TensorFlow's errors about it."""
 
 import os
 import pathlib
@@ -10,44 +10,45 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
 NVIDIA_DEVICES = pathlib.Path("/dev")
-# Of what bfloat16 needs; older ones have no such arithmetic.
+# Minimum compute capability for bfloat16 arithmetic.
 BFLOAT16_CAPABILITY = (8, 0)
 MAX_QUOTE = 200
 
-# What TensorFlow says -> what is wrong and what to do, with the settings in backquotes.
+# Pattern in TensorFlow's error -> what is wrong and what to do, with settings in backquotes.
 PROBLEMS = (
     (
         r"out of memory|RESOURCE_EXHAUSTED|OOM when",
-        "out of memory at `batch_size={batch_size}` and `image_size={image_size}`: try half the batch or fewer "
+        "out of memory at `batch_size={batch_size}` and `image_size={image_size}`: try half the batch size or fewer "
         "filters, in a new `run_dir`",
     ),
     (
         r"determinis",
-        "TensorFlow has no reproducible way to compute on a GPU what these settings ask for. Use other ones, or train "
-        "on the CPU: CUDA_VISIBLE_DEVICES=-1",
+        "on a GPU, TensorFlow has no reproducible implementation of an operation that these settings need. Change "
+        "them, or train on the CPU with CUDA_VISIBLE_DEVICES=-1",
     ),
     (
         r"libdevice|ptxas|PTX compilation|nvlink|nvjitlink",
-        "`jit_compile=True`: XLA does not find CUDA's compiler. Install TensorFlow with it by pip install \".[gpu]\", "
-        "name its folder by XLA_FLAGS=--xla_gpu_cuda_data_dir=/usr/local/cuda, or leave `jit_compile=True` out",
+        "`jit_compile=True`: XLA does not find CUDA's compiler. Install it together with TensorFlow by pip install "
+        "\".[gpu]\", give its folder with XLA_FLAGS=--xla_gpu_cuda_data_dir=/usr/local/cuda, or remove "
+        "`jit_compile=True`",
     ),
     (
         r"no kernel image|INVALID_PTX|UNSUPPORTED_PTX|NO_BINARY_FOR_GPU|invalid device function",
-        "TensorFlow {tensorflow} has no code for this GPU, and its driver cannot make any: update the driver",
+        "TensorFlow {tensorflow} has no code for this GPU, and the GPU's driver cannot compile it: update the driver",
     ),
     (
         r"\bDNN\b|cudnn|CUDNN|BLAS support|cublas|CUBLAS|cuBlas|Failed to create cu",
-        "cuDNN or cuBLAS does not start on the GPU. Another process may hold its memory (nvidia-smi names it), or the "
-        "libraries are not those that TensorFlow {tensorflow} was built for: pip install \".[gpu]\"",
+        "cuDNN or cuBLAS does not start on the GPU. Another process may be using its memory (nvidia-smi shows it), or "
+        "the libraries are not those that TensorFlow {tensorflow} was built for: pip install \".[gpu]\"",
     ),
 )  # fmt: skip
 
 
 def describe_device(config: Config) -> str:
-    """The GPU's name, and what it does not compute itself; or how many CPU cores there are, and why no GPU is used.
+    """The name of the GPU and what it cannot compute, or the number of CPU cores and why no GPU is used.
 
     Raises:
-        UserError: The GPU cannot compute in bfloat16, which the configuration asks for.
+        UserError: The configuration asks for bfloat16, which the GPU does not support.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
@@ -57,16 +58,16 @@ def describe_device(config: Config) -> str:
     name = details.get("device_name", gpus[0].name)
     if config.mixed_precision and details.get("compute_capability", BFLOAT16_CAPABILITY) < BFLOAT16_CAPABILITY:
         raise UserError(
-            f"`mixed_precision=True`: {name} has no bfloat16 arithmetic (compute capability 8.0 or later has). Leave "
-            "it out"
+            f"`mixed_precision=True`: {name} has no bfloat16 arithmetic, which needs compute capability 8.0 or "
+            "higher. Remove `mixed_precision=True`"
         )
     if config.upsampling == "bicubic":
-        return f"{name}; `upsampling=bicubic` resizes on the CPU, and the GPU waits for it. bilinear stays on the GPU"
+        return f"{name}; `upsampling=bicubic` resizes on the CPU while the GPU waits, `upsampling=bilinear` does not"
     return str(name)
 
 
 def explain(error: tf.errors.OpError, config: Config) -> str | None:
-    """One line on what an error of the train step means and what to do; None where it is not about the device."""
+    """One line on what an error in the train step means and what to do; None if it is not about the device."""
     text = str(error)
     if isinstance(error, tf.errors.ResourceExhaustedError):
         text = f"RESOURCE_EXHAUSTED: {text}"
@@ -80,7 +81,7 @@ def explain(error: tf.errors.OpError, config: Config) -> str | None:
 
 
 def read_scalars(scalars: dict[str, tf.Tensor]) -> dict[str, float]:
-    """Reads scalars in one copy for all of them: a GPU is waited for in each."""
+    """Reads all scalars in a single copy, because each copy waits for the GPU."""
     return dict(zip(scalars, tf.stack(list(scalars.values())).numpy().tolist(), strict=True))
 
 
@@ -89,7 +90,7 @@ def _why_no_gpu() -> str:
         return "CUDA_VISIBLE_DEVICES hides any GPU"
     if any(NVIDIA_DEVICES.glob("nvidia[0-9]*")):
         return (
-            'TensorFlow cannot use the NVIDIA GPU of this machine: pip install ".[gpu]" brings its libraries, and '
+            'TensorFlow cannot use the NVIDIA GPU of this machine: pip install ".[gpu]" installs its libraries, and '
             "TF_CPP_MIN_LOG_LEVEL=0 shows what is missing"
         )
     return "no GPU found; run with TF_CPP_MIN_LOG_LEVEL=0 to see why"

@@ -44,14 +44,14 @@ class GAN:
     """A generator and a discriminator in training.
 
     Attributes:
-        generator, discriminator: the networks that are trained.
-        ema_generator: the generator whose weights are the moving average of the trained one's, always in float32:
-            the one to sample from and to export.
-        step: int64 variable, train steps done.
-        adaptive: how often adaptive augmentation meets an image; None where there is none.
+        generator, discriminator: The networks that are trained.
+        ema_generator: The generator to sample from and to export. Its weights are the moving average of the trained
+            ones, always in float32.
+        step: int64 variable, number of train steps done.
+        adaptive: Probability of adaptive augmentation; None without it.
 
     Args:
-        config: complete, without ``auto``.
+        config: A complete configuration, without ``auto``.
     """
 
     def __init__(self, config: Config) -> None:
@@ -76,8 +76,8 @@ class GAN:
         self._dropouts = [layer for layer in self.discriminator.layers if isinstance(layer, keras.layers.Dropout)]
 
     def checkpoint(self) -> tf.train.Checkpoint:
-        """Everything that training depends on. Noise and data need no state: they follow from (seed, step)."""
-        # Only where it is used, so that older checkpoints fit.
+        """Everything that training depends on. Noise and data need no state, because they follow from (seed, step)."""
+        # Included only if it is used, so that older checkpoints still fit.
         adaptive = {"augmentation": self.adaptive} if self.adaptive is not None else {}
         return tf.train.Checkpoint(
             step=self.step,
@@ -91,18 +91,19 @@ class GAN:
 
     @tf.function
     def train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> StepResults:
-        """Runs ``count`` train steps without a return to Python; fewer where a loss or gradient is not finite.
+        """Runs ``count`` train steps without returning to Python. Stops early if a loss or gradient is not finite.
 
         Args:
-            batches: of images uint8 [batch, height, width, channels] and labels int64 [batch]; with several replicas,
-                the shares of those on this worker in turn.
+            batches: Images uint8 [batch, height, width, channels] and labels int64 [batch]. With several replicas, the
+                shares of this worker's replicas in turn.
             count: int32 scalar, at least 1.
 
         Returns:
-            The scalars named in ``metric_names``, averaged over the steps taken, and the last step's gradient norms.
+            The scalars named in ``metric_names``, averaged over the steps taken, and the gradient norms of the last
+            step.
         """
         step = tf.function(self.train_step, jit_compile=True) if self.config.jit_compile else self.train_step
-        # A loop in a graph needs to know what it carries.
+        # Loop variables of a graph need initial values.
         sums = dict.fromkeys(self.metric_names, 0.0)
         norms = {
             network.name: tf.zeros(len(network.trainable_variables)) for network in (self.discriminator, self.generator)
@@ -117,33 +118,33 @@ class GAN:
         return {name: total / taken for name, total in sums.items()}, norms
 
     def _run(self, step: Callable[..., Any], batches: tf.data.Iterator) -> Any:
-        """One step on each replica; the results, which are the same on all, once."""
-        # TensorFlow's distributed iterator has a generator inside, whose kernel makes glibc take every tensor above
-        # 128 KiB from the kernel anew (tensorflow::data::ApplyPython311MemoryPatch): 8 % of a step at 64x64 pixels.
+        """Runs one step on each replica, and returns the results of one, because all are the same."""
+        # TensorFlow's distributed iterator contains a generator op, which makes glibc request every tensor above 128
+        # KiB from the operating system (tensorflow::data::ApplyPython311MemoryPatch): 8% of a step at 64x64 pixels.
         shares = self._strategy.experimental_distribute_values_from_function(lambda _: next(batches))
         results = self._strategy.run(step, args=shares)
         return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], results)
 
-    # Its branches and loops are Python's own, decided while it is traced; rewriting it for others takes seconds.
+    # All branches and loops are decided in Python during tracing. AutoGraph's rewriting would only cost seconds.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, images: tf.Tensor, labels: tf.Tensor) -> StepResults:
-        """Updates of the discriminator, then one of the generator (Goodfellow et al. 2014, algorithm 1).
+        """Updates the discriminator once or more, then the generator once (Goodfellow et al. 2014, algorithm 1).
 
         Args:
-            images: the real ones, uint8 [discriminator_steps * batch, height, width, channels], or points float32.
-            labels: int64, their classes; a conditional run makes its fakes of the same ones.
+            images: Real images uint8 [discriminator_steps * batch, height, width, channels], or points float32.
+            labels: Their classes, int64. A conditional run generates its fakes from the same classes.
 
         Returns:
-            The scalars named in ``metric_names``, and for each network the norms [variables] of its gradients.
+            The scalars named in ``metric_names``, and for each network the norms of its gradients, [variables].
         """
         *_, (_, results) = self.step_parts(images, labels)
         return results
 
     def step_parts(self, images: tf.Tensor, labels: tf.Tensor) -> Iterator[tuple[str, Any]]:
-        """The same step, part by part: yields the name of each part and what it computed.
+        """The train step in parts: yields the name of each part and what it computed.
 
-        Where the discriminator has several updates, the parts before the last of them have no names. The last part's
-        results are those of `train_step`.
+        If the discriminator is updated several times, only the last update is yielded in parts. The last part holds
+        the results of `train_step`.
         """
         config = self.config
         self._noise.key_dropouts(self._dropouts)
@@ -159,7 +160,7 @@ class GAN:
                 pass
 
         real_images, classes = real_batches[last], class_batches[last]
-        # Opened first, so that the fakes shown to the discriminator can serve the generator's update too.
+        # The tape is opened here, so that the fakes shown to the discriminator also serve the generator's update.
         with tf.GradientTape() as generator_tape:
             fake_images = self._generate(noise.LATENTS, classes, last)
             yield "generator, forward", fake_images
@@ -182,7 +183,7 @@ class GAN:
         yield "moving average", generator_loss
         generator_norms = _norms(generator_gradients)
         metrics["loss/generator"] = generator_loss
-        # A replica's means are its part of those of the global batch; gradients have been summed already.
+        # Each replica holds its part of the global means, which are summed here. Gradients are summed already.
         metrics = dict(zip(metrics, replicas.total(list(metrics.values())), strict=True))
         metrics |= {
             "gradient_norm/discriminator": tf.norm(discriminator_norms),
@@ -196,10 +197,10 @@ class GAN:
     def _discriminator_parts(
         self, real_images: tf.Tensor, fake_images: tf.Tensor, classes: tf.Tensor | None, update: int
     ) -> Generator[tuple[str, Any], None, tuple[Metrics, tf.Tensor]]:
-        """The parts of one update; returns its scalars and the norms [variables] of its gradients."""
+        """The parts of one discriminator update. Returns its scalars and the norms of its gradients, [variables]."""
         variables = self.discriminator.trainable_variables
         with tf.GradientTape() as discriminator_tape:
-            # A penalty leaves no trace in BatchNorm's moving statistics.
+            # A penalty must not change BatchNorm's moving statistics.
             penalized = logits_apart(self.discriminator, classes) if self._has_batch_norm else None
             loss, metrics = self._discriminator_loss(
                 real_images, fake_images, update, lambda seen: self._logits(seen, classes), penalized
@@ -214,7 +215,7 @@ class GAN:
         return metrics, _norms(gradients)
 
     def _apply_to_discriminator(self, gradients: list[tf.Tensor]) -> None:
-        """The optimizer's update, and the clipping of the weights that belongs to it."""
+        """Applies the gradients, then clips the weights if that is asked for."""
         variables = self.discriminator.trainable_variables
         apply_gradients(self.discriminator_optimizer, gradients, variables)
         if self.config.weight_clip:
@@ -229,7 +230,7 @@ class GAN:
         discriminate: Discriminate,
         penalized: Discriminate | None = None,
     ) -> tuple[tf.Tensor, Metrics]:
-        """D's loss and its scalars. ``penalized``: gives the logits whose gradients a penalty looks at."""
+        """D's loss and scalars. ``penalized``, if given, computes the logits for the gradient penalty."""
         config = self.config
         real_seen = self._show(real_images, noise.REAL_INPUTS, update)
         fake_seen = self._show(fake_images, noise.FAKE_INPUTS, update)
@@ -263,9 +264,9 @@ class GAN:
     def _penalty(
         self, real_seen: tf.Tensor, fake_seen: tf.Tensor, update: int, discriminate: Discriminate
     ) -> tf.Tensor:
-        """The weighted penalty; where it is due only every k steps, k times as strong, and 0 in between."""
+        """The weighted penalty. If it is due only every k steps, it is k times as strong then, and otherwise 0."""
         config, penalty = self.config, PENALTIES[self.config.penalty]
-        # Outside of the branch below, where TensorFlow cannot sum over replicas.
+        # Computed outside the branch below, in which TensorFlow cannot sum over replicas.
         points = penalty.points(real_seen, fake_seen, self._noise.key(noise.PENALTY, update))
 
         def weighted() -> tf.Tensor:
@@ -280,7 +281,7 @@ class GAN:
         return tf.cond(is_due, weighted, lambda: tf.constant(0.0))
 
     def _generator_loss(self, real_images: tf.Tensor, fake_images: tf.Tensor, classes: tf.Tensor | None) -> tf.Tensor:
-        """G's loss against the discriminator as it is, or as it would be after some virtual updates."""
+        """G's loss against the current discriminator, or against the discriminator after virtual updates."""
         last = self.config.discriminator_steps - 1
         discriminate = lambda seen: self._logits(seen, classes)  # noqa: E731
         if self.config.unroll_steps:
@@ -302,7 +303,7 @@ class GAN:
         return self._mean(self.loss.generator(fake_logits)) + self._mean(self.loss.generator_real(real_logits))
 
     def _show(self, images: tf.Tensor, purpose: int, update: int) -> tf.Tensor:
-        """What the discriminator sees of images: augmented, with noise, and several to a row where it packs them."""
+        """Images as the discriminator sees them: augmented, with noise, and packed into rows if it judges several."""
         config = self.config
         key = self._noise.key(purpose, update)
         if config.augmentations:
@@ -321,7 +322,7 @@ class GAN:
         return discriminate(real_seen), discriminate(fake_seen)
 
     def _logits(self, seen: tf.Tensor, classes: tf.Tensor | None) -> tf.Tensor:
-        """The discriminator's logits [N] in training mode."""
+        """The discriminator's logits in training mode, [N]."""
         return self.discriminator(with_classes(seen, classes), training=True)[:, 0]
 
     def _generate(self, purpose: int, classes: tf.Tensor | None, update: int) -> tf.Tensor:
@@ -329,7 +330,7 @@ class GAN:
         return self.generator(with_labels(z, classes), training=True)
 
     def _mean(self, terms: tf.Tensor) -> tf.Tensor:
-        """The mean over the global batch. A replica holds a part of it, and gradients are summed over replicas."""
+        """This replica's part of the mean over the global batch. The parts are summed over replicas later."""
         return tf.reduce_sum(terms) * self.config.pack / self.config.batch_size
 
 

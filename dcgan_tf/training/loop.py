@@ -39,7 +39,7 @@ from dcgan_tf.training.result import TrainResult
 from dcgan_tf.training.transfer import begin_from_model, refuse_different_weights
 
 OnLog = Callable[[int, dict[str, float]], None]
-# Entered once all is ready; what it yields says whether to stop after the step.
+# Entered once everything is ready. It yields a function that tells whether to stop after the current step.
 StopRequests = AbstractContextManager[Callable[[], bool]]
 
 
@@ -51,21 +51,22 @@ def train(
     on_log: OnLog | None = None,
     stop_requests: StopRequests | None = None,
 ) -> TrainResult:
-    """Trains, or resumes, until ``config.steps``, and exports the generator.
+    """Trains or resumes until ``config.steps``, and exports the generator.
 
     Args:
-        config: Validated; ``auto`` values are settled here from the data.
-        run_dir: The run's folder, empty for a new one.
-        source: Of the images, where they are not found by ``config.dataset``.
-        on_log: Is called with the step and the scalars of each record.
-        stop_requests: Yields a function that says whether to stop after the step, and to save.
+        config: A validated configuration. Its ``auto`` values are replaced according to the data.
+        run_dir: Folder of the run; empty for a new one.
+        source: Source of the images, if ``config.dataset`` does not name it.
+        on_log: Called with the step and the scalars of each record.
+        stop_requests: Context manager that yields a function, which tells whether to save and stop after the current
+            step.
 
     Returns:
-        The run's folder, step, records and export.
+        The folder, step, records and export of the run.
 
     Raises:
         UserError: Anything that the user can fix, from an unknown data set to a loss that became NaN.
-        KeyboardInterrupt: It was raised meanwhile; a checkpoint has been saved.
+        KeyboardInterrupt: It was raised during training. A checkpoint has been saved.
     """
     # ---- Device: the same seed gives the same weights, bit for bit, on the same machine.
     tf.config.experimental.enable_op_determinism()
@@ -85,7 +86,7 @@ def _train(
 ) -> TrainResult:
     logger.info("Training on %s%s", describe_device(config), strategies.describe(workers, strategy))
 
-    # ---- Data and networks: all that can be wrong with them shows before the run directory is touched.
+    # ---- Data and networks, before the run directory, so that errors in them leave no trace there.
     config, data = prepare(config, source)
     config = strategies.settle_replicas(config, strategy)
     strategies.refuse_differences(workers, config)
@@ -96,10 +97,10 @@ def _train(
         begin_from_model(gan)
         refuse_different_weights(workers, gan)
 
-    # Only the chief's run stays: the others do as it does, in a folder of their own that is removed.
+    # Only the chief's run folder stays. Each other worker writes to a folder of its own, which is removed.
     opened = run_directory.open_run(run_dir, config) if workers.is_chief else run_directory.scratch_run(config)
     with opened as run, stop_requests as is_stop_requested:
-        # The run is where the chief writes it, for all of them.
+        # All workers read from the folder that the chief writes to.
         folder, *_ = workers.gather(str(run.directory.absolute()))
         directory = run.directory if workers.is_chief else pathlib.Path(folder)
         if not workers.is_chief:
@@ -114,7 +115,7 @@ def _train(
         run.save_config()
         best, *_ = workers.gather(best_step(run.metrics_file, checkpoints.steps()))
         exported = exported_steps(run.saved_model)
-        # Without its record, nothing says which step was the best: what was exported then stays.
+        # Without the records, the best step is unknown, so an existing export stays.
         is_exported = (best or first) in exported or (bool(exported) and not run.metrics_file.exists())
         if workers.any(first == config.steps and is_exported):
             show_newest_card(run.saved_model)
@@ -126,7 +127,7 @@ def _train(
             return TrainResult(directory, first, read_metrics(run.metrics_file), newest_version(run.saved_model))
         logger.info("Run directory: %s", run.directory)
         logger.info(
-            "Settings that differ from the defaults: %s; all of them: %s",
+            "Settings that differ from the defaults: %s. All settings: %s",
             ", ".join(changed_settings(config)) or "none",
             run.directory / run_directory.CONFIG_FILE,
         )
@@ -163,7 +164,7 @@ def _train(
                         raise UserError(reason) from None
                     values = read_scalars(metrics)
                     done = int(gan.step.numpy()) - step
-                    # The first call compiles: its time says nothing about speed.
+                    # The first call compiles, so it is not timed.
                     if step > first:
                         timed_seconds += time.perf_counter() - call_start
                         timed_steps += done
@@ -201,9 +202,9 @@ def _train(
                             on_log(step, dict(values))
                     if evaluation_due:
                         best, *_ = workers.gather(best_step(run.metrics_file, [step, *checkpoints.steps()]))
-                        which = "the best so far" if step == best else f"the best is of step {best:,}"
+                        which = "the best so far" if step == best else f"the best so far is that of step {best:,}"
                         logger.info("step %s: evaluation %.2f, %s", f"{step:,}", values[QUICK_METRIC], which)
-                    # A request to one worker stops all, after the same step.
+                    # A request to one worker stops all workers after the same step.
                     stopped = workers.any(is_stop_requested())
                     if step == best or _is_due(step, config.checkpoint_every, config) or stopped:
                         checkpoints.save(step, best, means.sums)
@@ -222,7 +223,7 @@ def _train(
         trained = load_networks(run, set_aside_damaged=True)
         if trained.step != step:
             samples = training_samples(trained.generator, config)
-            logger.info("The samples and the export are of step %s, the best by its evaluations.", f"{trained.step:,}")
+            logger.info("Samples and export are from step %s, which had the best evaluation.", f"{trained.step:,}")
         with decoration("final_grid.png"):
             save_png(draw_samples(samples, config), run.directory / "final_grid.png")
         with decoration("generator.keras"):
@@ -232,15 +233,15 @@ def _train(
 
 
 def _restore(gan: GAN, checkpoints: Checkpoints, directory: pathlib.Path, workers: Workers) -> int:
-    """Restores what the chief does, on every worker, from the run in a directory; returns the step."""
+    """Restores every worker from the chief's run directory; returns the step."""
     folder = run_directory.Run(directory, gan.config).checkpoints
     if not workers.is_chief:
         checkpoints = Checkpoints(folder, gan.checkpoint())
     steps = workers.gather(checkpoints.restore() or 0)
     if len(set(steps)) > 1:
         raise UserError(
-            f"`run_dir`: the workers see other checkpoints in '{folder}', of the steps {', '.join(map(str, steps))}: "
-            "it must be a folder that all of them share, under the same path"
+            f"`run_dir`: the workers see different checkpoints in '{folder}', of the steps "
+            f"{', '.join(map(str, steps))}. It must be a folder that all of them share, under the same path"
         )
     return steps[0]
 
@@ -248,7 +249,7 @@ def _restore(gan: GAN, checkpoints: Checkpoints, directory: pathlib.Path, worker
 def _local_batches(
     workers: Workers, strategy: tf.distribute.Strategy, data: ImageData | PointData, config: Config, first: int
 ) -> tf.data.Dataset:
-    """The batches from ``first`` on: of each the shares of this worker's replicas, one element each."""
+    """The batches from ``first`` on. Each element is the share of one of this worker's replicas."""
     replicas = strategy.num_replicas_in_sync
     local = replicas // workers.count
     mine = range(workers.index * local, (workers.index + 1) * local)
@@ -256,13 +257,13 @@ def _local_batches(
 
 
 def _shown(values: dict[str, float], images: int, seconds: float) -> dict[str, str]:
-    """What a progress bar says."""
+    """The values shown next to the progress bar."""
     losses = {"loss D": f"{values['loss/discriminator']:.3f}", "loss G": f"{values['loss/generator']:.3f}"}
     return losses | ({"images/s": f"{images / seconds:.0f}"} if images else {})
 
 
 def _next_stop(step: int, config: Config) -> int:
-    """Where the next call returns to Python: a function of the step alone, so a resumed run makes the same calls."""
+    """The step at which the next call returns to Python. A function of the step, so a resumed run makes equal calls."""
     intervals = (
         config.steps_per_call, config.log_every, config.sample_every, config.evaluate_every, config.checkpoint_every
     )  # fmt: skip
@@ -283,7 +284,7 @@ def _weight_norms(gan: GAN) -> dict[str, float]:
 def _stop_at_nan(
     gan: GAN, values: dict[str, float], gradient_norms: dict[str, tf.Tensor], checkpoints: Checkpoints
 ) -> None:
-    """Raises UserError where a loss or gradient is not finite, naming the first one in the order of the step."""
+    """Raises UserError if a loss or gradient is not finite, and names the first one in the order of computation."""
     if all(np.isfinite(value) for value in values.values()):
         return
     suspects = {
@@ -293,7 +294,7 @@ def _stop_at_nan(
     suspects |= {"loss/generator": values["loss/generator"]} | _gradients_by_name(gan.generator, gradient_norms)
     name, value = next(((n, v) for n, v in suspects.items() if not np.isfinite(v)), ("a metric", float("nan")))
     newest = max(checkpoints.steps(), default=None)
-    kept = f"The checkpoint of step {newest} is unharmed." if newest is not None else "No checkpoint was written yet."
+    kept = f"The checkpoint of step {newest} is intact." if newest is not None else "There is no checkpoint yet."
     raise UserError(
         f"{name} became {value} at step {int(gan.step.numpy())}. {kept} Try, in a new `run_dir`, a smaller "
         "`learning_rate_discriminator` and `learning_rate_generator`"

@@ -1,4 +1,4 @@
-"""A monitor that names what goes wrong in a training, in a plain sentence with the flags to try."""
+"""A monitor that recognizes failures of a training and reports each in a sentence with the settings to try."""
 
 import collections
 import math
@@ -12,8 +12,8 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.evaluation.features import random_network
 from dcgan_tf.metrics.variety import RealVariety
 
-# The discriminator's loss where it cannot tell real from fake, by the name of the loss. Wasserstein has none: its
-# loss is a distance without a scale, so only collapse is recognized there.
+# The chance level of the discriminator's loss, at which it cannot tell real from fake, by the name of the loss. The
+# Wasserstein loss is a distance without a scale and has no chance level, so only collapse is recognized there.
 CHANCE_LOSSES = {
     "non_saturating": 2 * math.log(2),
     "minimax": 2 * math.log(2),
@@ -22,20 +22,20 @@ CHANCE_LOSSES = {
     "relativistic_average": 2 * math.log(2),
     "relativistic_pairing": math.log(2),
 }
-WINDOW = 6  # Records that must agree before anything is said
-# Records of single steps swing by themselves, so that those of this many steps at least make up a window.
+WINDOW = 6  # Number of records that must agree before a failure is reported
+# Records of few steps vary at random, so a window covers at least about this many steps.
 WINDOW_STEPS = 60
-FIRST_STEP = 100  # Before it, everything is new to both networks.
-# Shares of the loss by chance, and gaps between the mean probabilities of real and fake. Healthy runs of the default on
-# MNIST and Fashion-MNIST had median shares of 0.33 and more, gaps up to 0.62, and swings up to 0.6 within a window;
-# very small networks passed through shares of 0.1 at first, and recovered.
+FIRST_STEP = 100  # Earlier, both networks have hardly learned anything.
+# Shares of the chance-level loss, and gaps between the mean probabilities of real and fake images. Healthy runs with
+# the default settings on MNIST and Fashion-MNIST had median shares of at least 0.33, gaps up to 0.62, and swings up to
+# 0.6 within a window. Very small networks had shares of 0.1 at first and recovered.
 WON_SHARE = 0.05
 LOST_SHARE = 1.5
 CLEAR_GAP = 0.15
 SWING_SHARE, TURNS = 1.0, 3
-# Of collapse. Over 100 draws, 128 real digits had a group distance of at most 0.24; 128 digits of one class have 0.49
-# to 0.85. Healthy runs on MNIST and CIFAR-10 had up to 0.44 in windows without improvement, and below 0.3 later on.
-# Noise has 0.8 and no realism.
+# Thresholds of collapse. Over 100 draws, 128 real digits had a group distance of at most 0.24, and 128 digits of one
+# class of 0.49 to 0.85. Healthy runs on MNIST and CIFAR-10 had up to 0.44 in windows without improvement, and below 0.3
+# later. Noise has a group distance of 0.8 and no realism.
 REAL_IMAGES = 1000
 REPEATING = 0.5
 ALIKE = 0.1
@@ -43,15 +43,15 @@ MISSED_GROUPS, REALISTIC = 0.45, 0.5
 RISING, FALLING = 1.05, 0.9
 
 ADVICE = {
-    "collapse": "the samples repeat each other, or show only some of the kinds of images in the data. Try `pack=2`, "
+    "collapse": "the samples repeat each other, or cover only some of the kinds of images in the data. Try `pack=2`, "
     "`minibatch_stddev=True`, `unroll_steps=5`, `diff_augment=translation,cutout` or `loss=wasserstein` with "
     "`penalty=wgan_gp`, and sample from a checkpoint before this step",
-    "discriminator wins": "D is certain of every image, so G gets no direction. Try a smaller "
-    "`learning_rate_discriminator`, `instance_noise=0.1`, `label_smoothing=0.1`, `dropout=0.3` or `penalty=r1`, with "
-    "few images `augment=ada`, and `loss=non_saturating` in place of minimax. Unless it recovers soon, more steps will "
+    "discriminator wins": "D is certain about every image, so G gets no useful gradient. Try a smaller "
+    "`learning_rate_discriminator`, `instance_noise=0.1`, `label_smoothing=0.1`, `dropout=0.3` or `penalty=r1`; with "
+    "few images, `augment=ada`; and `loss=non_saturating` instead of minimax. Unless it recovers soon, more steps will "
     "not help",
-    "generator wins": "D takes more fakes than real images for real, and its answers mean little to G. Try a larger "
-    "`learning_rate_discriminator`, a smaller `learning_rate_generator`, `discriminator_steps=2` or more "
+    "generator wins": "D rates fakes as real more often than real images, so its feedback is of little use to G. Try a "
+    "larger `learning_rate_discriminator`, a smaller `learning_rate_generator`, `discriminator_steps=2` or more "
     "`discriminator_filters`",
     "oscillation": "the losses swing without settling. Try half of both learning rates, `beta_1=0.5` or 0, a larger "
     "`batch_size`, `ema_decay=0.999` or `penalty=r1`",
@@ -59,11 +59,11 @@ ADVICE = {
 
 
 class Monitor:
-    """Watches the scalars and the samples of a training.
+    """Watches the scalars and the samples of a training for failures.
 
     Args:
-        config: complete, of the run.
-        real_images: parts of what the samples are compared with: uint8 [N, height, width, channels], or points.
+        config: The complete configuration of the run.
+        real_images: Real images to compare the samples with, in parts: uint8 [N, height, width, channels], or points.
     """
 
     def __init__(self, config: Config, real_images: Iterable[np.ndarray]) -> None:
@@ -77,20 +77,20 @@ class Monitor:
         self._records: collections.deque[dict[str, float]] = collections.deque(maxlen=WINDOW_STEPS)
 
     def recall(self, records: Sequence[dict[str, float]]) -> None:
-        """Takes up where a resumed run stopped: the records of metrics.jsonl, which hold what was noted then."""
+        """Restores the monitor of a resumed run from the records of metrics.jsonl."""
         complete = {"step", *(f"diagnosis/{sign}" for sign in self._signs)}
         self._records.extend(record for record in records if complete <= record.keys())
 
     def observe(self, step: int, values: dict[str, float], samples: np.ndarray) -> tuple[dict[str, float], list[str]]:
-        """Takes note of one record of scalars.
+        """Processes one record of scalars.
 
         Args:
-            step: of the record.
-            values: by name, as in metrics.jsonl: means of all steps since the last record.
-            samples: of the same latents in every call, like the real images.
+            step: Step of the record.
+            values: The scalars by name, as in metrics.jsonl: means over all steps since the last record.
+            samples: Images generated from the same latents in every call, in the format of the real images.
 
         Returns:
-            Scalars ``diagnosis/*`` to be logged, and sentences to be printed: one for each failure that begins.
+            The scalars ``diagnosis/*`` to be logged, and one sentence for each failure that begins.
         """
         signs = self._real.compare(self._features(samples))._asdict()
         signs["probability_gap"] = values["prob/real"] - values["prob/fake"]
@@ -116,7 +116,7 @@ class Monitor:
         if len(self._records) < WINDOW or steps < WINDOW_STEPS * (WINDOW - 1) / WINDOW:
             return failures
         signs = self._window()
-        # A generator that is still taking shape gets better within a window.
+        # A generator that is still learning improves within a window, so it is not reported.
         if _looks_collapsed(signs) and (self._records[-2].get("diagnosis/collapse") or not _is_improving(signs)):
             failures.add("collapse")
         if self._chance_loss is None:
@@ -133,7 +133,7 @@ class Monitor:
         return failures
 
     def _window(self) -> dict[str, np.ndarray]:
-        """The newest values [WINDOW] of each sign; means of several records where these are of few steps."""
+        """The newest values of each sign, [WINDOW]. If records cover few steps, each value is a mean of several."""
         records = list(self._records)
         count = sum(record["step"] > records[-1]["step"] - WINDOW_STEPS for record in records)
         newest = records[-max(count, WINDOW) :]
@@ -161,10 +161,10 @@ def _is_improving(signs: dict[str, np.ndarray]) -> bool:
 
 
 def least_loss(config: Config) -> float:
-    """The discriminator's loss if it knew every image's kind: above 0 where its targets are smoothed or by chance.
+    """The lowest possible loss of the discriminator. Smoothed or random targets make it greater than 0.
 
-    A term is linear in its target, so the best answer depends on the mean target alone: for cross-entropy, the loss
-    there is the target's entropy; for least squares, half of its variance.
+    A term is linear in its target, so the best output depends only on the mean target. Its loss is the entropy of the
+    target for cross-entropy, and half of the target's variance for least squares.
     """
     flip, noise = config.label_flip, config.label_noise / 2
     least = 0.0

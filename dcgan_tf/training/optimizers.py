@@ -1,4 +1,4 @@
-"""The optimizers of a run, and updates with gradients that are summed over replicas already."""
+"""The optimizers of a run, and updates with gradients that are already summed over replicas."""
 
 import keras
 import tensorflow as tf
@@ -9,7 +9,7 @@ from dcgan_tf.objectives.unrolled import adam_moments
 
 
 def build_optimizer(config: Config, learning_rate: float, network: keras.Model) -> keras.Optimizer:
-    """Builds the optimizer of one network, with its slots, which must exist before a checkpoint is restored."""
+    """Builds the optimizer of one network with its variables, which must exist before a checkpoint is restored."""
     if config.optimizer == "rmsprop":
         optimizer = keras.optimizers.RMSprop(learning_rate, config.beta_2)
     else:
@@ -21,7 +21,7 @@ def build_optimizer(config: Config, learning_rate: float, network: keras.Model) 
 def decay_learning_rates(
     config: Config, step: tf.Tensor, generator: keras.Optimizer, discriminator: keras.Optimizer
 ) -> None:
-    """Sets the learning rates of a step by the schedule of the run, if it has one."""
+    """Sets the learning rates of a step according to the schedule of the run, if it has one."""
     if config.learning_rate_decay == "constant":
         return
     factor = decay_factor(config.learning_rate_decay, step, config.learning_rate_decay_steps)
@@ -30,7 +30,7 @@ def decay_learning_rates(
 
 
 def apply_gradients(optimizer: keras.Optimizer, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
-    """An update with gradients that are summed over the replicas already: `optimizer.apply` would do it once more."""
+    """Applies gradients that are already summed over the replicas; `optimizer.apply` would sum them again."""
     if isinstance(optimizer, keras.optimizers.Adam):
         _apply_adam(optimizer, gradients, variables)
     else:
@@ -40,7 +40,7 @@ def apply_gradients(optimizer: keras.Optimizer, gradients: list[tf.Tensor], vari
 
 
 def _apply_adam(optimizer: keras.optimizers.Adam, gradients: list[tf.Tensor], variables: list[keras.Variable]) -> None:
-    """Keras's `Adam.update_step` as one operation a variable, in place of a dozen that each pass over the memory."""
+    """Does the same as Keras's `Adam.update_step` in one operation per variable instead of about a dozen."""
     step = tf.cast(optimizer.iterations + 1, tf.float32)
     shared = {
         "beta1_power": optimizer.beta_1**step,

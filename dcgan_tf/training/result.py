@@ -1,4 +1,4 @@
-"""What a training leaves behind."""
+"""The result of a training."""
 
 import dataclasses
 import pathlib
@@ -10,13 +10,13 @@ from dcgan_tf.generation.generator import Generator, load_generator
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """What a training leaves behind.
+    """The result of a training.
 
     Attributes:
-        run_dir: The run's folder: settings, checkpoints, records, pictures.
-        step: Train steps done.
-        metrics: One dictionary per record, each with its ``step``; the lines of ``metrics.jsonl``.
-        saved_model: The exported version, or None where the training was stopped before its end.
+        run_dir: Folder of the run, with its settings, checkpoints, records and pictures.
+        step: Number of train steps done.
+        metrics: The lines of ``metrics.jsonl``: one dictionary per record, each with its ``step``.
+        saved_model: Folder of the exported version, or None if the training was stopped early.
     """
 
     run_dir: pathlib.Path
@@ -26,5 +26,5 @@ class TrainResult:
 
     @cached_property
     def generator(self) -> Generator:
-        """The trained generator, at its best checkpoint."""
+        """The trained generator at its best checkpoint."""
         return load_generator(self.run_dir)

@@ -1,4 +1,4 @@
-"""Beginning a new run with the weights of a trained model, which is not resuming: it starts at step 0."""
+"""Starting a new run, at step 0, with the weights of a trained model."""
 
 from typing import TYPE_CHECKING
 
@@ -13,21 +13,22 @@ from dcgan_tf.progress import logger
 if TYPE_CHECKING:
     from dcgan_tf.training.gan import GAN
 
-# Those that training moves along a gradient; statistics and the like settle by themselves.
+# The weights that are trained by gradients. Statistics adapt by themselves.
 TRAINED = ("kernel", "bias", "gamma", "beta")
 
 
 def begin_from_model(gan: "GAN") -> None:
-    """Copies what fits of the model that ``init_from`` names, and says what does not. The optimizers stay fresh.
+    """Copies the fitting weights of the model that ``init_from`` names, and logs which do not fit.
 
-    Of a run, the best checkpoint is taken. G and its average both begin with the average of the model.
+    If the model is a run, its best checkpoint is used. G and its average both start from the average of the model. The
+    optimizers start anew.
 
     Args:
-        gan: New.
+        gan: A new GAN.
 
     Raises:
-        UserError: There is no such model, it cannot be read, it has another architecture, nothing of it fits, or what
-            is to be frozen does not.
+        UserError: There is no such model, it cannot be read, it has another architecture, none of its weights fit, or
+            those of the blocks to freeze do not fit.
     """
     config = gan.config
     source = open_initial(config)
@@ -41,7 +42,7 @@ def begin_from_model(gan: "GAN") -> None:
     copied = [path for weights in networks.values() for path in weights.copied]
     if not any(path.endswith("kernel") for path in copied):
         raise UserError(
-            f"`init_from`: nothing of the model in '{config.init_from}' fits these networks. Train with its "
+            f"`init_from`: no weights of the model in '{config.init_from}' fit these networks. Train with its "
             f"`generator_filters={source.config.generator_filters}` and "
             f"`discriminator_filters={source.config.discriminator_filters}`, or name another model",
             field="init_from",
@@ -49,15 +50,15 @@ def begin_from_model(gan: "GAN") -> None:
     _refuse_random_frozen_blocks(config, networks.get("discriminator"))
     left = [text for name, weights in networks.items() for text in _describe_left(name, weights)]
     if discriminator is None:
-        left.append("the discriminator, which the export does not hold")
+        left.append("the discriminator, which the export does not contain")
     logger.info(
-        f"Beginning at step 0 with the weights of '{config.init_from}' (its step {model.step:,}): {len(copied)} fit"
-        + (f", and these are new: {', '.join(left)}" if left else ", which are all")
+        f"Starting at step 0 with the weights of '{config.init_from}' at step {model.step:,}: {len(copied)} weights fit"
+        + (f", and these are new: {', '.join(left)}" if left else ", which is all of them")
     )
 
 
 def refuse_different_weights(workers: Workers, gan: "GAN") -> None:
-    """Raises UserError, on each worker, where one found another model under the same path."""
+    """Raises UserError on each worker if one of them found a different model under the same path."""
     digests = workers.gather([digest_of_weights(network) for network in (gan.generator, gan.discriminator)])
     if any(digest != digests[0] for digest in digests):
         raise UserError(
@@ -72,7 +73,7 @@ def _refuse_random_frozen_blocks(config: Config, discriminator: CopiedWeights | 
         return
     if discriminator is None:
         raise UserError(
-            f"`freeze_discriminator`: the export in '{config.init_from}' holds no discriminator. Leave it out, or name "
+            f"`freeze_discriminator`: the export in '{config.init_from}' contains no discriminator. Remove it, or name "
             "the run of the export in `init_from`",
             field="freeze_discriminator",
         )
@@ -80,7 +81,7 @@ def _refuse_random_frozen_blocks(config: Config, discriminator: CopiedWeights | 
         if 1 <= block_number(path) <= config.freeze_discriminator and path.endswith(TRAINED):
             raise UserError(
                 f"`freeze_discriminator={config.freeze_discriminator}`: {path} of the discriminator does not fit the "
-                f"model in '{config.init_from}', and would stay random. Leave it out, or train with the model's "
+                f"model in '{config.init_from}' and would stay random. Remove it, or train with the model's "
                 "`discriminator_filters`, `kernel_size` and `channels`",
                 field="freeze_discriminator",
             )
@@ -88,7 +89,7 @@ def _refuse_random_frozen_blocks(config: Config, discriminator: CopiedWeights | 
 
 def _describe_left(network: str, weights: CopiedWeights) -> list[str]:
     return [
-        f"{network}/{path} ({_size(shape)}{f', there {_size(other)}' if other is not None else ''})"
+        f"{network}/{path} ({_size(shape)}{f', in the model {_size(other)}' if other is not None else ''})"
         for path, (shape, other) in weights.left.items()
     ]
 

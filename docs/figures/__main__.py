@@ -1,6 +1,6 @@
-"""Draws the pictures of docs/how-it-works.md: python -m docs.figures NAME ...; without a name, all of them.
+"""Draws the figures of docs/how-it-works.md: python -m docs.figures NAME ...
 
-It names the pictures where an unknown one is asked for. All take about five minutes on two CPU cores.
+Without a name, it draws all figures, which takes about five minutes on two CPU cores. An unknown name lists them.
 """
 
 import importlib
@@ -16,7 +16,7 @@ ARGUMENTS = "[NAME ...]"
 
 
 def define_flags() -> None:
-    """There are no flags but --help."""
+    """Defines no flags; there is only --help."""
 
 
 def run(names: list[str]) -> None:

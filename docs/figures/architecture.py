@@ -13,12 +13,12 @@ from dcgan_tf.config.making import make_config
 from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from docs.figures.drawing import save
 
-# Name of the picture -> the settings of the networks.
+# Name of the figure -> the settings of the networks.
 MODELS: dict[str, dict[str, Any]] = {
     "architecture-mnist": {"dataset": "mnist", "image_size": "28", "channels": "1"},
     "architecture-paper": {"preset": "dcgan", "image_size": "64", "channels": "3"},
 }
-# Layers that make a new feature map; the others work on it.
+# Layers that make a new feature map. The other layers work on it.
 MAKERS = (
     keras.layers.Dense,
     keras.layers.Conv2D,
@@ -27,13 +27,13 @@ MAKERS = (
     keras.layers.Flatten,
     keras.layers.GlobalAveragePooling2D,
 )
-COLOURS = {1: "#fdd0a2", 3: "#9ecae1"}  # Of vectors and of feature maps, by the rank of their shape.
+COLOURS = {1: "#fdd0a2", 3: "#9ecae1"}  # Rank of a shape -> color: vectors and feature maps.
 PITCH = 2.6
 
 
 @dataclasses.dataclass
 class Stage:
-    """A layer that makes a map, and what follows up to the next: the words for both, and the shape that comes out."""
+    """A layer that makes a feature map and the layers that follow it, with descriptions and the output shape."""
 
     shape: tuple[int, ...]
     operation: str
@@ -41,7 +41,7 @@ class Stage:
 
 
 def stages(model: keras.Model) -> list[Stage]:
-    """The layers of a network that is one chain, in groups that each begin with a layer that makes a map."""
+    """Groups the layers of a sequential network. Each group begins with a layer that makes a feature map."""
     found = [Stage(tuple(model.inputs[0].shape[1:]), "", [model.inputs[0].name])]
     for layer in model.layers[1:]:
         words = describe(layer)
@@ -54,7 +54,7 @@ def stages(model: keras.Model) -> list[Stage]:
 
 
 def describe(layer: keras.Layer) -> str:
-    """What a layer is, in a few words."""
+    """Describes a layer in a few words."""
     match layer:
         case keras.layers.Dense():
             return "linear"
@@ -72,7 +72,7 @@ def describe(layer: keras.Layer) -> str:
 
 
 def draw_stages(axes: Axes, found: list[Stage], title: str) -> None:
-    """A box a stage: its face as high as the map's side, its depth by the channels; words between and below."""
+    """Draws one box per stage, whose height shows the map's size and whose depth shows its channels, with captions."""
     for number, stage in enumerate(found):
         left = number * PITCH
         _draw_box(axes, left, stage.shape)
@@ -92,7 +92,7 @@ def draw_stages(axes: Axes, found: list[Stage], title: str) -> None:
 
 
 def _draw_box(axes: Axes, left: float, shape: tuple[int, ...]) -> None:
-    """A map as a slab seen from its side, as deep along x as it has channels; a vector as a bar."""
+    """Draws a feature map as a slab whose width along x grows with its channels, and a vector as a bar."""
     if len(shape) == 3:
         height, depth = 0.34 * np.sqrt(shape[0]), 0.14 * np.log2(2 * shape[-1])
         skew = height / 5

@@ -1,4 +1,4 @@
-"""The same latents in several batches: BatchNorm by the batch's own statistics, and by those kept from training."""
+"""The same latent in several batches: BatchNorm with the batch's own statistics and with those kept from training."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Checkerboards: how often a transposed convolution covers each pixel, and generators early in training."""
+"""Checkerboards: how many inputs of a transposed convolution reach each pixel, and generators early in training."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from dcgan_tf.generation.sampling import training_samples
 from docs.figures.drawing import draw_numbers, save
 from docs.figures.training import train
 
-# Title -> settings. The weights as they are, without the average that would hide how they jump.
+# Title -> settings. The weights are not averaged (see BASE), because averaging would hide how they fluctuate.
 GENERATORS: dict[str, dict[str, Any]] = {
     "transposed, kernel 5": {"upsampling": "transposed", "kernel_size": 5},
     "transposed, kernel 4": {"upsampling": "transposed", "kernel_size": 4},
@@ -31,7 +31,7 @@ MAP_SIDE, PART = 8, slice(5, 11)
 
 
 def coverage(kernel_side: int) -> np.ndarray:
-    """How many input pixels reach each output pixel of a transposed convolution of stride 2, far from the border."""
+    """The number of input pixels that reach each output pixel of a transposed convolution of stride 2."""
     ones = tf.ones((1, MAP_SIDE, MAP_SIDE, 1))
     kernel = tf.ones((kernel_side, kernel_side, 1, 1))
     counts = tf.nn.conv2d_transpose(ones, kernel, (1, 2 * MAP_SIDE, 2 * MAP_SIDE, 1), strides=2)
@@ -39,17 +39,17 @@ def coverage(kernel_side: int) -> np.ndarray:
 
 
 def coverage_of_resizing(kernel_side: int) -> np.ndarray:
-    """The same for a resized map and a convolution of stride 1."""
+    """The same number for resizing and a convolution of stride 1."""
     resized = tf.ones((1, 2 * MAP_SIDE, 2 * MAP_SIDE, 1))
     counts = tf.nn.conv2d(resized, tf.ones((kernel_side, kernel_side, 1, 1)), strides=1, padding="SAME")
     return counts.numpy()[0, PART, PART, 0]
 
 
 def finest_share(images: np.ndarray) -> float:
-    """Share of the images' variance in patterns that repeat every two pixels, across, down or both.
+    """The share of the images' variance in patterns that repeat every two pixels, horizontally, vertically or both.
 
     Args:
-        images: uint8 [N, height, width, 1], of even sides.
+        images: uint8 [N, height, width, 1], with even height and width.
     """
     pixels = images[..., 0].astype(np.float64)
     power = np.abs(np.fft.fft2(pixels)) ** 2

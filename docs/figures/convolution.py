@@ -1,4 +1,4 @@
-"""A convolution of 4x4 pixels with a 3x3 kernel as a 4x16 matrix, and what its transpose does."""
+"""A convolution of 4x4 pixels with a 3x3 kernel as a 4x16 matrix, and the effect of its transpose."""
 
 import numpy as np
 import tensorflow as tf
@@ -25,7 +25,7 @@ def convolve_transposed(images: np.ndarray) -> np.ndarray:
 
 
 def convolution_matrix() -> np.ndarray:
-    """The matrix of that linear map, float32 [4, 16]: column j is what becomes of an image that is 1 at pixel j."""
+    """The matrix of the convolution, float32 [4, 16]. Column j is the output for an image that is 1 only at pixel j."""
     pixels = np.eye(SIDE * SIDE, dtype=np.float32).reshape(-1, SIDE, SIDE)
     return convolve(pixels).reshape(-1, OUT * OUT).T
 

@@ -1,4 +1,4 @@
-"""What the figures share: where they are written, and tables of numbers as pictures."""
+"""Functions that the figures share: writing the files and drawing tables of numbers."""
 
 import os
 import pathlib
@@ -22,7 +22,7 @@ def save(figure: Figure, name: str) -> None:
 
 
 def draw_numbers(axes: Axes, numbers: np.ndarray, title: str, *, colours: str = "Blues", fontsize: int = 8) -> None:
-    """A matrix with each number in its cell; zeros are pale."""
+    """Draws a matrix with its numbers in the cells. Zeros are pale."""
     largest = np.abs(numbers).max()
     axes.imshow(np.abs(numbers), cmap=colours, vmin=0, vmax=2 * largest)
     for (row, column), number in np.ndenumerate(numbers):

@@ -1,4 +1,4 @@
-"""A healthy training and four that fail, with what the monitor says of each."""
+"""A healthy training and four failures, with the monitor's messages."""
 
 import dataclasses
 from typing import Any
@@ -16,7 +16,7 @@ from dcgan_tf.training.monitor import REAL_IMAGES, Monitor
 from docs.figures.drawing import save
 from docs.figures.training import train
 
-# Small networks, so that five trainings take minutes.
+# The networks are small, so that five trainings take only minutes.
 BASE: dict[str, Any] = {
     "dataset": "mnist",
     "steps": 600,
@@ -26,7 +26,7 @@ BASE: dict[str, Any] = {
     "learning_rate_discriminator": 5e-4,
 }
 SMALL: dict[str, Any] = {"blocks": 2, "kernel_size": 5, "generator_filters": "24", "discriminator_filters": "16"}
-# Title -> what differs from these.
+# Title -> settings that differ from these.
 TRAININGS: dict[str, dict[str, Any]] = {
     "healthy": SMALL,
     "discriminator wins": {
@@ -55,12 +55,12 @@ SHOWN = 16
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a training left behind.
+    """The result of a training.
 
     Attributes:
-        records: the scalars, one each ``log_every`` steps, with those of the monitor.
-        sentences: of the monitor, in the order of the steps.
-        samples: uint8 [64, height, width, channels], of the averaged generator at the end.
+        records: One record of scalars every ``log_every`` steps, including those of the monitor.
+        sentences: The monitor's messages, in the order of the steps.
+        samples: uint8 [64, height, width, channels], from the averaged generator at the end.
     """
 
     records: list[dict[str, float]]
@@ -69,7 +69,7 @@ class Outcome:
 
 
 def watch(typed: dict[str, Any]) -> Outcome:
-    """Trains, with the monitor of a run looking on."""
+    """Trains with the monitor of a run."""
     records: list[dict[str, float]] = []
     sentences: list[str] = []
     config, data = prepare(make_config(typed))
@@ -104,7 +104,7 @@ def draw() -> None:
                 axes.set_ylabel(label)
                 if len(names) > 1:
                     axes.legend(fontsize=8)
-        # The small networks are those of all but one, and the page names them.
+        # SMALL is left out of the labels, because the page gives it in the text.
         changes = "\n".join(f"--{name}={value}" for name, value in TRAININGS[title].items() if SMALL.get(name) != value)
         panels[0, column].set_title(title, fontsize=11, weight="bold", pad=46)
         panels[0, column].text(0.5, 1.03, changes, transform=panels[0, column].transAxes, fontsize=7, ha="center")

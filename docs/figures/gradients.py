@@ -1,4 +1,4 @@
-"""The two losses of the generator, and what each tells it, by how sure the discriminator is."""
+"""The two losses of the generator and their gradients as functions of the discriminator's logit."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,11 +9,11 @@ from docs.figures.drawing import save
 
 LOGITS = np.linspace(-8, 8, 401, dtype=np.float32)
 NAMES = {"minimax": "minimax, log(1 - D)", "non_saturating": "non-saturating, -log D"}
-REJECTED = 0.01  # D's probability for the fakes of a young generator
+REJECTED = 0.01  # D's probability for fakes early in training
 
 
 def values_and_gradients(name: str, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """G's loss of the given name at D's logits, and its derivative, by TensorFlow."""
+    """The named loss of G at D's logits, and its derivative, both computed by TensorFlow."""
     variable = tf.Variable(logits)
     with tf.GradientTape() as tape:
         values = LOSSES[name].generator(variable)

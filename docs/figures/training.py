@@ -1,4 +1,4 @@
-"""Short trainings without a run's folder, for the figures that need a network as it is on its way."""
+"""Short trainings without a run folder, for figures that need partly trained networks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,13 +14,13 @@ from dcgan_tf.training.gan import GAN
 
 
 def train(typed: dict[str, Any]) -> Iterator[tuple[GAN, dict[str, float], np.ndarray]]:
-    """Trains with the given settings, and comes back every ``log_every`` steps.
+    """Trains with the given settings, and yields every ``log_every`` steps.
 
     Args:
-        typed: as flags are; ``steps`` is a multiple of ``log_every``.
+        typed: Settings by name, as given by flags. ``steps`` must be a multiple of ``log_every``.
 
     Yields:
-        The networks as they are, the mean scalars of the steps since the last time, and some real images uint8.
+        The current networks, the mean scalars of the steps since the last yield, and some real images uint8.
     """
     config, data = prepare(make_config(typed))
     gan = GAN(config)

@@ -148,7 +148,7 @@ def test_named_data_set_is_prepared(small_config, tmp_path):
         ("--repeats=0", "--repeats: expected at least 1. Received: 0"),
         ("--seconds=0", "--seconds: expected above 0"),
         ("--compare=speed", "--compare: expected any of jit_compile,mixed_precision. Received: 'speed'"),
-        ("--json=/no/such/folder/figures.json", "--json: expected a file in a folder that exists"),
+        ("--json=/no/such/folder/figures.json", "--json: expected a file in an existing folder"),
         ("--steps=5", "unknown flag --steps"),
         ("--batch_size=1", "--batch_size: expected at least 2"),
         ("--preset=quick", "unknown preset 'quick'"),

@@ -35,7 +35,7 @@ def run() -> None:
         start = time.perf_counter()
         classifier = load_or_train_classifier(config)
         seconds = time.perf_counter() - start
-    print(f"{seconds:.0f} s; {classifier.accuracy:.2%} right on {classifier.accuracy_split}")
+    print(f"{seconds:.0f} s; {classifier.accuracy:.2%} accuracy on {classifier.accuracy_split}")
 
 
 if __name__ == "__main__":

@@ -189,7 +189,7 @@ def test_typical_images_of_a_conditional_run_are_of_its_label(sample, refused, c
     assert "proposed as typical of class 7 from seeds" in vector["origin"]
     images = generator.sample(vector["seeds"], labels=[7] * 3)
     assert (images.mean((1, 2, 3)) > middle).all()
-    assert "is conditional. Name a class, such as --label=0" in refused("vectors", *arguments)
+    assert "is conditional. Give a class, such as --label=0" in refused("vectors", *arguments)
     assert "--of: a conditional run makes images of the class --label" in refused(
         "vectors", *arguments, "--label=7", "--of=7"
     )
@@ -227,7 +227,7 @@ def test_project_reads_a_picture_as_training_does(tmp_path, monkeypatch):
     Image.fromarray(np.full((16, 16), 257 * 40, np.uint16)).save(tmp_path / "deep.png", transparency=257 * 41)
     assert np.all(load_image(tmp_path / "deep.png", config, resize=False) == 40)
     Image.new("L", (16, 16)).save(tmp_path / "strange.png", format="TIFF")
-    with pytest.raises(UserError, match=r"strange.png' cannot be used: not a picture that can be read"):
+    with pytest.raises(UserError, match=r"strange.png' cannot be used: not a picture in a supported format"):
         load_image(tmp_path / "strange.png", config, resize=True)
     Image.new("L", (21, 16)).save(tmp_path / "wide.png")
     with pytest.raises(UserError, match=r"wide.png' cannot be used: 21x16 pixels are more than `max_side=20`"):
@@ -266,7 +266,7 @@ def test_neighbors_of_a_packed_run(sample, pictures, tmp_path):
 
 def test_an_export_of_a_folder_asks_where_the_pictures_are(refused, run_dir):
     line = refused("neighbors", f"--saved_model={run_dir / 'saved_model'}")
-    assert "--data_dir: an export does not say" in line
+    assert "--data_dir: an export does not record" in line
 
 
 def test_moved_data_are_found_and_kept_unless_they_are_others(sample, refused, run_dir, pictures, tmp_path):
@@ -347,7 +347,7 @@ def test_projector_takes_names_of_classes_that_are_not_utf_8(tmp_path):
         (["vectors", "--name=a b", "--seeds=1"], "--name: expected a word"),
         (["vectors", "--name=a"], "expected --name with --seeds or with --propose"),
         (["vectors", "--seeds=1"], "expected --name with --seeds or with --propose"),
-        (["vectors", "--count=3"], "--count: has an effect with --propose only"),
+        (["vectors", "--count=3"], "--count has no effect without --propose"),
         (["vectors", "--name=a", "--propose=typical"], "--propose=typical: expected a class"),
         (["project", "--image=nowhere.png"], "--image: expected a picture"),
         (["projector", "--num=1"], "--num: expected from 2"),
@@ -370,14 +370,14 @@ def test_vectors_of_another_run_are_refused(refused, conditional_run_dir, make_v
 
 def test_a_conditional_run_asks_for_a_class(refused, conditional_run_dir):
     run_dir = f"--run_dir={conditional_run_dir}"
-    assert "is conditional. Name a class, such as --label=0" in refused("walk", run_dir)
+    assert "is conditional. Give a class, such as --label=0" in refused("walk", run_dir)
     assert "--label: expected a class" in refused("walk", run_dir, "--label=10")
 
 
 @pytest.mark.parametrize("action", [action for action in ACTIONS if action != "images"])
 def test_points_are_refused_in_one_line(refused, points_run_dir, action):
     line = refused(action, f"--run_dir={points_run_dir}")
-    assert "--dataset=ring are points, and this action is for images" in line
+    assert "--dataset=ring are points, but this action needs images" in line
 
 
 def test_points_are_drawn(sample, points_run_dir):

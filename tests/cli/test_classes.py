@@ -92,7 +92,7 @@ def test_a_direction_is_that_of_the_planted_class(sample, unlabelled, planted):
         before, after = (float(value) for value in re.findall(r"mean probability of bar \w+: ([\d.]+) \+-", output))
         assert before < 0.05
         assert after > 0.9
-        ratios = re.findall(r"(\S+): distance to the own original ([\d.]+) .* nearest for ([\d.]+)% \+-", output)
+        ratios = re.findall(r"(\S+): distance to its original is ([\d.]+) .* nearest for ([\d.]+)% \+-", output)
         assert [name for name, *_ in ratios] == ["random-convolutions", "discriminator"]
         assert all(float(ratio) > 0 for _, ratio, _ in ratios)
     assert read("edit.png").shape[2] == 3
@@ -111,10 +111,10 @@ def test_an_edit_of_nothing_changes_nothing_and_knows_its_originals(sample, unla
         "edit", *source, f"--features_from={planted}", "--expression=a - a", "--class=bar", "--num=10",
         "--candidates=200",
     )  # fmt: skip
-    assert "added to 10 images that are surely not of class bar" in output
+    assert "added to 10 images that are not of class bar with 95% confidence" in output
     before, after = re.findall(r"mean probability of bar \w+: (\S+) ", output)
     assert before == after
-    assert output.count("distance to the own original 0.000 +- 0.000 of that to the others") == 2
+    assert output.count("distance to its original is 0.000 +- 0.000 of that to the others") == 2
     assert output.count("nearest for 100.0% +- 0.0%") == 2
     shown = re.search(r"Wrote the seeds ([\d, ]+) to", output)[1].split(", ")
     assert len(shown) == 8
@@ -135,8 +135,8 @@ def test_classes_of_the_own_data_need_no_other(sample, planted, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["directions", "--class=bar"], "--class: folder has no classes, so there is no classifier of them. Name a "
-         "labelled data set with --features_from"),
+        (["directions", "--class=bar"], "--class: folder has no classes, so there is no classifier for it. Name a "
+         "labeled data set with --features_from"),
         (["directions", "--class=beard", "--features_from={planted}"], "--class: expected a class of '{planted}': "
          "bar, plain. Received: 'beard'"),
         (["directions", "--class=bar", "--measure=slant"], "--measure and --class name two things"),
@@ -147,9 +147,9 @@ def test_classes_of_the_own_data_need_no_other(sample, planted, tmp_path):
         (["directions", "--class=bar", "--features_from=nowhere"], "--features_from: expected a folder of pictures"),
         (["vectors", "--name=a", "--propose=thick", "--features_from={planted}"], "no effect without --of"),
         (["vectors", "--name=a", "--propose=typical", "--features_from={planted}"], "--of=bar"),
-        (["vectors", "--name=a", "--seeds=1", "--first_candidate=9"], "--first_candidate: has an effect"),
+        (["vectors", "--name=a", "--seeds=1", "--first_candidate=9"], "--first_candidate has no effect"),
         (["vectors", "--name=a", "--propose=thick", "--first_candidate=-1"], "--first_candidate: expected at least 0"),
-        (["edit", "--expression=bar", "--features_from={planted}"], "--class: name the class"),
+        (["edit", "--expression=bar", "--features_from={planted}"], "--class is required"),
         (["edit", "--expression=bar", "--class=bar", "--num=1", "--features_from={planted}"], "--num: expected at "
          "least 2"),
         (["edit", "--expression=bar", "--class=bar", "--of=x", "--features_from={planted}"], "--of: expected a class"),
@@ -167,7 +167,7 @@ def test_an_edit_says_where_images_are_too_few_or_were_used(sample, refused, unl
     source = (f"--run_dir={unlabelled}", "--vectors=v.json")
     sample("vectors", *source, "--name=a", "--seeds=1")
     edit = ("edit", *source, f"--features_from={planted}", "--expression=a", "--class=bar", "--num=9")
-    assert re.search(r"--num: only \d of 10 candidates are surely of class bar", refused(
+    assert re.search(r"--num: only \d of 10 candidates are of class bar with 95% confidence", refused(
         *edit, "--of=bar", "--candidates=10"))  # fmt: skip
     assert "--seed: expected at most" in refused(*edit, f"--seed={2**40}")
 

@@ -83,7 +83,7 @@ def test_mistakes_are_one_line_before_anything_is_loaded(cli, conditional_run_di
     monkeypatch.setitem(sys.modules, "gradio", None)
     for flags, expected in (
         (["--port=80"], "--port: expected from 1024 to 65535"),
-        ([f"--run_dir={points_run_dir}"], "this action is for images"),
+        ([f"--run_dir={points_run_dir}"], "this action needs images"),
         ([], "the page needs Gradio: pip install -r requirements/explore.txt"),
     ):
         assert expected in one_line(cli("explore", f"--run_dir={conditional_run_dir}", *flags))

@@ -52,6 +52,6 @@ def test_mistakes_are_one_line(cli, points_run_dir, tmp_path):
         ("--verify=never", "--verify: expected one of: load, server. Received: 'never'"),
         ("--keep_versions=0", "--keep_versions: expected at least 1. Received: 0"),
         ("--checkpoint=99", "--checkpoint: expected best, latest, or one of the steps 7. Received: '99'"),
-        (f"--out={tmp_path}", "it holds other files, such as 'mine'"),
+        (f"--out={tmp_path}", "it contains other files, such as 'mine'"),
     ):
         assert expected in one_line(cli("export", f"--run_dir={points_run_dir}", flag))

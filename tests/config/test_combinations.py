@@ -61,7 +61,7 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
                 {"loss": "relativistic_pairing"},
             )
         ],
-        ({"augment": "ada", "diff_augment": "cutout"}, ["`augment=ada`", "`diff_augment`", "leave one out"]),
+        ({"augment": "ada", "diff_augment": "cutout"}, ["`augment=ada`", "`diff_augment`", "remove one of them"]),
         ({"freeze_discriminator": 2}, ["`freeze_discriminator`", "`init_from=`"]),
         ({"preset": "gan", "spectral_norm": True, "blocks": 2}, ["`blocks", "`architecture=mlp`"]),
         ({"jit_compile": True, "upsampling": "bicubic"}, ["`jit_compile", "`upsampling"]),

@@ -72,7 +72,7 @@ def test_steps_typed_on_a_base_with_epochs_win():
         ("generator_filters", "64,", "from 1 to 16384 such as 64"),
         ("discriminator_filters", "0", "from 1 to 16384 such as 64"),
         ("latent_dim", 10**12, "at most 65536"),
-        ("background", "black", "means nothing to `dataset=mnist`"),
+        ("background", "black", "has no effect with `dataset=mnist`"),
         ("image_size", "48x300", "expected sides from 16 to 256 pixels"),
         ("image_size", "big", "such as 64"),
         ("image_size", "8", "expected sides from 16 to 256 pixels"),
@@ -103,7 +103,7 @@ def test_steps_and_epochs_together_are_refused():
 @pytest.mark.parametrize("name", ["kernel_size", "upsampling", "discriminator_head"])
 def test_setting_without_effect_is_refused(name):
     value = {"kernel_size": 5, "upsampling": "nearest", "discriminator_head": "average_pool"}[name]
-    with pytest.raises(UserError, match=f"`{name}` means nothing to `architecture=mlp`"):
+    with pytest.raises(UserError, match=f"`{name}` has no effect with `architecture=mlp`"):
         make_config({"preset": "gan", name: value})
 
 
@@ -166,7 +166,7 @@ def test_configuration_written_by_hand_is_checked(tmp_path, name, value, expecte
     with pytest.raises(UserError) as error:
         load_config(path)
     assert str(error.value).startswith(f"{path} is not a configuration of this version of dcgan_tf: {expected}")
-    assert str(error.value).endswith("Correct it, or bring back a copy")
+    assert str(error.value).endswith("Correct it, or restore a copy")
     with pytest.raises(UserError if hasattr(Config, name) else TypeError):  # The same in a program
         Config(**{name: value})
 
@@ -182,5 +182,5 @@ def test_run_whose_combination_is_refused_today_can_still_be_read(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"weight_clip": 0.1, "penalty": "wgan_gp"}))
     assert load_config(path).weight_clip == 0.1
-    with pytest.raises(UserError, match="leave one out"):
+    with pytest.raises(UserError, match="remove one of them"):
         refuse_bad_combinations(load_config(path))

@@ -102,9 +102,7 @@ def test_links_to_nowhere_and_to_themselves_are_bad_files(tmp_path):
     os.symlink("gone.png", tmp_path / "links" / "nowhere.png")
     _, data = prepare(folder_config(tmp_path / "links", max_bad_share=0.5))
     assert len(data.images) == 4
-    assert (
-        data.directory / "bad_files.txt"
-    ).read_text() == "itself.png: a link to nowhere\nnowhere.png: a link to nowhere\n"
+    assert (data.directory / "bad_files.txt").read_text() == "itself.png: broken link\nnowhere.png: broken link\n"
 
 
 def test_names_that_are_no_text_are_reported(tmp_path):
@@ -174,7 +172,7 @@ def test_changed_folder_is_prepared_again(tmp_path):
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda folder: folder.mkdir(), "no file at all"),
+        (lambda folder: folder.mkdir(), "contains no files"),
         (lambda folder: folder.mkdir() or (folder / "a.txt").write_text(""), r"1 file \(1 .txt\).* are not pictures"),
         (lambda folder: None, "`data_dir`: expected a folder of pictures"),
         (lambda folder: picture(folder / "only.png"), "expected at least 2 images. Received: 1"),
@@ -306,7 +304,7 @@ def _die(shard, pictures):
 def test_killed_worker_is_one_line(tmp_path):
     picture(tmp_path / "one" / "1.png")
     source = find_folder(folder_config(tmp_path / "one"))
-    with pytest.raises(UserError, match="was ended from outside"):
+    with pytest.raises(UserError, match="was killed"):
         list(source.map_shards(_die, [Shard(0, 1)]))
 
 

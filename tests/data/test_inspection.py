@@ -45,7 +45,7 @@ def test_report_on_a_folder(folder):
     text, facts = report(dataset="folder", data_dir=str(folder))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     for expected in (
-        "folder/pets: 8 images, 2 of them cannot be used",
+        "folder/pets: 8 images, 2 of which cannot be used",
         "4 48x64", "1 96x128", "1 30x30",
         "5 RGB", "1 P",
         "4 PNG", "1 BMP", "1 GIF",
@@ -89,7 +89,7 @@ def test_names_are_reported_without_their_control_characters(tmp_path):
 def test_report_on_a_tfds_data_set():
     prepare(make_config({"split": "train[:300]"}))
     text, facts = report(split="train[:300]")
-    assert "mnist/3.0.1: 300 images, 0 of them cannot be used" in text
+    assert "mnist/3.0.1: 300 images, 0 of which cannot be used" in text
     assert "300  28x28" in text
     assert "exact duplicates: none" in text
     assert len(facts) == 300

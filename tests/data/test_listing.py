@@ -61,9 +61,9 @@ def test_splits_are_told_from_classes(tmp_path, names, split, root, classes):
     ("names", "split", "expected"),
     [
         ("bus/1.png train/1.png", "test", "has no folder named 'test'$"),
-        ("bus/1.png test/1.png", "test", "named 'test'. 'test' is not a split there: beside it are 'bus'"),
-        ("train/1.png dev/1.png", "test", "named 'test'. It has 'dev', 'train': name one of them with `split`"),
-        ("test/1.png", "train", "named 'train'. It has 'test': name one of them with `split`"),
+        ("bus/1.png test/1.png", "test", "named 'test'. 'test' is not a split because it is next to 'bus'"),
+        ("train/1.png dev/1.png", "test", "named 'test'. It has 'dev', 'train'. Name one of them with `split`"),
+        ("test/1.png", "train", "named 'train'. It has 'test'. Name one of them with `split`"),
         ("1.png 2.png", "test", "has no folder named 'test'$"),
     ],
 )
@@ -76,10 +76,10 @@ def test_a_split_that_is_not_there_names_those_that_are(tmp_path, names, split, 
 def test_a_class_called_train_and_pictures_beside_splits_are_said(tmp_path):
     touch(tmp_path / "vehicles", "bus/1.png", "train/1.png")
     assert "'train' in " in listing(tmp_path / "vehicles").notes[0]
-    assert listing(tmp_path / "vehicles").notes[0].endswith("folders beside it are not splits: 'bus'")
+    assert listing(tmp_path / "vehicles").notes[0].endswith("folders next to it are not splits: 'bus'")
     touch(tmp_path / "split", "train/1.png", "test/1.png", "cover.png")
     assert listing(tmp_path / "split").notes == (
-        f"left out because they lie beside the splits of '{tmp_path / 'split'}': 'cover.png'",
+        f"left out because they lie next to the splits of '{tmp_path / 'split'}': 'cover.png'",
     )
 
 
@@ -231,9 +231,9 @@ def test_pictures_of_a_phone_are_read_or_named(tmp_path, in_process):
     found = find_folder(folder_config(folder))
     assert found.names == ("0.JPG", "1.JPG", *(f"by-content-{number}" for number in range(5)), "download.jfif")
     assert found.notes == (
-        f"left out of '{folder}': 4 files (3 .heic, 1 .tif), such as '0.HEIC', in formats that are not read. Convert "
+        f"left out of '{folder}': 4 files (3 .heic, 1 .tif), such as '0.HEIC', in unsupported formats. Convert "
         "them to PNG or JPEG to use them; the package pillow-heif reads HEIC",
-        f"left out of '{folder}': 4 files (3 without an ending, 1 .mov), such as 'README', that are not pictures",
+        f"left out of '{folder}': 4 files (3 without an ending, 1 .mov), such as 'README', which are not pictures",
     )
     assert len(prepare(folder_config(folder))[1].images) == 8
 

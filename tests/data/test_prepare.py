@@ -206,7 +206,7 @@ def test_rates_that_reach_zero_before_the_last_epoch_are_refused():
     """Where 3 epochs of 100 images in batches of 64 are 5 steps."""
     typed = {"batch_size": 64, "epochs": 3.0, "learning_rate_decay": "linear"}
     assert settle_length(make_config({**typed, "learning_rate_decay_steps": 5}), 100).steps == 5
-    with pytest.raises(UserError, match=r"`learning_rate_decay_steps=4`, and `epochs=3`, of 5 steps, goes on"):
+    with pytest.raises(UserError, match=r"`learning_rate_decay_steps=4`, but `epochs=3` \(5 steps\) is longer"):
         settle_length(make_config({**typed, "learning_rate_decay_steps": 4}), 100)
     exponential = {**typed, "learning_rate_decay": "exponential", "learning_rate_decay_steps": 4}
     assert settle_length(make_config(exponential), 100).steps == 5

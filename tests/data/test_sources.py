@@ -119,7 +119,7 @@ def test_answer_of_any_kind_counts_as_a_network(monkeypatch):
 @pytest.mark.parametrize(
     ("dataset", "expected"),
     [
-        ("mnits", "unknown data set 'mnits'. Near it are: .*mnist"),
+        ("mnits", "unknown data set 'mnits'. Similar names are: .*mnist"),
         ("no/such", "unknown data set"),
         ("a b", "unknown data set"),
         ("mnist/blue", "cannot use 'mnist/blue'"),

@@ -43,7 +43,7 @@ def test_points_are_always_the_same_and_make_batches():
 
 
 def test_points_have_one_split():
-    with pytest.raises(UserError, match=r"`split`: ring has the split train alone\. Received: 'test'"):
+    with pytest.raises(UserError, match=r"`split`: ring has only the split train\. Received: 'test'"):
         prepare(make_config({"dataset": "ring", "split": "test"}))
 
 
@@ -80,7 +80,7 @@ def test_splits_of_stacked_mnist():
 
 def test_points_cannot_be_inspected(cli):
     message = one_line(cli("inspect", "--dataset=ring"))
-    assert "--dataset=ring: it holds points" in message
+    assert "--dataset=ring: it has points" in message
 
 
 def test_scatter_shows_each_point_in_its_place():

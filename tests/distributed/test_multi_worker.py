@@ -142,14 +142,14 @@ def test_two_workers_resume_on_one_and_one_on_two(workers, command, small_flags,
     assert group.wait() == [0, 0], group.output(0) + group.output(1)
     result = command("train.py", f"--run_dir={one}", "--strategy=none", "--steps=12", "--workers=", "--worker_index=-1")
     assert result.returncode == 0, result.stderr
-    assert "Note: this run was trained on 2 device(s) and goes on with 1" in result.stdout
+    assert "Note: this run was trained on 2 device(s) and continues on 1" in result.stdout
     assert_near(straight, one, 12)
 
     result = command("train.py", *small_flags(**BATCH, steps=6), f"--run_dir={two}")
     assert result.returncode == 0, result.stderr
     group = workers(2, [*alone, f"--run_dir={two}"])
     assert group.wait() == [0, 0], group.output(0) + group.output(1)
-    assert "Note: this run was trained on 1 device(s) and goes on with 2" in group.output(0)
+    assert "Note: this run was trained on 1 device(s) and continues on 2" in group.output(0)
     assert_near(straight, two, 12)
 
 
@@ -163,7 +163,7 @@ def test_sigterm_on_any_worker_leads_to_one_checkpoint(workers, small_flags, tmp
     (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
     step = int(checkpoint.name.split("-")[1])
     for index in (0, 1):
-        assert f"Stopped at step {step:,} of 100,000, and saved" in group.output(index)
+        assert f"Stopped and saved at step {step:,} of 100,000" in group.output(index)
         assert f"--run_dir={tmp_path / 'run'}" in group.output(index)
     assert int(np.max(checkpoint_values(tmp_path / "run", step)["step/.ATTRIBUTES/VARIABLE_VALUE"])) == step
 

@@ -158,7 +158,7 @@ def test_stranger_has_one_deadline_for_all_it_sends(pool, addresses, monkeypatch
 @pytest.mark.parametrize(("chief", "worker"), [(SECRET, b""), (b"", SECRET), (SECRET, SECRET + b".")])
 def test_worker_with_another_secret_is_refused_and_the_chief_waits_on(pool, addresses, chief, worker):
     waiting = pool.submit(take_part, addresses, 0, chief)
-    with pytest.raises(UserError, match="the chief refuses this worker: it has another `worker_secret`"):
+    with pytest.raises(UserError, match="the chief refuses this worker: its `worker_secret` differs"):
         take_part(addresses, 1, worker)
     assert not waiting.done()
     assert pool.submit(take_part, addresses, 1, chief).result(30) == waiting.result(30) == [0, 1]
@@ -186,7 +186,7 @@ def test_proof_is_an_hmac_over_both_nonces_and_cannot_be_used_again(pool, addres
         overheard = greeting(workers=addresses, nonce="mine", proof=prove("worker", *facts))
         assert read(second)["nonce"] != facts[0]
         second.sendall(overheard)
-        assert "another `worker_secret`" in read(second)["refused"]
+        assert "`worker_secret` differs" in read(second)["refused"]
         assert is_closed(second)
         first.sendall(overheard)
         assert read(first) == {"proof": prove("chief", *facts)}
@@ -211,7 +211,9 @@ def test_worker_does_not_take_a_stranger_for_the_chief(pool, addresses, proof):
 
     door = socket.create_server(split_address(addresses[0]))
     pool.submit(pretend, door)
-    with pytest.raises(UserError, match=r"no sign of the chief .* seconds .what listens there is not the chief"):
+    with pytest.raises(
+        UserError, match=r"no sign of the chief .* seconds .the process that listens there is not the chief"
+    ):
         take_part(addresses, 1, SECRET, 0.5)
     door.shutdown(socket.SHUT_RDWR)
 
@@ -247,13 +249,13 @@ def member(monkeypatch):
     ("content", "reason"),
     [
         (b"", "is gone"),
-        (frame(b"[" * 200_000), "sent what is not understood (RecursionError: "),
-        ((2**31).to_bytes(4, "big"), "sent what is not understood (ValueError: a message of 2147483648 bytes)"),
-        (frame([]), "sent what is not understood (ValueError: a message that is no JSON object)"),
-        (frame({"value": 1}) * 2, "sent what is not understood (ValueError: a value that nobody asked for)"),
-        (frame({"bye": 1}), "sent what is not understood (ValueError: a message of bye)"),
-        (frame({"stop": [1]}), "sent what is not understood (ValueError: a message of stop)"),
-        (frame({"\x1b[2J": 1}), r"sent what is not understood (ValueError: a message of \x1b[2J)"),
+        (frame(b"[" * 200_000), "sent an invalid message (RecursionError: "),
+        ((2**31).to_bytes(4, "big"), "sent an invalid message (ValueError: a message of 2147483648 bytes)"),
+        (frame([]), "sent an invalid message (ValueError: a message that is not a JSON object)"),
+        (frame({"value": 1}) * 2, "sent an invalid message (ValueError: a value that nobody asked for)"),
+        (frame({"bye": 1}), "sent an invalid message (ValueError: a message of bye)"),
+        (frame({"stop": [1]}), "sent an invalid message (ValueError: a message of stop)"),
+        (frame({"\x1b[2J": 1}), r"sent an invalid message (ValueError: a message of \x1b[2J)"),
     ],
     ids=range(8),
 )
@@ -298,13 +300,13 @@ def test_worker_that_leaves_too_early_is_named(member):
     theirs.sendall(frame({"value": "first"}) + frame({"bye": True}))
     workers._listen(peer)
     assert workers.gather(0) == [0, "first"]
-    with pytest.raises(UserError, match=r"worker 1 \(b:1\) has come to its end before this one"):
+    with pytest.raises(UserError, match=r"worker 1 \(b:1\) finished before this one"):
         workers.gather(0)
 
 
 def test_message_that_is_too_long_is_not_sent(member):
     workers, _, _ = member
-    with pytest.raises(UserError, match=f"can exchange {MAX_MESSAGE} bytes at a time"):
+    with pytest.raises(UserError, match=f"can exchange at most {MAX_MESSAGE} bytes at a time"):
         workers._peers[1].send({"value": "x" * MAX_MESSAGE})
 
 

@@ -136,7 +136,7 @@ def test_run_on_two_replicas_goes_on_with_one(small_config, tmp_path, monkeypatc
 
     end_quickly(monkeypatch)
     loop.train(run_directory.configure(str(run.directory), {"strategy": "none", "steps": 12}), str(run.directory))
-    assert "trained on 2 device(s) and goes on with 1" in said.text
+    assert "trained on 2 device(s) and continues on 1" in said.text
     loop.train(small_config(**changes), str(tmp_path / "straight"))
     resumed, straight = (checkpoint_values(folder, 12) for folder in (run.directory, tmp_path / "straight"))
     assert resumed.keys() == straight.keys()
@@ -207,10 +207,10 @@ def test_workers_are_found(monkeypatch, typed, environment, expected):
 @pytest.mark.parametrize(
     ("typed", "tf_config", "message"),
     [
-        ({}, "", "nothing names the workers"),
+        ({}, "", "no workers are given"),
         ({"workers": "a:1,b:1"}, "", "`workers` needs `worker_index`, from 0 to 1"),
         ({"workers": "a:1,b:1", "worker_index": 2}, "", "`worker_index`: expected 0 to 1, for 2 workers. Received: 2"),
-        ({"workers": "a:1,a:1", "worker_index": 0}, "", "stands there twice"),
+        ({"workers": "a:1,a:1", "worker_index": 0}, "", "is listed twice"),
         ({"workers": "a,b", "worker_index": 0}, "", "expected addresses such as node0:2222"),
         ({}, "{", "TF_CONFIG: expected JSON such as"),
         ({}, '{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}', "TF_CONFIG: expected JSON such as"),
@@ -257,7 +257,7 @@ def test_empty_secret_of_the_environment_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ({"strategy": "mirrored", "jit_compile": True}, "`jit_compile=True` compiles the step of one device"),
+        ({"strategy": "mirrored", "jit_compile": True}, "`jit_compile=True` supports a single device only"),
         ({"strategy": "tpu", "upsampling": "bicubic"}, "`strategy=tpu`: XLA has no bicubic"),
         ({"workers": "a:1"}, "`workers` .*`strategy=none`"),
         ({"worker_secret": "file"}, "`worker_secret` .*`strategy=none`"),

@@ -150,8 +150,8 @@ def test_chief_that_never_starts_is_named_after_the_timeout():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda addresses: ([addresses[0], "127.0.0.1:9"], 1), "worker 1 has another list of workers"),
-        (lambda addresses: ([*addresses, "127.0.0.1:9"], 2), "worker 2 has another list of workers"),
+        (lambda addresses: ([addresses[0], "127.0.0.1:9"], 1), "worker 1 has the list of workers"),
+        (lambda addresses: ([*addresses, "127.0.0.1:9"], 2), "worker 2 has the list of workers"),
     ],
     ids=["other", "more"],
 )

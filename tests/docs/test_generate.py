@@ -27,5 +27,5 @@ def test_docstrings_become_lists():
     page = generate.api_page()
     assert "#### `frechet_distance(" in page
     assert page.index("### dcgan_tf.api\n") < page.index("### dcgan_tf.generation.generator\n")
-    assert "\n- `restarts`: optimised side by side; the best is returned." in page
+    assert "\n- `restarts`: Number of latents that are optimized in parallel; the best one is returned." in page
     assert "`UserError`:" in page

@@ -55,7 +55,7 @@ def test_it_is_the_run_within_a_gray_level(digits_run, bundled):
 def test_commands_use_it_before_any_training(cli, bundled, digits_run):
     result = cli("sample", "--num=4")
     assert result.returncode == 0, result.stderr
-    assert "Using the bundled generator mnist; one of yours is --run_dir=runs" in result.stdout + result.stderr
+    assert "Using the bundled generator mnist. To use your own: --run_dir=runs" in result.stdout + result.stderr
     first = (bundled.parents[1] / "samples.png").read_bytes()
     assert cli("sample", "--num=4", "--saved_model=mnist").returncode == 0
     assert (bundled.parents[1] / "samples.png").read_bytes() == first
@@ -82,7 +82,7 @@ def test_what_may_not_ship_is_refused_and_nothing_is_left(run_dir, digits_run, t
         pretrained.make(load_run(run_dir), tmp_path)
     for name, value, expected in (
         ("MAX_BYTES", 100, "at most 100 bytes"),
-        ("_largest_change", lambda *_: 3, "moves gray levels by up to 3"),
+        ("_largest_change", lambda *_: 3, "at most 1. Received: 3"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(pretrained, name, value)

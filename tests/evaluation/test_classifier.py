@@ -64,7 +64,7 @@ def test_accuracy_is_of_the_present_test_images(bars, bars_config, monkeypatch, 
     assert again.digest == first.digest
     shutil.rmtree(data / "test")
     shutil.copytree(bars / "test" / "down", data / "test")
-    on_training = "300 images of its training split, as test has no labels"
+    on_training = "300 images of its training split, because test has no labels"
     assert load_or_train_classifier(config).accuracy_split == on_training
     hidden = open_test_split(bars_config)  # As in data sets whose labels of the test split are a secret
     labels = np.full_like(hidden.data.labels, -1)

@@ -77,7 +77,7 @@ def test_a_damaged_training_starts_again(tmp_path, said):
     path.write_bytes(content)
     for others, steps in ((variables[:1], 9), (variables, 4)):
         assert restore_training(others, path, steps) == 0
-        assert "it is of another training" in said.messages[-1]
+        assert "it belongs to another training" in said.messages[-1]
     assert variables[1].numpy() == 8
     assert restore_training(variables, path, steps=9) == 4
     assert variables[1].numpy() == 7

@@ -60,5 +60,5 @@ def test_damaged_evaluation_is_named(evaluated, content):
     with pytest.raises(UserError) as error:
         read_run(run_dir)
     assert str(error.value).startswith(f"'{run_dir}/evaluation.json' is damaged (")
-    assert str(error.value).endswith(f"Make it again: python -m dcgan_tf evaluate --run_dir={run_dir}")
+    assert str(error.value).endswith(f"To make it again, run: python -m dcgan_tf evaluate --run_dir={run_dir}")
     assert "\n" not in str(error.value)

@@ -190,7 +190,7 @@ def test_a_packed_run_is_evaluated_with_as_many_images_as_there_are(packed, shor
     # Of 300 training images, no more than 300 can stand beside the generated ones.
     counts = {figure.n_fake for figure in evaluation.figures if "memorization" not in figure.name}
     assert (counts, evaluation.facts["n_fake"]) == ({300}, 300)
-    assert "`num=10000`: 300 images are generated" in said.text
+    assert "`num=10000`: only 300 images are generated" in said.text
     with pytest.raises(UserError, match="`pack=3`: its discriminator judges 3 images at once"):
         evaluate_run(packed, Options(probe=True))
 
@@ -216,7 +216,7 @@ def test_rare_classes_are_refused_before_anything_is_trained(bars_config):
         evaluator._need_classes(rare, test, Options(probe=True, labels_per_class=(2, 8, 0)))
     assert evaluator._need_classes(rare, test, Options(probe=True, labels_per_class=(7,))) == 2
     unlabelled = Split("test", dataclasses.replace(data, labels=np.full(300, -1)))
-    with pytest.raises(UserError, match="need a data set with labels in its split test"):
+    with pytest.raises(UserError, match="need a data set with labels in its held-out split"):
         evaluator._need_classes(data, unlabelled, Options(probe=True))
 
 
@@ -241,7 +241,7 @@ def test_what_cannot_be_done_is_said_first(trained, bars, monkeypatch):
     monkeypatch.setattr(evaluator, "load_networks", lambda *_: None)
     with pytest.raises(UserError, match="need a data set with classes"):
         evaluate_run(unlabelled, Options(num=220, probe=True))
-    with pytest.raises(UserError, match="need a data set with a split test that the run was not trained on"):
+    with pytest.raises(UserError, match="need a data set with a held-out split"):
         evaluate_run(run_directory.Run(run.directory, flat), Options(num=220, synthetic=True))
 
 

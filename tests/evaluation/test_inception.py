@@ -46,10 +46,10 @@ def test_wrong_files_are_one_line(tmp_path):
     with pytest.raises(UserError, match="is not a frozen graph"):
         load_inception(str(tmp_path / "text.pb"))
     write_graph(tmp_path / "other.pb", feature_name="embedding")
-    with pytest.raises(UserError, match="is not the graph of 2015"):
+    with pytest.raises(UserError, match="is not the 2015 graph"):
         load_inception(str(tmp_path / "other.pb"))
     (tmp_path / "weights.pth").write_bytes(b"x")
-    with pytest.raises(UserError, match="are programs"):
+    with pytest.raises(UserError, match="can contain programs"):
         load_inception(str(tmp_path / "weights.pth"))
 
 

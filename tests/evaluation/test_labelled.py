@@ -116,7 +116,7 @@ def test_figures_by_the_classifier_of_other_data(
     accuracy = float(other.name.removeprefix(f"{bars.name}-classifier-").removesuffix("%"))
     assert accuracy > 95
     assert f"(across, down), {accuracy:.1f}" in other.description
-    assert "right on 120 images of test; images become gray for it" in other.description
+    assert "accuracy on 120 images of test; images are converted to gray" in other.description
     figures = {figure.name: figure for figure in evaluation.figures}
     precision = figures[f"precision[{other.name}]"]
     assert precision.network == f"{other.name} {other.digest}"

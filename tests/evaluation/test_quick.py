@@ -26,4 +26,4 @@ def test_turned_off_or_too_few_images(bars_config, said):
     assert make_quick_evaluation(None, dataclasses.replace(config, evaluate_every=0), data) is None
     few = dataclasses.replace(data, images=data.images[:199])
     assert make_quick_evaluation(None, config, few) is None
-    assert "at least 200 images, and here are 199" in said.text
+    assert "at least 200 images, and there are 199" in said.text

@@ -102,5 +102,5 @@ def test_images_that_a_program_passed_in_are_those_of_the_training(tmp_path, cro
     edge = (data.images.shape[1] - 16) // 2
     assert (edge > 0) == (crop == "random")
     np.testing.assert_array_equal(split.data.read(np.arange(6)), data.images[:, edge : edge + 16, edge : edge + 16])
-    with pytest.raises(UserError, match="not in the cache any more"):
+    with pytest.raises(UserError, match="no longer in the cache"):
         open_split(dataclasses.replace(config, data_digest="another"), "train")

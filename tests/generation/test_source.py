@@ -63,7 +63,7 @@ def test_damaged_metadata_are_named(tmp_path, metadata):
     with pytest.raises(UserError) as error:
         open_saved_model(tmp_path)
     message = str(error.value)
-    assert message.startswith(f"`saved_model`: expected an export of this project. Received '{version}'")
+    assert message.startswith(f"`saved_model`: expected an export of this project. Received: '{version}'")
     assert str(version / "assets.extra" / "model.json") in message
     assert message.endswith("Name another version, or export the run again")
     assert "\n" not in message

@@ -127,6 +127,7 @@ def test_freeze_deeper_than_the_discriminator_is_refused(build, depth):
     with pytest.raises(UserError) as error:
         freeze_blocks(discriminator, depth + 1)
     assert str(error.value) == (
-        f"`freeze_discriminator`: expected at most {depth}, the blocks of this discriminator. Received: {depth + 1}"
+        f"`freeze_discriminator`: expected at most {depth}, the number of blocks of this discriminator. "
+        f"Received: {depth + 1}"
     )
     assert error.value.field == "freeze_discriminator"

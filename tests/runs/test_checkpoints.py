@@ -102,7 +102,7 @@ def test_all_damaged_is_an_error_not_a_fresh_start(saved, tmp_path):
         damage(tmp_path, step, ".index", "truncated")
     with pytest.raises(UserError) as error:
         checkpoints.restore()
-    assert str(error.value).startswith(f"damaged checkpoints in '{tmp_path}': step 3, 2, 1, and no other")
+    assert str(error.value).startswith(f"damaged checkpoints in '{tmp_path}': step 3, 2, 1. No other is left")
     assert "emove that" not in str(error.value)
 
 
@@ -131,7 +131,7 @@ def test_forbidden_is_not_damaged(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(tf.train.Checkpoint, "read", refuse)
     with pytest.raises(UserError) as error:
         checkpoints.restore()
-    expected = f"the checkpoint of step 3 cannot be read: Permission denied: '{forbidden}'. It may be whole"
+    expected = f"the checkpoint of step 3 cannot be read: Permission denied: '{forbidden}'. It may be intact"
     assert str(error.value).startswith(expected)
 
 
@@ -143,7 +143,7 @@ def test_whole_checkpoint_of_other_networks_is_not_damaged(saved, tmp_path, othe
     other, _ = make(tmp_path, **others)
     with pytest.raises(UserError) as error:
         other.restore()
-    assert str(error.value).startswith(f"the checkpoint of step 3 in '{tmp_path}' is whole, but cannot be restored")
+    assert str(error.value).startswith(f"the checkpoint of step 3 in '{tmp_path}' is intact but cannot be restored")
     assert reason in str(error.value)
     assert "config.json" in str(error.value)
     other.set_aside_damaged()
@@ -240,7 +240,7 @@ def test_failed_write_keeps_the_others(saved, monkeypatch, tmp_path):
     monkeypatch.setattr(pathlib.Path, "rename", full)
     with pytest.raises(
         UserError,
-        match=r"step 4 cannot be written.*No space left.*newest checkpoint is of step 3. Make room and repeat",
+        match=r"step 4 cannot be written.*No space left.*newest checkpoint is of step 3. Free some space and repeat",
     ):
         checkpoints.save(4)
     monkeypatch.undo()
@@ -301,6 +301,6 @@ def test_named_checkpoint_that_is_damaged_is_not_replaced_by_another(trained, tm
     run = dataclasses.replace(trained, directory=shutil.copytree(trained.directory, tmp_path / "run"))
     damage(run.checkpoints, 3, ".data", "truncated")
     with pytest.raises(
-        UserError, match=r"damaged checkpoints in '.*': step 3, and no other.*name another `checkpoint`"
+        UserError, match=r"damaged checkpoints in '.*': step 3. No other is left.*choose another `checkpoint`"
     ):
         load_networks(run, "3")

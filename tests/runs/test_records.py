@@ -40,7 +40,7 @@ def test_a_damaged_line_is_named_and_left_out(run, damaged, caplog):
     run.metrics_file.write_bytes(b"\n".join([whole[0], damaged, *whole[1:], b'{"step": 8, "a']))
     for _ in range(2):
         assert [record["step"] for record in read_metrics(run.metrics_file)] == [2, 4, 6]
-    assert caplog.messages == [f"'{run.metrics_file}' is damaged and read without 1 of its lines: 2"]
+    assert caplog.messages == [f"'{run.metrics_file}' is damaged. Skipped 1 of its lines: 2"]
     assert metrics_at(run, 3) == {}
     with RecordFile(run.metrics_file, first_step=4) as records:
         records.write(10, {"a": 2.0})

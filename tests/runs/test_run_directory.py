@@ -84,12 +84,12 @@ def test_run_of_a_release_that_saved_no_digest_is_resumed_and_then_has_one(run_d
     with run_directory.open_run(run_dir, settled) as run:
         run.save_config()
     assert run_directory.load_run(run_dir).config == settled
-    with pytest.raises(UserError, match="`data_digest` is 'abc' there, 'abd' was asked for"):
+    with pytest.raises(UserError, match="`data_digest` is 'abc' there, not 'abd'"):
         run_directory.open_run(run_dir, dataclasses.replace(settled, data_digest="abd")).__enter__()
 
 
 def test_settings_are_compared_again_once_the_run_is_held(run_dir):
-    with pytest.raises(UserError, match="`seed` is 0 there, 3 was asked for"):
+    with pytest.raises(UserError, match="`seed` is 0 there, not 3"):
         run_directory.open_run(run_dir, dataclasses.replace(CONFIG, seed=3)).__enter__()
 
 
@@ -100,8 +100,8 @@ def test_length_and_intervals_may_change(run_dir):
 def test_changed_setting_is_refused_with_the_difference(run_dir):
     with pytest.raises(UserError) as error:
         run_directory.configure(run_dir, {"beta_1": 0.9, "seed": 3})
-    assert "`beta_1` is 0.5 there, 0.9 was asked for" in str(error.value)
-    assert "`seed` is 0 there, 3 was asked for" in str(error.value)
+    assert "`beta_1` is 0.5 there, not 0.9" in str(error.value)
+    assert "`seed` is 0 there, not 3" in str(error.value)
 
 
 def test_renamed_class_is_named_and_no_flag_is_blamed_for_it(tmp_path):
@@ -109,7 +109,7 @@ def test_renamed_class_is_named_and_no_flag_is_blamed_for_it(tmp_path):
         run.save_config()
     with pytest.raises(UserError) as error:
         run_directory.open_run(str(tmp_path), dataclasses.replace(CONFIG, class_names=("cat", "hound"))).__enter__()
-    assert "it has dog, the data now have hound. Name the class folders as before" in str(error.value)
+    assert "it has dog, the data now have hound. To resume, restore the names of the class folders" in str(error.value)
     assert "class_names" not in str(error.value)
 
 
@@ -120,7 +120,7 @@ def test_folder_whose_name_is_not_utf_8_is_refused(tmp_path, opening):
 
 
 def test_changed_preset_is_refused(run_dir):
-    with pytest.raises(UserError, match="`preset` is 'default' there, 'dcgan' was asked for"):
+    with pytest.raises(UserError, match="`preset` is 'default' there, not 'dcgan'"):
         run_directory.configure(run_dir, {"preset": "dcgan"})
 
 
@@ -130,7 +130,7 @@ def test_foreign_folder_is_refused_and_untouched(tmp_path):
         lambda: run_directory.configure(str(tmp_path), {}),
         lambda: run_directory.open_run(str(tmp_path), CONFIG).__enter__(),
     ):
-        with pytest.raises(UserError, match="holds files, but no run"):
+        with pytest.raises(UserError, match="contains files but no run"):
             attempt()
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -185,7 +185,7 @@ def test_what_is_in_the_place_of_a_part_of_the_run_is_named_and_kept(tmp_path, n
     path = tmp_path / name
     if found == "a link to nothing":
         path.symlink_to(tmp_path / "unmounted")
-        expected = f"'{path}' is a link to '{tmp_path / 'unmounted'}', which is missing. Bring that back"
+        expected = f"'{path}' is a link to '{tmp_path / 'unmounted'}', which is missing. Restore the target"
     else:
         path.write_text("mine") if name in run_directory.FOLDERS else path.mkdir()
         expected = f"'{path}' is in the place of a {'folder' if name in run_directory.FOLDERS else 'file'} of the run"

@@ -436,8 +436,8 @@ def test_pictures_that_cannot_be_read_are_one_line(judge, tmp_path):
     for name, expected in (
         ("strange.png", "expected a picture. Received: "),
         ("absent.png", "No such file or directory"),
-        ("empty", "expected a picture, or a folder of some"),
-        ("bomb.png", "expected 2x4 pixels, as the model has. Received: "),
+        ("empty", "expected a picture or a folder of pictures"),
+        ("bomb.png", "expected 2x4 pixels, the model's image size. Received: "),
     ):
         assert expected in one_line(judge(tmp_path / name)[0])
     with pytest.raises(BadPictureError):

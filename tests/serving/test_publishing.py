@@ -57,7 +57,7 @@ def test_exports_at_once_wait_for_each_other(networks, tmp_path, empty_model, mo
             export.join()
     assert sorted(path.name for path in paths) == ["1", "2", "3"]
     assert visible(tmp_path) == ["1", "2", "3", "MODEL_CARD.md"]
-    assert caplog.messages == [f"Another process exports to '{tmp_path}': waiting for it."] * 2
+    assert caplog.messages == [f"Waiting for another process that exports to '{tmp_path}' ..."] * 2
 
 
 def test_versions_only_grow_and_the_oldest_go(networks, tmp_path, empty_model, caplog):
@@ -76,7 +76,7 @@ def test_versions_only_grow_and_the_oldest_go(networks, tmp_path, empty_model, c
 def test_foreign_and_unwritable_targets_are_refused(networks, tmp_path):
     (tmp_path / "file").write_text("")
     for target, expected in (
-        (tmp_path, "it holds other files, such as 'file'"),
+        (tmp_path, "it contains other files, such as 'file'"),
         (tmp_path / "file", "it is a file"),
         (tmp_path / "file" / "x", "cannot be written"),
     ):
@@ -122,14 +122,14 @@ def test_damaged_record_of_the_last_version_counts_as_none(networks, tmp_path, e
 @pytest.mark.parametrize("name", ["²", "12x", "9" * 19, "variables"])
 def test_foreign_folders_are_named_and_kept(networks, tmp_path, empty_model, name):
     (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match=f"it holds other files, such as '{name}'"):
+    with pytest.raises(UserError, match=f"it contains other files, such as '{name}'"):
         export_networks(networks, tmp_path, 1)
     assert visible(tmp_path) == [name]
 
 
 def test_file_with_the_name_of_a_version_is_kept(networks, tmp_path, empty_model):
     (tmp_path / "7").write_text("mine")
-    with pytest.raises(UserError, match="it holds other files, such as '7'"):
+    with pytest.raises(UserError, match="it contains other files, such as '7'"):
         export_networks(networks, tmp_path, 1)
     assert (tmp_path / "7").read_text() == "mine"
 
@@ -192,7 +192,8 @@ def test_card_of_a_version_whose_export_was_killed_appears(networks, tmp_path, e
 
 
 @pytest.mark.parametrize(
-    ("number", "advice"), [(errno.ENOSPC, "Make room"), (errno.EACCES, "Allow writing there"), (errno.ELOOP, "Remove")]
+    ("number", "advice"),
+    [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Allow writing there"), (errno.ELOOP, "Remove")],
 )
 def test_advice_fits_what_failed(networks, tmp_path, empty_model, monkeypatch, number, advice):
     def fail(*_):

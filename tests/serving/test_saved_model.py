@@ -158,7 +158,11 @@ def test_rows_do_not_depend_on_their_batch(exported):
     [
         ("serving_default", {"z": np.zeros((0, 8), np.float32)}, "at least one row"),
         ("sample_png", {"seed": np.zeros(10_001, np.int64)}, "at most 1024 rows"),
-        ("sample", {"seed": np.zeros(3, np.int64), "psi": np.ones(2, np.float32)}, "as many rows in every input"),
+        (
+            "sample",
+            {"seed": np.zeros(3, np.int64), "psi": np.ones(2, np.float32)},
+            "the same number of rows in every input",
+        ),
         ("serving_default", {"z": np.zeros((2, 7), np.float32)}, r"expected the shape \[rows, 8\]"),
         ("serving_default", {"z": np.zeros((2, 8), np.int64)}, "[Ee]xpects? .*float|dtype|type"),
         ("serving_default", {"seed": np.zeros(1, np.int64)}, r"takes \[.*'z'\]. Received: \[.*'seed'\]"),

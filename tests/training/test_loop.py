@@ -45,7 +45,7 @@ def test_signal_saves_and_prints_the_command_that_resumes(cli, small_flags, tmp_
     assert stopped.returncode == 0, stopped.stderr
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
     step = int(checkpoint.name.split("-")[1])
-    assert f"Stopped at step {step:,} of 100,000, and saved" in stopped.stdout
+    assert f"Stopped and saved at step {step:,} of 100,000" in stopped.stdout
     assert f"python train.py --run_dir={tmp_path}" in stopped.stdout
 
     if number == signal.SIGTERM:  # Once is enough: what follows is the same.
@@ -114,7 +114,7 @@ def test_nan_is_traced_to_the_first_tensor_of_the_step(small_config, monkeypatch
     monkeypatch.setattr(loop, "GAN", build_with_a_bad_weight)
     with pytest.raises(UserError) as error:
         loop.train(small_config(loss="minimax"), str(tmp_path / "run"))
-    assert str(error.value).startswith("loss/discriminator_fake became nan at step 1. No checkpoint")
+    assert str(error.value).startswith("loss/discriminator_fake became nan at step 1. There is no checkpoint")
     assert "`loss=non_saturating`" in str(error.value)
 
 

@@ -59,7 +59,8 @@ def test_all_three_networks_begin_with_the_model_and_the_optimizers_afresh(small
             np.testing.assert_array_equal(variable, fresh)
     count = len(gan.generator.weights) + len(gan.discriminator.weights)
     assert (
-        f"Beginning at step 0 with the weights of '{path}' (its step {STEP}): {count} fit, which are all" in said.text
+        f"Starting at step 0 with the weights of '{path}' at step {STEP}: {count} weights fit, which is all of them"
+        in said.text
     )
 
 
@@ -73,11 +74,11 @@ def test_what_does_not_fit_stays_and_is_named(small_config, run_dir, said):
         gan.discriminator.get_layer("block_2").kernel, model.discriminator.get_layer("block_2").kernel
     )
     for text in (
-        "generator/to_image/kernel (4x4x3x8, there 4x4x1x8)",
-        "generator/project/kernel (55x512, there 8x256)",
+        "generator/to_image/kernel (4x4x3x8, in the model 4x4x1x8)",
+        "generator/project/kernel (55x512, in the model 8x256)",
         "generator/block_1/kernel (4x4x16x32)",
         "generator/label_embedding/kernel (2x50)",
-        "discriminator/block_1/kernel (4x4x3x8, there 4x4x1x8)",
+        "discriminator/block_1/kernel (4x4x3x8, in the model 4x4x1x8)",
     ):
         assert text in said.text
         network, layer, _ = text.split(" ")[0].split("/")
@@ -89,8 +90,8 @@ def test_what_does_not_fit_stays_and_is_named(small_config, run_dir, said):
 def test_packed_export_gives_the_generator_alone(small_config, packed_run_dir, said):
     config = small_config(init_from=str(packed_run_dir / "saved_model"), pack=2)
     assert_same_weights(begun(config).discriminator, GAN(config).discriminator)
-    assert "these are new: the discriminator, which the export does not hold" in said.text
-    with pytest.raises(UserError, match=r"`freeze_discriminator`: the export in .* holds no discriminator"):
+    assert "these are new: the discriminator, which the export does not contain" in said.text
+    with pytest.raises(UserError, match=r"`freeze_discriminator`: the export in .* contains no discriminator"):
         begun(dataclasses.replace(config, freeze_discriminator=1))
 
 
@@ -105,8 +106,12 @@ def test_bad_beginnings_are_refused_in_one_line(small_config, run_dir, points_ru
         (tmp_path / "none", {}, "`init_from`: expected the folder of a run"),
         (other, {}, "`init_from`: expected the folder of a run"),
         (damaged, {}, f"`init_from`: the run in '{damaged}' has no checkpoint yet"),
-        (points_run_dir, {}, "has `architecture=mlp`, and this run `architecture=dcgan`"),
-        (run_dir, {"generator_filters": "5", "discriminator_filters": "5", "image_size": "64"}, "nothing of the model"),
+        (points_run_dir, {}, "has `architecture=mlp`, but this run has `architecture=dcgan`"),
+        (
+            run_dir,
+            {"generator_filters": "5", "discriminator_filters": "5", "image_size": "64"},
+            "no weights of the model",
+        ),
         (run_dir, {"freeze_discriminator": 1, "channels": "3"}, "block_1/kernel of the discriminator does not fit"),
     ):
         with pytest.raises(UserError) as error:
@@ -170,7 +175,7 @@ def test_run_from_a_model_resumes_without_it(small_config, run_dir, monkeypatch,
     folder = tmp_path / "run"
     stop = contextlib.nullcontext(lambda: True)
     assert loop.train(config, str(folder), source=open_array(images), stop_requests=stop).step == 1
-    assert "Beginning at step 0 with the weights of" in said.text
+    assert "Starting at step 0 with the weights of" in said.text
     assert json.loads((folder / "config.json").read_text())["init_from"] == str(source)
     frozen = load_generator(source).discriminator.get_layer("block_1").kernel.numpy()
     straight = loop.train(config, str(tmp_path / "straight"), source=open_array(images))
@@ -185,7 +190,7 @@ def test_run_from_a_model_resumes_without_it(small_config, run_dir, monkeypatch,
         values.append({name: tf.train.load_variable(path, name) for name in names})
     assert_same(*values)
     assert result.step == 2
-    assert "Beginning" not in said.text
+    assert "Starting at step 0" not in said.text
     assert "Resuming at step 1" in said.text
     trained = load_networks(load_run(folder)).discriminator.get_layer("block_1").kernel
     np.testing.assert_array_equal(trained, frozen)
@@ -200,8 +205,8 @@ def test_run_from_a_model_resumes_without_it(small_config, run_dir, monkeypatch,
         with pytest.raises(UserError) as error:
             configure(str(run), {"init_from": str(path)})
         assert str(error.value) == (
-            f"`init_from`: the run in '{run}' began with {began}, and is resumed from its own checkpoints. Leave it "
-            f"out to resume; choose a new `run_dir` to begin a run with the weights of '{path}'"
+            f"`init_from`: the run in '{run}' began with {began} and resumes from its own checkpoints. To resume, "
+            f"remove it. To begin a run with the weights of '{path}', choose a new `run_dir`"
         )
 
 
@@ -215,7 +220,7 @@ def test_bad_beginning_leaves_no_run_and_needs_no_tensorflow(cli, small_config, 
     message = one_line(cli("train", f"--init_from={tmp_path}", "--freeze_discriminator=1"))
     assert message.startswith("error: --init_from: expected the folder of a run")
     message = one_line(cli("train", f"--init_from={points_run_dir}"))
-    assert "has --architecture=mlp, and this run --architecture=dcgan" in message
+    assert "has --architecture=mlp, but this run has --architecture=dcgan" in message
 
 
 def test_workers_that_see_different_models_stop(small_config):
@@ -231,5 +236,5 @@ def test_dry_run_says_what_fits(cli, run_dir):
     flags = ["--generator_filters=8", "--discriminator_filters=8", "--latent_dim=8", "--image_size=28"]
     result = cli("train", "--dry_run", f"--init_from={run_dir}", *flags)
     assert result.returncode == 0, result.stderr
-    assert f"Beginning at step 0 with the weights of '{run_dir}'" in result.stdout
+    assert f"Starting at step 0 with the weights of '{run_dir}'" in result.stdout
     assert "generator/project/kernel (8x" in result.stdout

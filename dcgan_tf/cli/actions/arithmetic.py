@@ -1,4 +1,4 @@
-"""arithmetic: sums and differences of named vectors, beside the same sums of pixels."""
+"""arithmetic: sums and differences of named vectors, compared with the same sums of pixels."""
 
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def define_flags() -> None:
     common.define_source_flags()
     common.define_vectors_flag()
-    flags.DEFINE_string("expression", "", "Such as 'thick - thin + 2 * slanted', of named vectors.")
-    flags.DEFINE_integer("seed", 0, "Of the noise that makes the result's eight neighbours.")
+    flags.DEFINE_string("expression", "", "Sum of named vectors, such as 'thick - thin + 2 * slanted'.")
+    flags.DEFINE_integer("seed", 0, "Seed of the noise that makes the eight neighbors of the result.")
     common.define_label_flag()
-    common.define_out_flag("arithmetic.png", "The PNG file.")
+    common.define_out_flag("arithmetic.png", "PNG file to write.")
 
 
 def run() -> None:
@@ -52,12 +52,12 @@ def run() -> None:
             continue
         panels.append((f"{caption}exemplars, mean", make_grid(np.concatenate([exemplars, mean]), columns=1)))
         pixels += factor * exemplars.mean(0)
-    panels.append(("= in latent space,\nnoise of +-0.25 around it", make_grid(results, columns=3)))
+    panels.append(("= in latent space,\nneighbors: noise of +-0.25", make_grid(results, columns=3)))
     if all(vectors[name].seeds for _, name in terms):
         picture = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
         panels.append(("= in pixels", make_grid(picture[None])))
     else:
-        print("Directions and projections have no exemplars, so the same in pixels is left out.")
+        print("Directions and projections have no exemplars, so the sum of pixels is left out.")
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(join_panels(panels), out)
     print(f"Wrote {FLAGS.expression} to {out}")

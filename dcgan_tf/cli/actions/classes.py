@@ -1,4 +1,4 @@
-"""Classes that a classifier tells apart, as the flags of several actions name them."""
+"""The classes of a classifier, as the flags of several actions name them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from dcgan_tf.generation.source import Source
 
 @dataclasses.dataclass(frozen=True)
 class Classes:
-    """The classes of a data set, whose classifier may still have to be trained.
+    """The classes of a data set, whose classifier may not have been trained yet.
 
     Attributes:
-        names: In the order of the classifier's answers.
-        data_set: What it is called in messages.
-        labelled: Settings of the data set of --features_from; None for the source's own.
+        names: Names of the classes, in the order of the classifier's outputs.
+        data_set: Name of the data set in messages.
+        labelled: Settings of the data set of --features_from, or None for the source's own data set.
     """
 
     names: tuple[str, ...]
@@ -27,7 +27,7 @@ class Classes:
     labelled: Config | None = None
 
     def number(self, flag: str, text: str) -> int:
-        """The number of a class by name or number; raises UserError where there is none."""
+        """The number of a class given by name or number; raises UserError if there is no such class."""
         if text in self.names:
             return self.names.index(text)
         if text.isascii() and text.isdigit() and int(text) < len(self.names):
@@ -42,11 +42,11 @@ def find_classes(source: Source, needed_by: str) -> Classes:
     """The classes of --features_from, or of the source's own data set.
 
     Args:
-        source: Whose images are to be classified.
-        needed_by: The flag that asks for classes, such as ``--of``.
+        source: The generator whose images are classified.
+        needed_by: The flag that requires classes, such as ``--of``.
 
     Raises:
-        UserError: There are none.
+        UserError: The data set has no classes.
     """
     if FLAGS.features_from:
         from dcgan_tf.evaluation.labelled import labelled_config
@@ -58,14 +58,14 @@ def find_classes(source: Source, needed_by: str) -> Classes:
         raise UserError("--resize has no effect without --features_from: remove it")
     if not source.config.class_names:
         raise UserError(
-            f"{needed_by}: {source.config.dataset} has no classes, so there is no classifier of them. Name a labelled "
+            f"{needed_by}: {source.config.dataset} has no classes, so there is no classifier for it. Name a labeled "
             "data set with --features_from"
         )
     return Classes(source.config.class_names, source.config.dataset)
 
 
 def load_classifier(source: Source, classes: Classes) -> Callable[[np.ndarray], np.ndarray]:
-    """Reads or trains the classifier: from images uint8 [N, height, width, channels] to logits float32 [N, classes]."""
+    """Loads or trains the classifier, a function from images uint8 [N, H, W, C] to logits float32 [N, classes]."""
     from dcgan_tf.evaluation import classifier, labelled
 
     if classes.labelled is None:

@@ -1,4 +1,4 @@
-"""What the actions share: which generator, which seeds and class, which files."""
+"""What the actions share: flags for the generator, seeds, classes and files."""
 
 import pathlib
 import re
@@ -20,79 +20,79 @@ if TYPE_CHECKING:
     from dcgan_tf.generation.vectors import VectorFile
 
 FLAGS = flags.FLAGS
-BUNDLED = "mnist"  # What there is to play with before any training
+BUNDLED = "mnist"  # To try the actions before any training
 MAX_SEED = 2**63
 MAX_SEEDS = 100_000
 
 
 def define_source_flags() -> None:
-    """--run_dir with --checkpoint, and --saved_model."""
+    """Defines --run_dir, --checkpoint and --saved_model."""
     command_line.define_path("run_dir", "", "Folder of the run to use.")
-    flags.DEFINE_string("checkpoint", "best", "Of the run: best, latest, or a step that has a checkpoint.")
+    flags.DEFINE_string("checkpoint", "best", "Checkpoint of the run: best, latest, or a step that has one.")
     command_line.define_path(
         "saved_model",
         "",
-        "In place of --run_dir: an exported SavedModel, or the folder of its versions. Default, without --run_dir: "
+        "Exported SavedModel to use instead of a run, or the folder of its versions. Default, without --run_dir: "
         f"{BUNDLED}, the bundled generator.",
     )
 
 
 def define_out_flag(default: str, description: str) -> None:
-    """--out."""
+    """Defines --out."""
     command_line.define_path("out", default, description)
 
 
 def define_label_flag() -> None:
-    """--label, for actions that make images of one class."""
+    """Defines --label, for actions that make images of one class."""
     flags.DEFINE_string("label", "", "Class of the images of a conditional run: its name or number.")
 
 
 def define_vectors_flag() -> None:
-    """--vectors."""
+    """Defines --vectors."""
     command_line.define_path(
-        "vectors", "", "File of named vectors. Default: vectors.json in the run's folder; with --saved_model, here."
+        "vectors", "", "File of named vectors. Default: vectors.json in the run's folder, or here with --saved_model."
     )
 
 
 def define_data_flags() -> None:
-    """--data_dir, --manual_dir and --cache_dir, for commands that read the data set, which may have moved."""
-    default = "as in train.py. Default: as the run has it; an export does not say."
-    command_line.define_path("data_dir", "", f"Where the data set is now, {default}")
-    command_line.define_path("manual_dir", "", f"Where its original files are now, {default}")
-    command_line.define_path("cache_dir", "", f"Where its prepared images are kept now, {default}")
+    """Defines --data_dir, --manual_dir and --cache_dir, for commands that read the data set, which may have moved."""
+    default = "as for training. Default: as in the run's settings. Exports do not record it."
+    command_line.define_path("data_dir", "", f"Current folder of the data set, {default}")
+    command_line.define_path("manual_dir", "", f"Current folder of its original files, {default}")
+    command_line.define_path("cache_dir", "", f"Current folder of its prepared images, {default}")
 
 
 def define_classifier_flags() -> None:
-    """--features_from and --resize, for commands that use the classifier of another data set."""
+    """Defines --features_from and --resize, for commands that use the classifier of another data set."""
     command_line.define_path(
         "features_from",
         "",
-        "Use the classifier of another labelled data set: a folder of pictures, sorted into one folder per class, or a "
-        "run's folder, which stands for its data. It is trained once.",
+        "Use the classifier of another labeled data set: a folder of pictures with one subfolder per class, or the "
+        "folder of a run, for its data. The classifier is trained once.",
     )
     flags.DEFINE_boolean(
-        "resize", False, "With --features_from: prepare its pictures at the size of the model's images."
+        "resize", False, "With --features_from: resize its pictures to the size of the model's images."
     )
 
 
 def typed_folders() -> dict[str, str]:
-    """The folders of the data set that were typed."""
+    """The folders of the data set that the user typed."""
     return {
         name: str(FLAGS[name].value) for name in run_directory.DATA_FOLDERS if name in FLAGS and FLAGS[name].present
     }
 
 
 def data_config(source: Source) -> Config:
-    """The source's settings, with the folders of its data set that were typed. A run keeps them.
+    """The source's settings, with the folders of its data set that the user typed. A run stores these.
 
     Raises:
-        UserError: the data in these folders are others than those of the run, or an export's are not named.
+        UserError: The folders contain other data than the run's, or the folder of an export's data is not given.
     """
     folders = typed_folders()
     if source.run is None:
         config = make_config(dict(folders), resumed=source.config) if folders else source.config
         if config.dataset == "folder" and not config.data_dir:
-            raise UserError("--data_dir: an export does not say where the pictures are. Name their folder")
+            raise UserError("--data_dir: an export does not record where the pictures are. Give their folder")
         return config
     run = run_directory.load_run(source.directory, folders)
     keep_typed_folders(run)
@@ -100,17 +100,17 @@ def data_config(source: Source) -> Config:
 
 
 def keep_typed_folders(run: run_directory.Run) -> None:
-    """Saves the folders that were typed with the run, after a look whether its data are there."""
+    """Stores the folders that the user typed in the run, after checking that its data are there."""
     if typed_folders():
-        notices.import_tensorflow()  # Which reads the data sets of TensorFlow Datasets
+        notices.import_tensorflow()  # TensorFlow reads the data sets of TensorFlow Datasets
         from dcgan_tf.data.prepare import prepare
 
-        prepare(run.config)  # Refuses other data.
+        prepare(run.config)  # Refuses other data
         run_directory.keep_folders(run)
 
 
 def find_run() -> run_directory.Run:
-    """The run that --run_dir names, with the folders of its data that were typed.
+    """The run that --run_dir names, with the folders of its data that the user typed.
 
     Raises:
         UserError: The flag is missing, or it names no run.
@@ -120,26 +120,26 @@ def find_run() -> run_directory.Run:
 
 
 def find_source(*, needs_images: bool = True) -> Source:
-    """The run or export that the flags name; without any, the generator that ships with the package.
+    """The run or export that the flags name. Without such flags, the bundled generator.
 
     Raises:
-        UserError: Both are named, there is none, or it makes points where images are needed.
+        UserError: Both are named, neither exists, or the model makes points where images are needed.
     """
     if bool(FLAGS.run_dir) and bool(FLAGS.saved_model):
         raise UserError("--run_dir and --saved_model name two models. Give one of them")
     if FLAGS.saved_model and FLAGS["checkpoint"].present:
-        raise UserError("--checkpoint: an export is of one step. Leave it out, or give --run_dir")
+        raise UserError("--checkpoint: an export has one step only. Remove it, or give --run_dir")
     saved_model = FLAGS.saved_model
     if not FLAGS.run_dir and not saved_model:
         if FLAGS["checkpoint"].present or BUNDLED not in pretrained_names():
             _require_run_dir()
-        logger.info(f"Using the bundled generator {BUNDLED}; one of yours is --run_dir={_example_run()}")
+        logger.info(f"Using the bundled generator {BUNDLED}. To use your own: --run_dir={_example_run()}")
         saved_model = BUNDLED
     source = open_saved_model(saved_model) if saved_model else open_run(FLAGS.run_dir, FLAGS.checkpoint)
     if needs_images and source.config.draws_points:
         raise UserError(
-            f"the samples of --dataset={source.config.dataset} are points, and this action is for images. "
-            "The action images draws them"
+            f"the samples of --dataset={source.config.dataset} are points, but this action needs images. "
+            "The action images draws points"
         )
     return source
 
@@ -150,14 +150,14 @@ def _require_run_dir() -> None:
 
 
 def _example_run() -> pathlib.Path:
-    """The newest run where there is one."""
+    """The newest run, or a plausible name if there is none."""
     root = run_directory.RUNS_ROOT
     runs = sorted(root.glob(f"*/{run_directory.CONFIG_FILE}"), key=lambda path: path.stat().st_mtime)
     return runs[-1].parent if runs else root / "000-mnist"
 
 
 def load(source: Source) -> "Generator":
-    """The generator of a source, with results that are the same every time on a GPU, too."""
+    """Loads the generator of a source. Its results are deterministic, even on a GPU."""
     notices.import_tensorflow()
     import tensorflow as tf
 
@@ -171,7 +171,7 @@ def parse_seeds(text: str, flag: str = "seeds", at_least: int = 1) -> list[int]:
     """Reads ``3,17,40-49``.
 
     Raises:
-        UserError: anything else, or too few.
+        UserError: The text has another form, or names too few seeds.
     """
     seeds: list[int] = []
     for part in text.split(","):
@@ -186,16 +186,16 @@ def parse_seeds(text: str, flag: str = "seeds", at_least: int = 1) -> list[int]:
 
 
 def parse_label(source: Source, text: str) -> int | None:
-    """The number of a class by name or number; None where nothing was typed.
+    """The number of a class given by name or number; None if nothing was typed.
 
     Raises:
-        UserError: there is no such class.
+        UserError: There is no such class.
     """
     names = source.config.class_names[: source.config.label_count]
     if not text:
         return None
     if not names:
-        raise UserError(f"--label: '{source.directory}' is not conditional. Leave it out")
+        raise UserError(f"--label: '{source.directory}' is not conditional. Remove it")
     if text in names:
         return names.index(text)
     if text.isascii() and text.isdigit() and int(text) < len(names):
@@ -207,18 +207,18 @@ def parse_label(source: Source, text: str) -> int | None:
 
 
 def required_label(source: Source) -> int | None:
-    """The class of --label, which a conditional run needs here; None for any other run."""
+    """The class of --label, which is required for a conditional run; None for any other run."""
     label = parse_label(source, FLAGS.label)
     if source.config.label_count and label is None:
         raise UserError(
-            f"--label: '{source.directory}' is conditional. Name a class, such as "
+            f"--label: '{source.directory}' is conditional. Give a class, such as "
             f"--label={source.config.class_names[0]}"
         )
     return label
 
 
 def png_path(text: str, flag: str = "out") -> pathlib.Path:
-    """A file that ends in .png, in a folder that is made when it is written."""
+    """The path of a file that ends in .png. Its folder need not exist yet."""
     path = pathlib.Path(text)
     if path.suffix.lower() != ".png" or path.is_dir():
         raise UserError(f"--{flag}: expected a file that ends in .png. Received: '{path}'")
@@ -226,20 +226,20 @@ def png_path(text: str, flag: str = "out") -> pathlib.Path:
 
 
 def at_least(flag: str, least: float) -> None:
-    """Raises UserError unless a flag has at least a value. NaN has not."""
+    """Raises UserError unless the flag has at least this value. NaN is refused, too."""
     if not getattr(FLAGS, flag) >= least:
         raise UserError(f"--{flag}: expected at least {least}. Received: {getattr(FLAGS, flag)}")
 
 
 def vectors_path(source: Source) -> pathlib.Path:
-    """The file of named vectors."""
+    """The path of the file of named vectors."""
     if FLAGS.vectors:
         return pathlib.Path(FLAGS.vectors)
     return source.directory / "vectors.json" if source.run else pathlib.Path("vectors.json")
 
 
 def open_vectors(source: Source, generator: "Generator") -> "VectorFile":
-    """Reads the file of named vectors of this very generator."""
+    """Reads the file of named vectors, which must belong to this generator."""
     from dcgan_tf.generation.vectors import load_vectors
 
     return load_vectors(vectors_path(source), generator.digest, generator.latent_dim)

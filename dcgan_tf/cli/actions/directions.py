@@ -1,4 +1,4 @@
-"""directions: finds the direction along which a measured value grows, and measures whether it does."""
+"""directions: finds a direction along which a measured value grows, and measures whether it does."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,14 +23,15 @@ Measure = Callable[[np.ndarray], np.ndarray]
 
 
 class _Measured(NamedTuple):
-    """What grows along a direction.
+    """The value that grows along a direction.
 
     Attributes:
-        value: In words.
-        unit: Of the value.
-        shown: From images to values.
-        fitted_value, fitted: The same of what the direction is fitted to.
-        decimals: Of the value's mean.
+        value: Name of the value.
+        unit: Unit of the value.
+        shown: Computes the values of images.
+        fitted_value: Name of the value to which the direction is fitted.
+        fitted: Computes these values of images.
+        decimals: Decimals of the mean value.
     """
 
     value: str
@@ -44,19 +45,23 @@ class _Measured(NamedTuple):
 def define_flags() -> None:
     common.define_source_flags()
     common.define_vectors_flag()
-    flags.DEFINE_enum("measure", "thickness", list(MEASURES), "What is measured in the pixels of bright strokes.")
+    flags.DEFINE_enum("measure", "thickness", list(MEASURES), "Value to measure in the pixels of bright strokes.")
     flags.DEFINE_string(
         "class",
         "",
-        "In place of --measure: the probability of a class, by its name or number, as the classifier of the data set "
-        "or of --features_from gives it.",
+        "Class, by name or number, whose probability is measured instead of --measure. The classifier is that of the "
+        "data set or of --features_from.",
     )
-    flags.DEFINE_integer("samples", 4000, "Images from which the direction is fitted.")
-    flags.DEFINE_integer("test_samples", 256, "Other images, on which it is measured: of the seeds 0, 1 and so on.")
+    flags.DEFINE_integer("samples", 4000, "Number of images to which the direction is fitted.")
+    flags.DEFINE_integer(
+        "test_samples", 256, "Number of other images, from seed 0 on, on which the direction is measured."
+    )
     common.define_label_flag()
     common.define_classifier_flags()
     common.define_data_flags()
-    common.define_out_flag("", "The PNG file of six images moved along it. Default: the direction's name and .png.")
+    common.define_out_flag(
+        "", "PNG file of six images moved along the direction. Default: the direction's name with .png."
+    )
 
 
 def run() -> None:
@@ -89,16 +94,18 @@ def run() -> None:
     test_z = generator.latents(range(FLAGS.test_samples))
     values = measure_along(generate, measured.shown, test_z, fit.vector, POSITIONS, f"measuring {name}")
     print(
-        f"{name}: a linear function of z predicts {fit.explained:.0%} of the variance of the {measured.fitted_value}, "
-        f"each of {FLAGS.samples} images by a fit to the others"
+        f"{name}: a linear function of z explains {fit.explained:.0%} of the variance of the {measured.fitted_value} "
+        f"(leave-one-out over {FLAGS.samples} images)"
     )
     print(f"position  mean {measured.value} of {FLAGS.test_samples} other images{measured.unit}")
     digits = measured.decimals
     for position, at_position in zip(POSITIONS, values, strict=True):
         print(f"{position:+8d}  {at_position.mean():.{digits}f} +- {standard_error(at_position):.{digits}f}")
-    print(f"It grows from one position to the next in {(np.diff(values, axis=0) > 0).mean():.1%} of the single images")
+    print(f"It grows from one position to the next for {(np.diff(values, axis=0) > 0).mean():.1%} of the single images")
     if not (np.diff(values.mean(1)) > 0).all():
-        raise UserError(f"the mean {measured.value} does not grow at every step along the direction: it was not kept")
+        raise UserError(
+            f"the mean {measured.value} does not grow at every step along the direction, so the direction was not saved"
+        )
     shown = test_z[: len(SHOWN_SEEDS), None] + POSITIONS[None, :, None].astype(np.float32) * fit.vector
     images = generate(shown.reshape(-1, generator.latent_dim))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +117,7 @@ def run() -> None:
     origin = f"direction fitted to the {measured.fitted_value} of {FLAGS.samples} images"
     file.add(name, Vector(fit.vector, origin, label=label))
     file.save(path)
-    print(f"Kept as '{name}' in {path}; picture in {out}")
+    print(f"Saved as '{name}' in {path}; picture in {out}")
 
 
 def _wanted_class(source: Source) -> tuple[Classes, int] | None:

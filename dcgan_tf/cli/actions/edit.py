@@ -1,4 +1,4 @@
-"""edit: adds a sum of named vectors to many images, and measures what that changes, and what it leaves."""
+"""edit: adds a sum of named vectors to many images, and measures what this changes and what it preserves."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -28,22 +28,22 @@ def define_flags() -> None:
     common.define_source_flags()
     common.define_vectors_flag()
     flags.DEFINE_string(
-        "expression", "", "What is added to each latent: named vectors, such as 'smiling - neutral' or '2 * smile'."
+        "expression", "", "Sum of named vectors to add to each latent, such as 'smiling - neutral' or '2 * smile'."
     )
-    flags.DEFINE_string("class", "", "Class whose probability is measured before and after: its name or number.")
+    flags.DEFINE_string("class", "", "Class, by name or number, whose probability is measured before and after.")
     flags.DEFINE_string(
         "of",
         "",
-        f"Edit images of this class only, by a classifier that is {SURE:.0%} sure. Default: images of which it is as "
-        "sure that they are not of --class.",
+        f"Edit only images of this class, according to a classifier that is {SURE:.0%} confident. Default: images that "
+        "are, with the same confidence, not of --class.",
     )
-    flags.DEFINE_integer("num", 64, "Number of images.")
-    flags.DEFINE_integer("seed", 2**20, "They are the first that qualify from this seed on.")
-    flags.DEFINE_integer("candidates", 4096, "Number of seeds among which they are looked for.")
+    flags.DEFINE_integer("num", 64, "Number of images to edit.")
+    flags.DEFINE_integer("seed", 2**20, "First seed to try; the first images that qualify are edited.")
+    flags.DEFINE_integer("candidates", 4096, "Number of seeds to try.")
     common.define_label_flag()
     common.define_classifier_flags()
     common.define_data_flags()
-    common.define_out_flag("edit.png", f"The PNG file of the first {SHOWN} images, before and after.")
+    common.define_out_flag("edit.png", f"PNG file of the first {SHOWN} images, before and after.")
 
 
 def run() -> None:
@@ -54,7 +54,7 @@ def run() -> None:
     if FLAGS.candidates > common.MAX_SEEDS:
         raise UserError(f"--candidates: expected at most {common.MAX_SEEDS}. Received: {FLAGS.candidates}")
     if not FLAGS["class"].value:
-        raise UserError("--class: name the class whose probability the edit changes")
+        raise UserError("--class is required: the class whose probability is measured")
     classes = find_classes(source, "--class")
     number = classes.number("class", FLAGS["class"].value)
     start_class = classes.number("of", FLAGS.of) if FLAGS.of else None
@@ -80,21 +80,21 @@ def run() -> None:
     seeds, originals = _first_that(is_sure, candidates, generator, label)
     if len(seeds) < FLAGS.num:
         raise UserError(
-            f"--num: only {len(seeds)} of {len(candidates)} candidates are surely {start}. Ask for fewer, or for more "
-            "--candidates"
+            f"--num: only {len(seeds)} of {len(candidates)} candidates are {start} with {SURE:.0%} confidence. Ask "
+            "for fewer, or for more --candidates"
         )
     edited = generator.decode(generator.latents(seeds) + move, generator.repeat_label(label, len(seeds)))
     before, after = (probability(logits(pair), number) for pair in (originals, edited))
     class_name = printable(classes.names[number])
-    print(f"{FLAGS.expression}, added to {len(seeds)} images that are surely {start}")
+    print(f"{FLAGS.expression}, added to {len(seeds)} images that are {start} with {SURE:.0%} confidence")
     for when, values in (("before", before), ("after", after)):
         print(f"mean probability of {class_name} {when}: {values.mean():.3f} +- {standard_error(values):.3f}")
     for network in _feature_networks(generator):
         found = identity(_features(network, originals, "originals"), _features(network, edited, "edited images"))
         ratio, share = found.ratio, found.own_nearest
         print(
-            f"{network.name}: distance to the own original {ratio.value:.3f} +- {ratio.standard_error:.3f} of that to "
-            f"the others; the own original is the nearest for {share.value:.1%} +- {share.standard_error:.1%}"
+            f"{network.name}: distance to its original is {ratio.value:.3f} +- {ratio.standard_error:.3f} of that to "
+            f"the others; its original is the nearest for {share.value:.1%} +- {share.standard_error:.1%}"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     captions = [f"{old:.2f} to {new:.2f}" for old, new in zip(before[:SHOWN], after[:SHOWN], strict=True)]
@@ -104,7 +104,7 @@ def run() -> None:
 
 
 def _unused_seeds(vectors: "list[Vector]") -> np.ndarray:
-    """The candidates int64 from --seed on, without the seeds that the vectors were made from."""
+    """The candidate seeds, int64, from --seed on, without the seeds from which the vectors were made."""
     from dcgan_tf.generation.directions import FIRST_SEED
 
     stop = FLAGS.seed + FLAGS.candidates
@@ -119,7 +119,7 @@ def _unused_seeds(vectors: "list[Vector]") -> np.ndarray:
 def _first_that(
     is_sure: Callable[[np.ndarray], np.ndarray], candidates: np.ndarray, generator: "Generator", label: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first --num candidates whose images qualify, and these images; fewer if there are."""
+    """The first --num candidates whose images qualify, or fewer, and these images."""
     seeds, images = np.empty(0, np.int64), np.empty((0, *generator.config.sample_shape), np.uint8)
     for first in range(0, len(candidates), SEEDS_AT_ONCE):
         part = candidates[first : first + SEEDS_AT_ONCE]
@@ -132,7 +132,7 @@ def _first_that(
 
 
 def _feature_networks(generator: "Generator") -> "list[FeatureNetwork]":
-    """Random convolutions, and the run's discriminator where it judges single images."""
+    """Random convolutions and, if it judges single images, the run's discriminator."""
     from dcgan_tf.evaluation.features import discriminator_network, random_network
 
     networks = [random_network(generator.config.sample_shape)]

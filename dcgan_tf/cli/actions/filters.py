@@ -1,4 +1,4 @@
-"""filters: what the discriminator looks at, beside one with random weights (the DCGAN paper's figure 5)."""
+"""filters: what the discriminator responds to, compared with random weights (the DCGAN paper's figure 5)."""
 
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 def define_flags() -> None:
     common.define_source_flags()
     common.define_data_flags()
-    flags.DEFINE_integer("features", 6, "Features of the last hidden layer, those that answer most; a row each.")
-    flags.DEFINE_integer("images", 4, "Real images of each, those that it answers to most.")
-    flags.DEFINE_integer("candidates", 1000, "Real images to choose from, evenly spread over the training images.")
-    common.define_out_flag("filters.png", "The PNG file.")
+    flags.DEFINE_integer(
+        "features", 6, "Number of features to show, one per row: the most active ones of the last hidden layer."
+    )
+    flags.DEFINE_integer("images", 4, "Number of real images per feature: those that excite it most.")
+    flags.DEFINE_integer(
+        "candidates", 1000, "Number of real images to choose from, spread evenly over the training images."
+    )
+    common.define_out_flag("filters.png", "PNG file to write.")
 
 
 def run() -> None:

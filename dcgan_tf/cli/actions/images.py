@@ -1,4 +1,4 @@
-"""images: a grid of images, or a file each."""
+"""images: draws a grid of images, or writes one file per image."""
 
 import math
 import pathlib
@@ -16,17 +16,19 @@ from dcgan_tf.errors import UserError
 
 def define_flags() -> None:
     common.define_source_flags()
-    flags.DEFINE_integer("num", 64, "How many images, of the seeds --seed, --seed + 1, and so on.")
+    flags.DEFINE_integer("num", 64, "Number of images, with seeds from --seed on.")
     flags.DEFINE_integer("seed", 0, "Seed of the first image. The same seed always gives the same image.")
-    flags.DEFINE_float("psi", 1.0, "Scales the latents: 1 as in training; smaller is more typical and less varied.")
+    flags.DEFINE_float(
+        "psi", 1.0, "Scale of the latents. 1: as in training. Lower values give more typical, less diverse images."
+    )
     define_shift_flag()
     flags.DEFINE_string(
-        "label", "", "Class of the images of a conditional run: its name or number. Default: a row of the grid each."
+        "label", "", "Class of the images of a conditional run: its name or number. Default: one class per row."
     )
-    flags.DEFINE_boolean("separate", False, "Write one file per image, <seed>.png, in place of a grid.")
+    flags.DEFINE_boolean("separate", False, "Write one file per image, <seed>.png, instead of a grid.")
     flags.DEFINE_boolean("show_seeds", False, "Write the seed below each image of the grid.")
     common.define_out_flag(
-        "", "The PNG file of the grid; with --separate, a folder. Default: samples.png, or the folder samples."
+        "", "PNG file of the grid; with --separate, a folder. Default: samples.png, or the folder samples."
     )
 
 
@@ -37,7 +39,7 @@ def run() -> None:
     if not 0 <= FLAGS.seed <= common.MAX_SEED - FLAGS.num:
         raise UserError(f"--seed: expected from 0 to {common.MAX_SEED - FLAGS.num}. Received: {FLAGS.seed}")
     if FLAGS.separate and FLAGS.show_seeds:
-        raise UserError("--show_seeds: with --separate, the seed is the file's name. Leave it out")
+        raise UserError("--show_seeds: with --separate, each file is named after its seed. Remove it")
     label = common.parse_label(source, FLAGS.label)
     shifts = parse_shifts(FLAGS.shift)
     out = _checked_out()

@@ -1,4 +1,4 @@
-"""interpolate: from one seed's image to the next, as a strip or a GIF."""
+"""interpolate: transitions from one seed's image to the next, as a strip or a GIF."""
 
 import pathlib
 
@@ -15,16 +15,23 @@ from dcgan_tf.errors import UserError
 def define_flags() -> None:
     common.define_source_flags()
     flags.DEFINE_string("seeds", "0,1", "Two or more seeds, such as 3,17,40-42.")
-    flags.DEFINE_integer("steps", 8, "Steps from each seed to the next.")
-    flags.DEFINE_enum("path", "spherical", ["spherical", "linear"], "On great circles, or on straight lines.")
-    flags.DEFINE_boolean("closed", False, "Go back to the first seed at the end, so that a GIF repeats without a jump.")
-    flags.DEFINE_float("psi", 1.0, "Scales the latents: 1 as in training; smaller is more typical and less varied.")
-    flags.DEFINE_float("fps", 10.0, "Images a second of a GIF, from 0.1 to 50. GIFs count time in hundredths.")
+    flags.DEFINE_integer("steps", 8, "Number of steps from each seed to the next.")
+    flags.DEFINE_enum(
+        "path",
+        "spherical",
+        ["spherical", "linear"],
+        "Path between latents. spherical: along great circles. linear: along straight lines.",
+    )
+    flags.DEFINE_boolean("closed", False, "Return to the first seed at the end, so that a GIF loops without a jump.")
+    flags.DEFINE_float(
+        "psi", 1.0, "Scale of the latents. 1: as in training. Lower values give more typical, less diverse images."
+    )
+    flags.DEFINE_float(
+        "fps", 10.0, "Images per second of a GIF, from 0.1 to 50. GIFs measure time in hundredths of a second."
+    )
     define_shift_flag()
     common.define_label_flag()
-    common.define_out_flag(
-        "interpolation.png", "A .png file for a strip, a row from each seed to the next; or a .gif file."
-    )
+    common.define_out_flag("interpolation.png", "A .png file for a strip with one row per transition, or a .gif file.")
 
 
 def run() -> None:
@@ -38,7 +45,7 @@ def run() -> None:
     if out.suffix.lower() not in (".png", ".gif") or out.is_dir():
         raise UserError(f"--out: expected a file that ends in .png or .gif. Received: '{out}'")
     if out.suffix.lower() == ".png" and FLAGS["fps"].present:
-        raise UserError("--fps: a PNG file does not move. Leave it out, or end --out in .gif")
+        raise UserError("--fps: a PNG file does not move. Remove it, or use an --out that ends in .gif")
     shifts = parse_shifts(FLAGS.shift)
     label = common.required_label(source)
 

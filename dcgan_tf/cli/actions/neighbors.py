@@ -1,4 +1,4 @@
-"""neighbors: the training images nearest to each sample, to see whether the generator repeats them."""
+"""neighbors: shows the training images nearest to each sample, to see whether the generator repeats them."""
 
 import numpy as np
 from absl import flags
@@ -12,11 +12,11 @@ from dcgan_tf.drawing.panels import caption_tiles
 def define_flags() -> None:
     common.define_source_flags()
     common.define_data_flags()
-    flags.DEFINE_integer("num", 6, "How many samples, of the seeds --seed, --seed + 1, and so on.")
+    flags.DEFINE_integer("num", 6, "Number of samples, with seeds from --seed on.")
     flags.DEFINE_integer("seed", 0, "Seed of the first sample.")
-    flags.DEFINE_integer("count", 5, "Training images beside each.")
+    flags.DEFINE_integer("count", 5, "Number of training images per sample.")
     common.define_label_flag()
-    common.define_out_flag("neighbors.png", "The PNG file.")
+    common.define_out_flag("neighbors.png", "PNG file to write.")
 
 
 def run() -> None:
@@ -43,6 +43,6 @@ def run() -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(caption_tiles(np.stack(tiles), captions, 1 + found.rows.shape[1]), out)
     print(
-        f"Wrote {len(seeds)} samples and their nearest of {len(rows)} training images to {out}; the distances are "
-        f"Euclidean over pixels from 0 to 1, {found.distances[:, 0].min():.2f} at least"
+        f"Wrote {len(seeds)} samples and their nearest of {len(rows)} training images to {out}. The distances are "
+        f"Euclidean, over pixels from 0 to 1; the smallest is {found.distances[:, 0].min():.2f}"
     )

@@ -1,4 +1,4 @@
-"""project: the latent whose image comes nearest to a picture."""
+"""project: finds the latent whose image is closest to a picture."""
 
 import dataclasses
 import pathlib
@@ -19,17 +19,19 @@ from dcgan_tf.errors import UserError
 def define_flags() -> None:
     common.define_source_flags()
     common.define_vectors_flag()
-    command_line.define_path("image", "", "The picture.")
-    flags.DEFINE_boolean("resize", False, "Crop, resize and convert a picture of another size, or of other channels.")
-    flags.DEFINE_integer("steps", 300, "Of the optimisation.")
-    flags.DEFINE_integer("restarts", 8, "Latents that are optimised side by side; the best one is shown.")
-    flags.DEFINE_integer("seed", 0, "Of the latents to begin with.")
+    command_line.define_path("image", "", "The picture to project.")
+    flags.DEFINE_boolean("resize", False, "Crop, resize and convert a picture of another size or with other channels.")
+    flags.DEFINE_integer("steps", 300, "Number of optimization steps.")
+    flags.DEFINE_integer("restarts", 8, "Number of latents to optimize in parallel. The best one is shown.")
+    flags.DEFINE_integer("seed", 0, "Seed of the initial latents.")
     flags.DEFINE_float(
-        "feature_weight", 0.1, "Of the distance in the discriminator's features beside that in pixels; 0: pixels alone."
+        "feature_weight",
+        0.1,
+        "Weight of the distance in the discriminator's features, relative to pixels. 0: pixels only.",
     )
-    flags.DEFINE_string("name", "", "Keep the latent as a named vector.")
+    flags.DEFINE_string("name", "", "Save the latent as a vector of this name.")
     common.define_label_flag()
-    common.define_out_flag("projection.png", "The PNG file.")
+    common.define_out_flag("projection.png", "PNG file to write.")
 
 
 def run() -> None:
@@ -43,7 +45,7 @@ def run() -> None:
     image = load_image(pathlib.Path(FLAGS.image), source.config, FLAGS.resize)
 
     generator = common.load(source)
-    if FLAGS.name:  # Before the work, not after it
+    if FLAGS.name:  # Fails before the work, not after it
         vectors = common.open_vectors(source, generator)
     found = generator.project(
         image,
@@ -56,7 +58,7 @@ def run() -> None:
     print(
         f"pixels differ by {found.median_pixel_error:g} of 255 (median) and {found.pixel_distance:.4f} of 1 (root mean "
         f"square); features by {found.feature_distance:.4f} of their mean square. The latent's length is "
-        f"{np.linalg.norm(found.z):.1f}, where {generator.latent_dim**0.5:.1f} is usual"
+        f"{np.linalg.norm(found.z):.1f} (typical: {generator.latent_dim**0.5:.1f})"
     )
     difference = np.abs(found.image.astype(int) - image).astype(np.uint8)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -69,22 +71,23 @@ def run() -> None:
 
         vectors.add(FLAGS.name, Vector(found.z, f"projection of {pathlib.Path(FLAGS.image).name}", label=label))
         vectors.save(common.vectors_path(source))
-        print(f"Kept as '{FLAGS.name}' in {common.vectors_path(source)}")
+        print(f"Saved as '{FLAGS.name}' in {common.vectors_path(source)}")
 
 
 def load_image(path: pathlib.Path, config: Config, resize: bool) -> np.ndarray:
-    """A picture as the generator makes them.
+    """Reads a picture in the format of the generator's images.
 
     Args:
-        path: of the file.
-        config: complete; its image size and channels.
-        resize: crop, resize and convert it as training data are; else anything that does not fit is refused.
+        path: The picture.
+        config: Complete settings, with the image size and the channels.
+        resize: Whether to crop, resize and convert the picture as training does. Otherwise, a picture that does not fit
+            is refused.
 
     Returns:
         uint8 [height, width, channels].
 
     Raises:
-        UserError: the file cannot be read, or does not fit.
+        UserError: The file cannot be read, or does not fit.
     """
     if not path.is_file():
         raise UserError(f"--image: expected a picture. Received: '{path}'")
@@ -100,11 +103,11 @@ def load_image(path: pathlib.Path, config: Config, resize: bool) -> np.ndarray:
     if not resize and (picture.height, picture.width) != (height, width):
         raise UserError(
             f"--image: expected {height}x{width} pixels (height x width). Received: {picture.height}x{picture.width}. "
-            "--resize crops and resizes it"
+            "To crop and resize it, add --resize"
         )
     if not resize and is_gray(picture) != (channels == 1):
         raise UserError(
-            f"--image: expected {'gray' if channels == 1 else 'color'}. Received: the mode {picture.mode}. --resize "
-            "converts it, too"
+            f"--image: expected {'gray' if channels == 1 else 'color'}. Received: the mode {picture.mode}. To "
+            "convert it, add --resize"
         )
     return row

@@ -1,4 +1,4 @@
-"""projector: real and generated images for TensorBoard's projector, by discriminator features and by latents."""
+"""projector: writes real and generated images for TensorBoard's projector, with features and latents."""
 
 import pathlib
 
@@ -15,10 +15,12 @@ ROWS = 50
 def define_flags() -> None:
     common.define_source_flags()
     common.define_data_flags()
-    flags.DEFINE_integer("num", 200, "Real images, and as many generated ones, of the seeds from 0 on.")
-    flags.DEFINE_integer("steps", 100, "Of the optimisation that finds the latents of the real images.")
-    flags.DEFINE_boolean("classify", False, "Let the data set's classifier name the classes of generated images.")
-    common.define_out_flag("", "Folder. Default: tensorboard in the run's folder; with --saved_model, projector here.")
+    flags.DEFINE_integer("num", 200, "Number of real images, and of generated ones with seeds from 0 on.")
+    flags.DEFINE_integer("steps", 100, "Number of optimization steps to find the latents of the real images.")
+    flags.DEFINE_boolean("classify", False, "Label the generated images with the data set's classifier.")
+    common.define_out_flag(
+        "", "Folder to write to. Default: tensorboard in the run's folder; with --saved_model, projector here."
+    )
 
 
 def run() -> None:
@@ -28,9 +30,9 @@ def run() -> None:
 
     most = (MAX_SHEET // max(source.config.height_and_width)) ** 2 // 2
     if not 2 <= FLAGS.num <= most:
-        raise UserError(f"--num: expected from 2 to {most}, what a sprite sheet holds. Received: {FLAGS.num}")
+        raise UserError(f"--num: expected from 2 to {most}, the capacity of a sprite sheet. Received: {FLAGS.num}")
     if FLAGS.classify and source.config.label_count:
-        raise UserError("--classify: the classes of a conditional run's images are known. Leave it out")
+        raise UserError("--classify: the classes of a conditional run's images are known. Remove it")
     out = pathlib.Path(FLAGS.out or (source.run.tensorboard if source.run else "projector"))
     if out.exists() and not out.is_dir():
         raise UserError(f"--out: expected a folder. Received the file '{out}'")
@@ -88,7 +90,7 @@ def run() -> None:
             "class": [name or "unknown" for name in names],
         },
     )
-    print(f"Wrote {len(images)} images for the projector. Look at it with: tensorboard --logdir={out}")
+    print(f"Wrote {len(images)} images for the projector. To view them: tensorboard --logdir={out}")
 
 
 def _name(class_names: tuple[str, ...], label: int) -> str:

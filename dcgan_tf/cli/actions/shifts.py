@@ -1,4 +1,4 @@
-"""Directions by number or name, and moves along them, as the flags of several actions write them."""
+"""Directions given by number or name, and shifts along them, as in the flags of several actions."""
 
 import math
 from typing import TYPE_CHECKING
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def define_shift_flag() -> None:
-    """--shift, and --vectors where its names are."""
+    """Defines --shift, and --vectors, the file of its names."""
     common.define_vectors_flag()
     flags.DEFINE_string(
         "shift",
         "",
         "Move all latents along directions, such as 1:2.5,thickness:-1: principal directions by number, named vectors "
-        "by name, in deviations of a latent.",
+        "by name, distances in standard deviations of a latent.",
     )
 
 
@@ -41,20 +41,20 @@ def parse_shifts(text: str) -> dict[str, float]:
 
 
 def find_shift(source: Source, generator: "Generator", shifts: dict[str, float]) -> np.ndarray:
-    """What is added to latents, float32 [latent_dim]: the sum of the moves."""
+    """The sum of all shifts, to be added to the latents: float32 [latent_dim]."""
     if not shifts:
         return np.zeros(generator.latent_dim, np.float32)
     return np.array(list(shifts.values()), np.float32) @ find_directions(source, generator, list(shifts))
 
 
 def find_directions(source: Source, generator: "Generator", names: list[str]) -> np.ndarray:
-    """Directions of length 1 by name: a number is a principal direction, counted from 1; else a named vector.
+    """Directions of length 1. A number is a principal direction, counted from 1; any other name is a named vector.
 
     Returns:
         float32 [names, latent_dim].
 
     Raises:
-        UserError: there is none of a name.
+        UserError: One of the directions does not exist.
     """
     numbered = any(name.isdecimal() for name in names)
     named = {} if all(name.isdecimal() for name in names) else common.open_vectors(source, generator).arrays()
@@ -68,6 +68,6 @@ def find_directions(source: Source, generator: "Generator", names: list[str]) ->
         else:
             raise UserError(
                 f"unknown direction '{name}'. Expected a number from 1 to {len(principal) or 10}, or a named vector: "
-                f"{', '.join(named) or 'none is defined; the actions directions and vectors make some'}"
+                f"{', '.join(named) or 'none is defined yet; create some with the actions directions and vectors'}"
             )
     return np.array(found, np.float32)

@@ -1,4 +1,4 @@
-"""sweep: one image moved along one direction at a time."""
+"""sweep: moves one image along one direction at a time."""
 
 import numpy as np
 from absl import flags
@@ -17,13 +17,13 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "directions",
         "1,2,3,4,5",
-        "A row each: principal directions of the first hidden layer by number, named vectors by name.",
+        "Directions, one per row: principal directions of the first hidden layer by number, named vectors by name.",
     )
     flags.DEFINE_integer("seed", 0, "Seed of the image in the middle.")
-    flags.DEFINE_float("extent", 3.0, "How far to both sides, in deviations of a latent.")
-    flags.DEFINE_integer("columns", 9, "Images a row.")
+    flags.DEFINE_float("extent", 3.0, "Distance to both sides, in standard deviations of a latent.")
+    flags.DEFINE_integer("columns", 9, "Number of images per row.")
     common.define_label_flag()
-    common.define_out_flag("sweep.png", "The PNG file.")
+    common.define_out_flag("sweep.png", "PNG file to write.")
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""vectors: averages exemplars, picked by seed or proposed, into a named vector; merges files; lists what there is."""
+"""vectors: averages exemplars, given or proposed, into a named vector; merges files; lists the vectors."""
 
 import pathlib
 from typing import TYPE_CHECKING
@@ -23,21 +23,29 @@ TYPICAL = "typical"
 def define_flags() -> None:
     common.define_source_flags()
     common.define_vectors_flag()
-    flags.DEFINE_string("name", "", "Name of the vector to make, such as thick. Without it, the vectors are listed.")
-    flags.DEFINE_string("seeds", "", "The exemplars, such as 3,17,40: images that show what the vector shall mean.")
+    flags.DEFINE_string(
+        "name", "", "Name of the vector to create, such as thick. Without a name, the vectors are listed."
+    )
+    flags.DEFINE_string(
+        "seeds", "", "Seeds of the exemplars, such as 3,17,40: images that show what the vector stands for."
+    )
     flags.DEFINE_enum(
         "propose",
         None,
         [*PROPOSALS, TYPICAL],
-        "In place of --seeds: take those that show it most. thick to upright are measured in the strokes' pixels; "
-        "typical: of which the classifier is surest that they are of the class --of, or, of a conditional run, of the "
-        "class --label.",
+        "Property by which exemplars are chosen instead of --seeds: those that show it most. thick to upright: "
+        "measured in the pixels of the strokes. typical: those that the classifier assigns most confidently to the "
+        "class --of or, for a conditional run, to the class --label.",
     )
-    flags.DEFINE_integer("count", 3, "Exemplars that are proposed.")
-    flags.DEFINE_integer("candidates", 1024, "Number of seeds from which they are proposed.")
-    flags.DEFINE_integer("first_candidate", 0, "The first of these seeds.")
-    flags.DEFINE_string("of", "", "Propose images of one class only, by a classifier: its name or number.")
-    command_line.define_path("merge", "", "Take over the vectors of another file of the same run and checkpoint.")
+    flags.DEFINE_integer("count", 3, "Number of exemplars to propose.")
+    flags.DEFINE_integer("candidates", 1024, "Number of seeds from which to propose.")
+    flags.DEFINE_integer("first_candidate", 0, "First of these seeds.")
+    flags.DEFINE_string(
+        "of", "", "Propose only images that a classifier assigns to this class, given by name or number."
+    )
+    command_line.define_path(
+        "merge", "", "Import the vectors of another file, which must be of the same run and checkpoint."
+    )
     common.define_label_flag()
     common.define_classifier_flags()
     common.define_data_flags()
@@ -52,7 +60,7 @@ def run() -> None:
         )
     for name in ("count", "candidates", "first_candidate", "of", "features_from"):
         if FLAGS[name].present and ways != ["propose"]:
-            raise UserError(f"--{name}: has an effect with --propose only. Leave it out")
+            raise UserError(f"--{name} has no effect without --propose: remove it")
     seeds = common.parse_seeds(FLAGS.seeds) if ways == ["seeds"] else []
     label = common.required_label(source) if FLAGS.name else None
     wanted = _wanted_class(source, label)
@@ -70,7 +78,7 @@ def run() -> None:
             raise UserError(f"--merge: expected a file of vectors. Received: '{other}'")
         new = file.merge(load_vectors(other, generator.digest, generator.latent_dim))
         file.save(path)
-        print(f"Took {', '.join(new) or 'nothing new'} from {other} into {path}")
+        print(f"Imported {', '.join(new) or 'nothing new'} from {other} into {path}")
     elif FLAGS.name:
         origin = "mean of exemplars"
         if ways == ["propose"]:
@@ -80,7 +88,7 @@ def run() -> None:
             origin += f", proposed as {FLAGS.propose}{of} from seeds {FLAGS.first_candidate} to {last}"
         file.add(FLAGS.name, Vector(generator.latents(seeds).mean(0), origin, tuple(seeds), label))
         file.save(path)
-        print(f"Kept the mean of the seeds {', '.join(map(str, seeds))} as '{FLAGS.name}' in {path}")
+        print(f"Saved the mean of the seeds {', '.join(map(str, seeds))} as '{FLAGS.name}' in {path}")
     else:
         for name, vector in file.vectors.items():
             exemplars = f": seeds {', '.join(map(str, vector.seeds))}" if vector.seeds else ""
@@ -89,10 +97,10 @@ def run() -> None:
 
 
 def _wanted_class(source: Source, label: int | None) -> tuple[Classes, int] | None:
-    """The class that the classifier shall be sure of: --of; typical images of a conditional run are of --label."""
+    """The class to which exemplars must belong: --of; or --label for typical images of a conditional run."""
     if source.config.label_count and not FLAGS.features_from:
         if FLAGS.of:
-            raise UserError("--of: a conditional run makes images of the class --label. Leave it out")
+            raise UserError("--of: a conditional run makes images of the class --label. Remove it")
         return (find_classes(source, "--label"), label) if FLAGS.propose == TYPICAL and label is not None else None
     if not FLAGS.of and FLAGS.propose != TYPICAL:
         if FLAGS.features_from or FLAGS.resize:
@@ -119,5 +127,7 @@ def _propose(
     scores = probabilities if FLAGS.propose == TYPICAL else PROPOSALS[FLAGS.propose](images)
     seeds = candidates[best_rows(scores, FLAGS.count, allowed)].tolist()
     if len(seeds) < FLAGS.count:
-        raise UserError(f"--count: only {len(seeds)} of the {FLAGS.candidates} candidates are surely of that class")
+        raise UserError(
+            f"--count: only {len(seeds)} of {FLAGS.candidates} candidates are of that class with {SURE:.0%} confidence"
+        )
     return seeds

@@ -1,4 +1,4 @@
-"""walk: smooth transitions through nine random points, the DCGAN paper's figure 4."""
+"""walk: draws smooth transitions through nine random points (the DCGAN paper's figure 4)."""
 
 import numpy as np
 from absl import flags
@@ -12,10 +12,14 @@ POINTS = 9
 
 def define_flags() -> None:
     common.define_source_flags()
-    flags.DEFINE_integer("seed", 0, "The nine points are the latents of this seed and the eight after it.")
-    flags.DEFINE_integer("steps", 9, "Steps from each point to the next, shown as a row; the last leads to the first.")
+    flags.DEFINE_integer("seed", 0, "Seed of the first of the nine points; the others have the eight following seeds.")
+    flags.DEFINE_integer(
+        "steps",
+        9,
+        "Number of steps from each point to the next, one row per transition. The last returns to the first.",
+    )
     common.define_label_flag()
-    common.define_out_flag("walk.png", "The PNG file.")
+    common.define_out_flag("walk.png", "PNG file to write.")
 
 
 def run() -> None:
@@ -31,4 +35,4 @@ def run() -> None:
     images = generator.interpolate(seeds, FLAGS.steps, closed=True, label=label)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(make_grid(path_rows(np.concatenate([images, images[:1]]), FLAGS.steps), FLAGS.steps + 1), out)
-    print(f"Wrote a walk through the seeds {seeds[0]} to {seeds[-1]}, and back to the first, to {out}")
+    print(f"Wrote a walk through the seeds {seeds[0]} to {seeds[-1]} and back to the first to {out}")

@@ -1,4 +1,4 @@
-"""Which images there are, and how they look."""
+"""Settings of the data: which images, and how they are prepared."""
 
 import dataclasses
 
@@ -9,67 +9,75 @@ POINT_DATA_SETS = ("ring", "grid")
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """Which images there are, and how they look."""
+    """Settings of the data: which images, and how they are prepared."""
 
     dataset: str = option(
         "mnist",
-        "Image data set: folder, for your own pictures in `data_dir`; or a name in TensorFlow Datasets, such as the "
-        "bundled mnist; or stacked_mnist, three random digits as RGB; or ring or grid, points of a mixture of "
-        "Gaussians in the plane.",
+        "Data set to train on: folder, or a name in TensorFlow Datasets such as mnist. folder: your own pictures in "
+        "`data_dir`. mnist is bundled. stacked_mnist: three random digits as the channels of an RGB image. ring, grid: "
+        "points of a mixture of Gaussians in the plane.",
     )
     split: str = option(
         "train",
-        "Part of the data set to train on, in TFDS notation, such as train or train[:5000]; of a folder, the "
-        "sub-folder of that name, where all of its folders have names of splits.",
+        "Part of the data set to train on, in TFDS notation, such as train or train[:5000]. For a folder: the "
+        "subfolder of that name, if all of its subfolders are named after splits.",
     )
     image_size: str = option(
-        "auto", "Pixels of the square image, or HEIGHTxWIDTH. auto: the data's own size where it can be built, else 64."
+        "auto",
+        "Image size in pixels: one number for a square, or HEIGHTxWIDTH. auto: the data's own size if the networks can "
+        "be built for it, otherwise 64.",
     )
     channels: str = option(
         "auto",
-        "1: gray. 3: RGB. auto: as the data has it. Images of the other kind are converted.",
+        "Color channels of the images. 1: gray. 3: RGB. auto: as in the data. Images of the other kind are converted.",
         choices=("auto", "1", "3"),
     )
     crop: str = option(
         "center",
-        "center: the middle, in the image's aspect ratio. random: from the middle and an eighth around it, another "
-        "part in every batch. none: the whole picture, squeezed.",
+        "How pictures are brought to the aspect ratio of the image. center: the center crop. random: a new random crop "
+        "per batch, from a region an eighth larger. none: resize the whole picture without keeping its aspect ratio.",
         choices=("center", "random", "none"),
     )
     crop_size: int = option(
         0,
-        "Side in pixels of a centred square cut from each picture first, such as 108 for aligned faces; 0: none.",
+        "Center-crop each picture to a square of this many pixels first, such as 108 for aligned faces. 0: no crop.",
         minimum=0,
     )
-    flip: bool = option(False, "Mirror half of the images of every batch, left to right.")
-    background: str = option("white", "Colour behind transparent pixels: a name such as black, or #rrggbb.")
-    max_pixels: int = option(100_000_000, "A picture with more pixels counts as bad, and is not decoded.", minimum=1)
-    max_side: int = option(65_535, "The same for a picture with more pixels than this on one side.", minimum=1)
+    flip: bool = option(False, "Mirror half of the images in every batch, left to right.")
+    background: str = option("white", "Color behind transparent pixels: a name such as black, or #rrggbb.")
+    max_pixels: int = option(
+        100_000_000, "Pictures with more pixels than this count as bad and are not decoded.", minimum=1
+    )
+    max_side: int = option(
+        65_535, "Pictures with more pixels than this on one side count as bad and are not decoded.", minimum=1
+    )
     max_bad_share: float = option(
-        0.1, "Stop where more than this share of the pictures cannot be used.", minimum=0, maximum=1, may_change=True
+        0.1, "Stop if more than this share of the pictures cannot be used.", minimum=0, maximum=1, may_change=True
     )
     data_dir: str = option(
         "",
-        "With `dataset=folder`, the folder of pictures. Else where TensorFlow Datasets keeps prepared data sets; a "
-        "copy found there is used first. "
-        "Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
+        "Folder of your pictures with `dataset=folder`; otherwise, folder of TensorFlow Datasets. A prepared data set "
+        "found there is used first. Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
         may_change=True,
         path=True,
     )
     manual_dir: str = option(
-        "", "Folder with the data set's original files, used in place of a download.", may_change=True, path=True
+        "", "Folder with the data set's original files, used instead of a download.", may_change=True, path=True
     )
     cache_dir: str = option(
         "",
-        "Where the decoded and resized images are kept. Default: $XDG_CACHE_HOME/dcgan_tf or ~/.cache/dcgan_tf.",
+        "Folder for the decoded and resized images. Default: $XDG_CACHE_HOME/dcgan_tf or ~/.cache/dcgan_tf.",
         may_change=True,
         path=True,
     )
 
-    # Settled from the data: not flags
+    # Determined from the data; there are no flags for these.
     class_names: tuple[str, ...] = option((), "Names of the classes, in the order of their labels.", flag=False)
     data_digest: str = option("", "Digest of the prepared images and labels.", flag=False)
     data_rules: int = option(
-        0, "Rules by which a folder's pictures are chosen and labeled; 0: not settled.", may_change=True, flag=False
+        0,
+        "Version of the rules that choose and label a folder's pictures. 0: not determined yet.",
+        may_change=True,
+        flag=False,
     )
-    replicas: int = option(0, "Devices that train, settled at the start.", may_change=True, flag=False)
+    replicas: int = option(0, "Number of devices that train, determined at the start.", may_change=True, flag=False)

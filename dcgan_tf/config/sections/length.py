@@ -1,4 +1,4 @@
-"""How long the training takes, and what its randomness and its weights begin with."""
+"""Settings of the length of the training, the seed and the initial weights."""
 
 import dataclasses
 
@@ -7,29 +7,27 @@ from dcgan_tf.config.sections.option import option
 
 @dataclasses.dataclass(frozen=True)
 class Length:
-    """How long the training takes, and what its randomness and its weights begin with."""
+    """Settings of the length of the training, the seed and the initial weights."""
 
     steps: int = option(
         10_000,
-        "Train steps in all. A finished run continues when this grows.",
+        "Total training steps. Increase it to continue a finished run.",
         minimum=1,
         maximum=10**9,
         may_change=True,
     )
-    epochs: float = option(
-        0.0, "Passes over the data in all; 0 means that `steps` decides.", minimum=0, may_change=True
-    )
-    batch_size: int = option(64, "Images in a batch, over all devices.", minimum=2)
+    epochs: float = option(0.0, "Total passes over the data. 0: use `steps` instead.", minimum=0, may_change=True)
+    batch_size: int = option(64, "Global batch size, over all devices.", minimum=2)
     seed: int = option(0, "Seed of the weights, the order of the data, and all noise.", minimum=0, maximum=2**31 - 1)
     init_from: str = option(
         "",
-        "Folder of another run or of an export, or mnist, the bundled model: a new run begins with its weights, where "
-        "they fit, at step 0. To resume a run, name it with `run_dir` alone.",
+        "Model whose weights a new run begins with: the folder of a run or an export, or mnist, the bundled model. "
+        "Weights are used where they fit, and training begins at step 0. To resume a run, give `run_dir` alone.",
         path=True,
     )
     freeze_discriminator: int = option(
         0,
-        "With `init_from`: how many blocks of D, from the image on, keep the weights of the model (FreezeD, arXiv "
+        "With `init_from`: number of D's blocks, counted from the image, that keep the model's weights (FreezeD, arXiv "
         "2002.10964).",
         minimum=0,
     )

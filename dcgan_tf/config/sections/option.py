@@ -1,4 +1,4 @@
-"""A setting: a field with everything that its flag, its help and its checks need."""
+"""The definition of one setting: a field with everything that its flag, help text and checks need."""
 
 import dataclasses
 from typing import Any
@@ -17,8 +17,23 @@ def option(
     flag: bool = True,
     path: bool = False,
 ) -> Any:
-    """A field with what its flag needs. ``may_change``: a resumed run accepts another value, training is the same.
-    ``flag``: false for what is settled from the data. ``path``: names a file or folder."""
+    """Defines one setting.
+
+    Args:
+        default: The value if the user gives none.
+        description: The help text. Its first sentence is the short help.
+        minimum: The least value allowed.
+        above: Values must be greater than this.
+        maximum: The greatest value allowed.
+        below: Values must be less than this.
+        choices: The values allowed; empty for any.
+        may_change: Whether a resumed run may have another value, because training stays the same.
+        flag: Whether there is a flag. False for what is determined from the data.
+        path: Whether the value names a file or folder.
+
+    Returns:
+        A dataclass field with all of this in its metadata.
+    """
     metadata = {
         "description": description,
         "minimum": minimum,
