@@ -248,10 +248,10 @@ def make_row(picture: Image.Image, recipe: Recipe) -> np.ndarray:
     picture = to_gray_or_rgb(picture, recipe.channels, recipe.background)
     left, top, right, bottom = 0.0, 0.0, float(picture.width), float(picture.height)
     if recipe.crop_size:
-        left, top, right, bottom = _centred(left, top, right, bottom, recipe.crop_size, recipe.crop_size)
+        left, top, right, bottom = _centered(left, top, right, bottom, recipe.crop_size, recipe.crop_size)
     if recipe.crop != "none":
         scale = min((right - left) / recipe.width, (bottom - top) / recipe.height)
-        left, top, right, bottom = _centred(left, top, right, bottom, scale * recipe.width, scale * recipe.height)
+        left, top, right, bottom = _centered(left, top, right, bottom, scale * recipe.width, scale * recipe.height)
     size = (recipe.width, recipe.height)
     if (picture.size, (left, top, right, bottom)) != (size, (0, 0, *size)):
         picture = picture.resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
@@ -342,7 +342,7 @@ def _mend_transparency(picture: ImageFile.ImageFile) -> None:
         picture.info["transparency"] = tuple(level >> 8 for level in transparent)
 
 
-def _centred(
+def _centered(
     left: float, top: float, right: float, bottom: float, width: float, height: float
 ) -> tuple[float, float, float, float]:
     """A box of at most ``width x height`` in the center of another box."""

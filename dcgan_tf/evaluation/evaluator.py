@@ -28,7 +28,7 @@ from dcgan_tf.evaluation.features import (
 )
 from dcgan_tf.evaluation.figures import FeatureSets, Figure, measure
 from dcgan_tf.evaluation.inception import load_inception
-from dcgan_tf.evaluation.labelled import labelled_config, labelled_network
+from dcgan_tf.evaluation.labeled import labelled_config, labelled_network
 from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_images
 from dcgan_tf.evaluation.probe import (
     LabelledImages,
@@ -212,8 +212,8 @@ def _networks(config: Config, data: ImageData, options: Options) -> list[Feature
         raise UserError("`resize=True` has no effect without `features_from`: remove it")
     others = [load_inception(options.inception_weights)] if options.inception_weights else []
     if options.features_from:
-        labelled = labelled_config(options.features_from, config, resize=options.resize)
-        others.insert(0, labelled_network(labelled, image_shape))
+        labeled = labelled_config(options.features_from, config, resize=options.resize)
+        others.insert(0, labelled_network(labeled, image_shape))
     if config.dataset == STACKED_MNIST:
         digits = dataclasses.replace(config, dataset="mnist", split="train", channels="1")
         return [stacked_network(load_or_train_classifier(digits), image_shape), *others]

@@ -27,7 +27,7 @@ MAKERS = (
     keras.layers.Flatten,
     keras.layers.GlobalAveragePooling2D,
 )
-COLOURS = {1: "#fdd0a2", 3: "#9ecae1"}  # Rank of a shape -> color: vectors and feature maps.
+COLORS = {1: "#fdd0a2", 3: "#9ecae1"}  # Rank of a shape -> color: vectors and feature maps.
 PITCH = 2.6
 
 
@@ -103,9 +103,9 @@ def _draw_box(axes: Axes, left: float, shape: tuple[int, ...]) -> None:
     top = [(0, half), (depth, half), (depth + skew, half + skew), (skew, half + skew)]
     side = [(depth, -half), (depth + skew, -half + skew), (depth + skew, half + skew), (depth, half)]
     shift = np.array([left + 0.2 - (depth + skew) / 2, -skew / 2])
-    colour = COLOURS[len(shape)]
+    color = COLORS[len(shape)]
     for face, alpha in ((front, 1.0), (top, 0.6), (side, 0.8)):
-        axes.add_patch(Polygon(np.array(face) + shift, facecolor=colour, edgecolor="0.3", linewidth=0.8, alpha=alpha))
+        axes.add_patch(Polygon(np.array(face) + shift, facecolor=color, edgecolor="0.3", linewidth=0.8, alpha=alpha))
 
 
 def draw() -> None:

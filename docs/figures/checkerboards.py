@@ -65,7 +65,7 @@ def draw() -> None:
     for column, (title, changes) in enumerate(GENERATORS.items()):
         is_transposed = changes["upsampling"] == "transposed"
         counts = (coverage if is_transposed else coverage_of_resizing)(changes["kernel_size"])
-        draw_numbers(panels[0, column], counts, title, colours="Purples")
+        draw_numbers(panels[0, column], counts, title, colors="Purples")
         *_, (gan, _, real_images) = train({**BASE, **changes})
         samples = training_samples(gan.ema_generator, gan.config)
         share = finest_share(samples)

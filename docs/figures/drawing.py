@@ -21,10 +21,10 @@ def save(figure: Figure, name: str) -> None:
     print(f"Wrote docs/images/how-it-works/{path.name}, {path.stat().st_size:,} bytes")
 
 
-def draw_numbers(axes: Axes, numbers: np.ndarray, title: str, *, colours: str = "Blues", fontsize: int = 8) -> None:
+def draw_numbers(axes: Axes, numbers: np.ndarray, title: str, *, colors: str = "Blues", fontsize: int = 8) -> None:
     """Draws a matrix with its numbers in the cells. Zeros are pale."""
     largest = np.abs(numbers).max()
-    axes.imshow(np.abs(numbers), cmap=colours, vmin=0, vmax=2 * largest)
+    axes.imshow(np.abs(numbers), cmap=colors, vmin=0, vmax=2 * largest)
     for (row, column), number in np.ndenumerate(numbers):
         axes.text(
             column, row, f"{number:g}", ha="center", va="center", fontsize=fontsize, color="black" if number else "0.75"

@@ -1,4 +1,4 @@
-"""How long the classifier of a labelled folder takes: python -m tests.benchmarks.classifier_time --data_dir=smiles
+"""How long the classifier of a labeled folder takes: python -m tests.benchmarks.classifier_time --data_dir=smiles
 
 Trains it in a temporary cache, so that every call trains, and prints the seconds and the accuracy. The pictures are
 prepared before the clock starts.

@@ -26,7 +26,7 @@ def draw(z):
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
-    """Labelled pictures, gray: the class bar has a bar that is brighter than its surroundings, the class plain not."""
+    """Labeled pictures, gray: the class bar has a bar that is brighter than its surroundings, the class plain not."""
     folder = tmp_path_factory.mktemp("data") / "planted"
     z = np.random.default_rng(5).normal(size=(240, LATENT_DIM)).astype(np.float32)
     for name, sign in (("bar", 1), ("plain", -1)):
@@ -58,8 +58,8 @@ def vectors():
 
 
 def test_a_direction_is_that_of_the_planted_class(sample, unlabelled, planted):
-    source, labelled = (f"--run_dir={unlabelled}", "--vectors=v.json"), f"--features_from={planted}"
-    output = sample("directions", *source, labelled, "--class=bar", "--samples=300", "--test_samples=32")
+    source, labeled = (f"--run_dir={unlabelled}", "--vectors=v.json"), f"--features_from={planted}"
+    output = sample("directions", *source, labeled, "--class=bar", "--samples=300", "--test_samples=32")
     table = [line.split() for line in output.splitlines() if re.match(r" +[+-]\d", line)]
     means, errors = [float(line[1]) for line in table], [float(line[3]) for line in table]
     assert len(means) == 7
@@ -77,7 +77,7 @@ def test_a_direction_is_that_of_the_planted_class(sample, unlabelled, planted):
 
     # Exemplars of both classes, from other candidates; the sum with the others' difference has the bar.
     for name, of, first in (("with_bar", "bar", 0), ("without", "plain", 0), ("other", "plain", 500)):
-        sample("vectors", *source, labelled, f"--name={name}", "--propose=typical", f"--of={of}", "--count=4",
+        sample("vectors", *source, labeled, f"--name={name}", "--propose=typical", f"--of={of}", "--count=4",
                "--candidates=300", f"--first_candidate={first}")  # fmt: skip
     made = vectors()
     assert min(made["with_bar"]["values"][0], -made["without"]["values"][0], -made["other"]["values"][0]) > 0.5
@@ -87,7 +87,7 @@ def test_a_direction_is_that_of_the_planted_class(sample, unlabelled, planted):
 
     # An edit by each: what is planted changes, and what colors the background stays.
     for expression in ("3 * bar", "with_bar - without"):
-        output = sample("edit", *source, labelled, f"--expression={expression}", "--class=bar", "--of=plain",
+        output = sample("edit", *source, labeled, f"--expression={expression}", "--class=bar", "--of=plain",
                         "--num=16", "--candidates=300")  # fmt: skip
         before, after = (float(value) for value in re.findall(r"mean probability of bar \w+: ([\d.]+) \+-", output))
         assert before < 0.05

@@ -154,7 +154,7 @@ HAND_WRITTEN = [
     ("class_names", "0123", "`class_names`: expected a list of names. Received: '0123'"),
     ("class_names", [0, 1], "`class_names`: expected a list of names"),
     ("class_names", {"a": 1}, "`class_names`: expected a list of names"),
-    ("colour", "red", "unknown settings: colour"),
+    ("color", "red", "unknown settings: color"),
 ]
 
 

@@ -105,7 +105,7 @@ def test_palette_with_and_without_transparency(tmp_path):
 @pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "gif", "webp"])
 def test_every_format_is_read(tmp_path, ending):
     path = tmp_path / f"picture.{ending}"
-    frames = [Image.new("RGB", (24, 16), colour) for colour in ((200, 30, 60), (0, 255, 0))]
+    frames = [Image.new("RGB", (24, 16), color) for color in ((200, 30, 60), (0, 255, 0))]
     if ending == "gif":
         frames[0].save(path, save_all=True, append_images=frames[1:])  # The first frame counts.
     else:

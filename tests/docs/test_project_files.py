@@ -1,4 +1,4 @@
-"""Licence, citation and changelog have the form that tools expect."""
+"""License, citation and changelog have the form that tools expect."""
 
 import hashlib
 import re

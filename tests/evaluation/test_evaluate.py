@@ -136,7 +136,7 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     page = Page(write_report(evaluation, run).read_text())
     assert not page.foreign
     assert f"coverage[{name}]" in page.text
-    assert len(page.pictures) >= 5  # Grids, three of neighbours, curves.
+    assert len(page.pictures) >= 5  # Grids, three of neighbors, curves.
     for picture in page.pictures:
         Image.open(io.BytesIO(base64.b64decode(picture))).verify()
 

@@ -17,7 +17,7 @@ from dcgan_tf.models.configured import configured_discriminator
 from tests.evaluation.conftest import draw
 
 
-def labelled(first, count):
+def labeled(first, count):
     labels = np.arange(count) % 2
     images = np.stack([draw(label, first + number)[:, :, None] for number, label in enumerate(labels)])
     return LabelledImages(lambda rows: images[rows], labels)
@@ -59,12 +59,12 @@ def test_machine_is_scikit_learns(penalty):
 
 
 def test_probe_draws_labels_and_gives_an_interval():
-    result = probe("pixels", raw_pixels, labelled(0, 300), labelled(5000, 100), 2, labels_per_class=20, draws=4)
+    result = probe("pixels", raw_pixels, labeled(0, 300), labeled(5000, 100), 2, labels_per_class=20, draws=4)
     assert result.n_train == 40
     assert result.draws == 4
     assert result.accuracy > 0.8
     assert 0 < result.interval < 0.2
-    everything = probe("pixels", raw_pixels, labelled(0, 300), labelled(5000, 100), 2)
+    everything = probe("pixels", raw_pixels, labeled(0, 300), labeled(5000, 100), 2)
     assert (everything.n_train, everything.interval) == (300, None)
     assert everything.accuracy >= result.accuracy
 
@@ -82,7 +82,7 @@ def test_a_feature_that_lives_in_test_images_only_drowns_no_other():
 
 def test_more_labels_than_images():
     with pytest.raises(UserError, match=r"`labels_per_class`: expected at least 11 .* each class. Received: 10"):
-        probe("pixels", raw_pixels, labelled(0, 20), labelled(0, 20), 2, labels_per_class=11)
+        probe("pixels", raw_pixels, labeled(0, 20), labeled(0, 20), 2, labels_per_class=11)
 
 
 def test_nearest_neighbor_by_hand():

@@ -54,7 +54,7 @@ def test_export_of_a_release_that_left_the_blocks_open_has_as_many_as_it_built(t
         {"step": 7, "config": {"image_size": 28}},
         {"step": 7, "config": {"image_size": "28", "latent_dim": -3}},
         {"step": 7, "config": {"image_size": "28", "class_names": "ab"}},
-        {"step": 7, "config": {"image_size": "28", "colour": "red"}},
+        {"step": 7, "config": {"image_size": "28", "color": "red"}},
     ],
     ids=lambda metadata: str(metadata)[:40],
 )

@@ -155,7 +155,7 @@ def test_samples_of_half_the_data_are_precise_and_cover_half():
 
 def test_one_sample_far_off_raises_recall_but_not_coverage():
     real, fake = gaussians(0, 300), gaussians(1, 300, mean=100)
-    fake[0] = -300  # Nearly all of space is nearer to it than its third neighbour.
+    fake[0] = -300  # Nearly all of space is nearer to it than its third neighbor.
     assert precision_recall(real, fake).recall.value == 1
     assert density_coverage(real, fake).coverage.value == 0
 

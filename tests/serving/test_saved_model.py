@@ -55,7 +55,7 @@ def generate_at_zero(networks, labels):
     return to_uint8(images).numpy().astype(int)
 
 
-def labelled(networks, inputs):
+def labeled(networks, inputs):
     """The inputs, with class 1 in each row where the model is conditional."""
     rows = len(next(iter(inputs.values())))
     return {**inputs, "label": np.ones(rows, np.int64)} if networks.config.conditional else inputs
@@ -95,11 +95,11 @@ def test_pixels_are_the_live_generators(exported):
     live = live_images(networks, seeds)
     assert live[[0, 1, 2, 4]].std(0).mean() > 10  # Otherwise anything would agree.
     z = latents_from_seeds(seeds, 8).numpy()
-    sampled = session.run("sample", labelled(networks, {"seed": seeds, "psi": np.ones(5, np.float32)}))
-    pngs = session.run("sample_png", labelled(networks, {"seed": seeds}))["image_bytes"]
+    sampled = session.run("sample", labeled(networks, {"seed": seeds, "psi": np.ones(5, np.float32)}))
+    pngs = session.run("sample_png", labeled(networks, {"seed": seeds}))["image_bytes"]
     assert all(png.startswith(b"\x89PNG") for png in pngs)
     for images in (
-        session.run("serving_default", labelled(networks, {"z": z}))["images"],
+        session.run("serving_default", labeled(networks, {"z": z}))["images"],
         sampled["images"],
         decode_pngs(pngs),
     ):
@@ -111,7 +111,7 @@ def test_pixels_are_the_live_generators(exported):
 def test_psi_scales_the_latent(exported):
     networks, _, session = exported
     seeds, psi = np.array([3, 3, 3], np.int64), np.array([1, 0.5, 0], np.float32)
-    z = session.run("sample", labelled(networks, {"seed": seeds, "psi": psi}))["z"]
+    z = session.run("sample", labeled(networks, {"seed": seeds, "psi": psi}))["z"]
     np.testing.assert_allclose(z, psi[:, None] * z[:1], atol=1e-6)
 
 
@@ -119,7 +119,7 @@ def test_interpolation_runs_from_one_image_to_the_other(exported):
     networks, _, session = exported
     inputs = {"seed_from": np.full(3, 7, np.int64), "seed_to": np.full(3, 9, np.int64)}
     inputs |= {"t": np.array([0, 0.5, 1], np.float32)}
-    images = session.run("interpolate", labelled(networks, inputs))["images"].astype(int)
+    images = session.run("interpolate", labeled(networks, inputs))["images"].astype(int)
     ends = live_images(networks, [7, 9])
     assert np.abs(images[[0, 2]] - ends).max() <= 1
     assert np.abs(images[1] - ends).max() > 1
@@ -139,14 +139,14 @@ def test_discriminator_answers_as_live(exported):
     images = np.random.default_rng(0).integers(0, 256, (4, *networks.config.sample_shape), np.uint8)
     labels = np.ones(4, np.int64) if networks.config.conditional else None
     live = build_outputs(networks.discriminator)(with_labels(to_float(images), labels), training=False)
-    served = session.run("discriminate", labelled(networks, {"images": images}))
+    served = session.run("discriminate", labeled(networks, {"images": images}))
     for name in ("logits", "probability", "features"):
         np.testing.assert_allclose(served[name], live[name], rtol=1e-4, atol=1e-4, err_msg=name)
 
 
 def test_rows_do_not_depend_on_their_batch(exported):
     networks, _, session = exported
-    inputs = labelled(networks, {"seed": np.arange(9, dtype=np.int64), "psi": np.ones(9, np.float32)})
+    inputs = labeled(networks, {"seed": np.arange(9, dtype=np.int64), "psi": np.ones(9, np.float32)})
     together = session.run("sample", inputs)["images"].astype(int)
     for row in range(9):
         alone = session.run("sample", {name: values[row : row + 1] for name, values in inputs.items()})["images"]
@@ -171,8 +171,8 @@ def test_rows_do_not_depend_on_their_batch(exported):
 def test_bad_requests_are_refused_and_the_session_lives_on(exported, signature, inputs, expected):
     networks, _, session = exported
     with pytest.raises(SessionError, match=expected):
-        session.run(signature, labelled(networks, inputs))
-    assert session.run("sample_png", labelled(networks, {"seed": np.zeros(1, np.int64)}))["image_bytes"].shape == (1,)
+        session.run(signature, labeled(networks, inputs))
+    assert session.run("sample_png", labeled(networks, {"seed": np.zeros(1, np.int64)}))["image_bytes"].shape == (1,)
 
 
 @pytest.mark.parametrize("label", [-1, 10])
@@ -207,7 +207,7 @@ def test_requests_batched_by_a_server_get_their_own_rows(exported):
     answers = {}
 
     def ask(first, rows):
-        inputs = labelled(networks, {"seed": np.arange(first, first + rows)})
+        inputs = labeled(networks, {"seed": np.arange(first, first + rows)})
         answers[first] = batched(*(tf.constant(value) for value in inputs.values())).numpy()
 
     threads = [

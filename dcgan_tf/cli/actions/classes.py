@@ -19,12 +19,12 @@ class Classes:
     Attributes:
         names: Names of the classes, in the order of the classifier's outputs.
         data_set: Name of the data set in messages.
-        labelled: Settings of the data set of --features_from, or None for the source's own data set.
+        labeled: Settings of the data set of --features_from, or None for the source's own data set.
     """
 
     names: tuple[str, ...]
     data_set: str
-    labelled: Config | None = None
+    labeled: Config | None = None
 
     def number(self, flag: str, text: str) -> int:
         """The number of a class given by name or number; raises UserError if there is no such class."""
@@ -49,11 +49,11 @@ def find_classes(source: Source, needed_by: str) -> Classes:
         UserError: The data set has no classes.
     """
     if FLAGS.features_from:
-        from dcgan_tf.evaluation.labelled import labelled_config
+        from dcgan_tf.evaluation.labeled import labelled_config
 
         config = dataclasses.replace(source.config, cache_dir=FLAGS.cache_dir or source.config.cache_dir)
-        labelled = labelled_config(FLAGS.features_from, config, resize=FLAGS.resize)
-        return Classes(labelled.class_names, f"'{FLAGS.features_from}'", labelled)
+        labeled = labelled_config(FLAGS.features_from, config, resize=FLAGS.resize)
+        return Classes(labeled.class_names, f"'{FLAGS.features_from}'", labeled)
     if FLAGS.resize:
         raise UserError("--resize has no effect without --features_from: remove it")
     if not source.config.class_names:
@@ -66,10 +66,10 @@ def find_classes(source: Source, needed_by: str) -> Classes:
 
 def load_classifier(source: Source, classes: Classes) -> Callable[[np.ndarray], np.ndarray]:
     """Loads or trains the classifier, a function from images uint8 [N, H, W, C] to logits float32 [N, classes]."""
-    from dcgan_tf.evaluation import classifier, labelled
+    from dcgan_tf.evaluation import classifier, labeled
 
-    if classes.labelled is None:
+    if classes.labeled is None:
         network = classifier.load_or_train_classifier(common.data_config(source)).network
     else:
-        network = labelled.load_labelled_classifier(classes.labelled, source.config.sample_shape).network
+        network = labeled.load_labelled_classifier(classes.labeled, source.config.sample_shape).network
     return lambda images: classifier.class_logits(network, images)

@@ -35,52 +35,52 @@ def labelled_config(path: str, config: Config, *, resize: bool = False) -> Confi
     Raises:
         UserError: There is no such folder, it has no classes, or its pictures have another size.
     """
-    labelled = _settings(path, config)
+    labeled = _settings(path, config)
     try:
-        source = find_source(labelled)
-        _refuse_other_sizes(path, labelled, source, config, resize)
-        labelled = dataclasses.replace(labelled, image_size=config.image_size)
+        source = find_source(labeled)
+        _refuse_other_sizes(path, labeled, source, config, resize)
+        labeled = dataclasses.replace(labeled, image_size=config.image_size)
         if config.channels == "1":
-            labelled = dataclasses.replace(labelled, channels="1")
-        labelled = resolve(labelled, source)
+            labeled = dataclasses.replace(labeled, channels="1")
+        labeled = resolve(labeled, source)
     except UserError as error:
         raise UserError(str(error).replace("`data_dir`", "`features_from`")) from None
-    if len(labelled.class_names) < 2:
+    if len(labeled.class_names) < 2:
         raise UserError(
             f"`features_from`: '{path}' has no classes, so no classifier can be trained on it. Sort its pictures into "
             "one folder per class"
         )
-    return labelled
+    return labeled
 
 
-def load_labelled_classifier(labelled: Config, image_shape: tuple[int, ...]) -> Classifier:
+def load_labelled_classifier(labeled: Config, image_shape: tuple[int, ...]) -> Classifier:
     """Loads or trains the classifier of a labeled data set, for images of a run.
 
     Args:
-        labelled: A configuration from `labelled_config`.
+        labeled: A configuration from `labelled_config`.
         image_shape: (height, width, channels) of the run's images.
 
     Raises:
         UserError: The cached classifier is damaged. It is not trained again automatically, because metrics of the new
             classifier would not be comparable with earlier ones.
     """
-    classifier = load_or_train_classifier(labelled, refuse_damaged=True)
-    if image_shape[-1] == int(labelled.channels):
+    classifier = load_or_train_classifier(labeled, refuse_damaged=True)
+    if image_shape[-1] == int(labeled.channels):
         return classifier
     image = keras.Input(image_shape, dtype="uint8", name="image")
     gray = keras.layers.Lambda(to_gray, output_shape=(*image_shape[:2], 1))(image)
     return dataclasses.replace(classifier, network=keras.Model(image, classifier.network(gray)))
 
 
-def labelled_network(labelled: Config, image_shape: tuple[int, ...]) -> FeatureNetwork:
+def labelled_network(labeled: Config, image_shape: tuple[int, ...]) -> FeatureNetwork:
     """The hidden layer and the class probabilities of such a classifier. Its accuracy is part of the network's name.
 
     Args:
-        labelled: A configuration from `labelled_config`.
+        labeled: A configuration from `labelled_config`.
         image_shape: (height, width, channels) of the run's images.
     """
-    classifier = load_labelled_classifier(labelled, image_shape)
-    converted = "; images are converted to gray (luma of ITU-R 601)" * (image_shape[-1] != int(labelled.channels))
+    classifier = load_labelled_classifier(labeled, image_shape)
+    converted = "; images are converted to gray (luma of ITU-R 601)" * (image_shape[-1] != int(labeled.channels))
     return dataclasses.replace(
         classifier_network(classifier, image_shape),
         name=f"{classifier.name}-{classifier.accuracy:.1%}",
@@ -107,12 +107,12 @@ def _settings(path: str, config: Config) -> Config:
     return dataclasses.replace(Config(), **settings, batch_size=2)
 
 
-def _refuse_other_sizes(path: str, labelled: Config, source: Source, config: Config, resize: bool) -> None:
+def _refuse_other_sizes(path: str, labeled: Config, source: Source, config: Config, resize: bool) -> None:
     if resize:
         return
     height, width = source.height, source.width
-    if labelled.image_size != "auto":  # The source is a run, which may have resized its pictures.
-        height, width = labelled.height_and_width
+    if labeled.image_size != "auto":  # The source is a run, which may have resized its pictures.
+        height, width = labeled.height_and_width
     if (height, width) != config.height_and_width:
         received = f"have {height}x{width}" if height and width else "have several sizes"
         expected = "{}x{}".format(*config.height_and_width)

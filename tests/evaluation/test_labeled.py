@@ -1,4 +1,4 @@
-"""The classifier of another labelled data set: which are refused, how images are converted, and figures by it."""
+"""The classifier of another labeled data set: which are refused, how images are converted, and figures by it."""
 
 import dataclasses
 import shutil
@@ -11,7 +11,7 @@ from dcgan_tf.data.prepare import cache_root
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import classifier, evaluator
 from dcgan_tf.evaluation.evaluator import Options, evaluate_run
-from dcgan_tf.evaluation.labelled import labelled_config, labelled_network, load_labelled_classifier
+from dcgan_tf.evaluation.labeled import labelled_config, labelled_network, load_labelled_classifier
 from dcgan_tf.models.pixels import to_gray
 from dcgan_tf.runs.run_directory import Run, load_run
 from tests.conftest import one_line
@@ -62,13 +62,13 @@ def test_another_size_needs_resize(color_config, bars, tmp_path):
 
 
 def test_the_folder_of_a_run_stands_for_its_data(color_config, bars, tmp_path):
-    labelled = write_run(
-        tmp_path / "labelled", export=False, dataset="folder", data_dir=str(bars), split="test", image_size="20",
+    labeled = write_run(
+        tmp_path / "labeled", export=False, dataset="folder", data_dir=str(bars), split="test", image_size="20",
         class_names=("across", "down"), cache_dir="there",
     )  # fmt: skip
     with pytest.raises(UserError, match="have 20x20"):  # The size of its images, not that of its pictures
-        labelled_config(str(labelled), color_config)
-    found = labelled_config(str(labelled), color_config, resize=True)
+        labelled_config(str(labeled), color_config)
+    found = labelled_config(str(labeled), color_config, resize=True)
     assert (found.data_dir, found.split, found.cache_dir) == (str(bars), "test", "there")
     assert (found.class_names, found.image_size) == (("across", "down"), "16")
 
@@ -94,16 +94,16 @@ def test_folders_without_classes_are_refused(color_config, bars, tmp_path):
 def test_a_damaged_classifier_is_refused(color_config, bars, tmp_path, monkeypatch):
     """Unlike that of the own data it is not trained again unasked: figures by another one would not compare."""
     monkeypatch.setattr(classifier, "fit_classifier", lambda *_, **__: None)
-    labelled = labelled_config(str(bars), dataclasses.replace(color_config, cache_dir=str(tmp_path)))
-    first = load_labelled_classifier(labelled, (16, 16, 3))
-    (path,) = (cache_root(labelled) / "classifiers").glob(f"{first.name}-*.npz")
+    labeled = labelled_config(str(bars), dataclasses.replace(color_config, cache_dir=str(tmp_path)))
+    first = load_labelled_classifier(labeled, (16, 16, 3))
+    (path,) = (cache_root(labeled) / "classifiers").glob(f"{first.name}-*.npz")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"-classifier-\w+\.npz' is damaged \(.*\)\. Remove the file") as refused:
-        load_labelled_classifier(labelled, (16, 16, 3))
+        load_labelled_classifier(labeled, (16, 16, 3))
     assert "\n" not in str(refused.value)
     path.unlink()
-    assert load_labelled_classifier(labelled, (16, 16, 3)).digest == first.digest
+    assert load_labelled_classifier(labeled, (16, 16, 3)).digest == first.digest
 
 
 def test_figures_by_the_classifier_of_other_data(
