@@ -28,10 +28,10 @@ from dcgan_tf.evaluation.features import (
 )
 from dcgan_tf.evaluation.figures import FeatureSets, Figure, measure
 from dcgan_tf.evaluation.inception import load_inception
-from dcgan_tf.evaluation.labeled import labelled_config, labelled_network
+from dcgan_tf.evaluation.labeled import labeled_config, labeled_network
 from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_images
 from dcgan_tf.evaluation.probe import (
-    LabelledImages,
+    LabeledImages,
     ProbeResult,
     check_labels,
     pooled_features,
@@ -212,8 +212,8 @@ def _networks(config: Config, data: ImageData, options: Options) -> list[Feature
         raise UserError("`resize=True` has no effect without `features_from`: remove it")
     others = [load_inception(options.inception_weights)] if options.inception_weights else []
     if options.features_from:
-        labeled = labelled_config(options.features_from, config, resize=options.resize)
-        others.insert(0, labelled_network(labeled, image_shape))
+        labeled = labeled_config(options.features_from, config, resize=options.resize)
+        others.insert(0, labeled_network(labeled, image_shape))
     if config.dataset == STACKED_MNIST:
         digits = dataclasses.replace(config, dataset="mnist", split="train", channels="1")
         return [stacked_network(load_or_train_classifier(digits), image_shape), *others]
@@ -314,7 +314,7 @@ def _probes(
     classes: int,
     options: Options,
 ) -> list[ProbeResult]:
-    train, tested = (LabelledImages(data.read, data.labels) for data in (training, test))
+    train, tested = (LabeledImages(data.read, data.labels) for data in (training, test))
     return [
         probe(name, function, train, tested, classes, labels_per_class=labels, draws=options.draws, seed=options.seed)
         for labels in options.labels_per_class

@@ -18,11 +18,11 @@ from dcgan_tf.models.pixels import to_gray
 from dcgan_tf.runs import run_directory
 
 
-def labelled_config(path: str, config: Config, *, resize: bool = False) -> Config:
+def labeled_config(path: str, config: Config, *, resize: bool = False) -> Config:
     """The settings of a labeled data set whose classifier can take the images of a run.
 
     The classifier sees gray images if those of the run or the labeled ones are gray. The labeled images are prepared
-    that way, and `load_labelled_classifier` converts those of the run.
+    that way, and `load_labeled_classifier` converts those of the run.
 
     Args:
         path: A folder of pictures with one folder per class, or the folder of a run, which stands for its data.
@@ -53,11 +53,11 @@ def labelled_config(path: str, config: Config, *, resize: bool = False) -> Confi
     return labeled
 
 
-def load_labelled_classifier(labeled: Config, image_shape: tuple[int, ...]) -> Classifier:
+def load_labeled_classifier(labeled: Config, image_shape: tuple[int, ...]) -> Classifier:
     """Loads or trains the classifier of a labeled data set, for images of a run.
 
     Args:
-        labeled: A configuration from `labelled_config`.
+        labeled: A configuration from `labeled_config`.
         image_shape: (height, width, channels) of the run's images.
 
     Raises:
@@ -72,14 +72,14 @@ def load_labelled_classifier(labeled: Config, image_shape: tuple[int, ...]) -> C
     return dataclasses.replace(classifier, network=keras.Model(image, classifier.network(gray)))
 
 
-def labelled_network(labeled: Config, image_shape: tuple[int, ...]) -> FeatureNetwork:
+def labeled_network(labeled: Config, image_shape: tuple[int, ...]) -> FeatureNetwork:
     """The hidden layer and the class probabilities of such a classifier. Its accuracy is part of the network's name.
 
     Args:
-        labeled: A configuration from `labelled_config`.
+        labeled: A configuration from `labeled_config`.
         image_shape: (height, width, channels) of the run's images.
     """
-    classifier = load_labelled_classifier(labeled, image_shape)
+    classifier = load_labeled_classifier(labeled, image_shape)
     converted = "; images are converted to gray (luma of ITU-R 601)" * (image_shape[-1] != int(labeled.channels))
     return dataclasses.replace(
         classifier_network(classifier, image_shape),

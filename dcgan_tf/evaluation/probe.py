@@ -27,7 +27,7 @@ Read = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelledImages:
+class LabeledImages:
     """Images and labels of a split. ``read`` maps rows int64 [N] to images uint8 [N, height, width, channels]."""
 
     read: Read
@@ -156,8 +156,8 @@ def _loss_and_gradient(
 def probe(
     name: str,
     function: Callable[[np.ndarray], np.ndarray],
-    train: LabelledImages,
-    test: LabelledImages,
+    train: LabeledImages,
+    test: LabeledImages,
     classes: int,
     *,
     labels_per_class: int = 0,
@@ -216,7 +216,7 @@ def probe(
     )
 
 
-def nearest_neighbor_accuracy(train: np.ndarray, train_labels: np.ndarray, test: LabelledImages) -> Estimate:
+def nearest_neighbor_accuracy(train: np.ndarray, train_labels: np.ndarray, test: LabeledImages) -> Estimate:
     """The test accuracy of a 1-nearest-neighbor classifier on pixels, fitted to images uint8 [N, ...]."""
     images = test.read(np.arange(len(test.labels)))
     _, rows = nearest(raw_pixels(images), raw_pixels(train))

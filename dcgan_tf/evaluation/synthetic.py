@@ -7,7 +7,7 @@ import numpy as np
 
 from dcgan_tf.data.prepare import ImageData
 from dcgan_tf.evaluation.classifier import build_classifier, fit_classifier, right_answers
-from dcgan_tf.evaluation.probe import LabelledImages, draw_labels, nearest_neighbor_accuracy
+from dcgan_tf.evaluation.probe import LabeledImages, draw_labels, nearest_neighbor_accuracy
 from dcgan_tf.metrics.arrays import standard_error
 
 STEPS = 1200
@@ -64,7 +64,7 @@ def train_on_synthetic(
         results.append(
             SyntheticResult("small convolutional network", trained_on, float(right.mean()), standard_error(right))
         )
-    tested = LabelledImages(test.read, test.labels)
+    tested = LabeledImages(test.read, test.labels)
     for trained_on, (images, targets) in list(sets.items())[:2]:
         estimate = nearest_neighbor_accuracy(images, targets, tested)
         results.append(SyntheticResult("1-nearest neighbor, pixels", trained_on, *estimate))

@@ -196,10 +196,10 @@ def test_typical_images_of_a_conditional_run_are_of_its_label(sample, refused, c
 
 
 def test_data_without_classes_have_no_typical_images(refused, run_dir, tmp_path):
-    unlabelled = Run(tmp_path, dataclasses.replace(load_run(run_dir).config, class_names=()))
-    unlabelled.save_config()
+    unlabeled = Run(tmp_path, dataclasses.replace(load_run(run_dir).config, class_names=()))
+    unlabeled.save_config()
     for way in ("--propose=typical", "--of=cat"):
-        line = refused("vectors", f"--run_dir={unlabelled.directory}", "--name=a", "--propose=thick", way)
+        line = refused("vectors", f"--run_dir={unlabeled.directory}", "--name=a", "--propose=thick", way)
         assert f"{way.partition('=cat')[0]}: folder has no classes" in line
 
 

@@ -39,10 +39,10 @@ def planted(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def unlabelled(tmp_path_factory, planted):
+def unlabeled(tmp_path_factory, planted):
     """A run on pictures without classes; what it draws is `draw`."""
     return write_run(
-        tmp_path_factory.mktemp("unlabelled"), export=False, dataset="folder", data_dir=str(planted / "plain"),
+        tmp_path_factory.mktemp("unlabeled"), export=False, dataset="folder", data_dir=str(planted / "plain"),
         split="train", channels="3", latent_dim=LATENT_DIM, conditional=False,
     )  # fmt: skip
 
@@ -57,8 +57,8 @@ def vectors():
     return json.loads(open("v.json").read())["vectors"]
 
 
-def test_a_direction_is_that_of_the_planted_class(sample, unlabelled, planted):
-    source, labeled = (f"--run_dir={unlabelled}", "--vectors=v.json"), f"--features_from={planted}"
+def test_a_direction_is_that_of_the_planted_class(sample, unlabeled, planted):
+    source, labeled = (f"--run_dir={unlabeled}", "--vectors=v.json"), f"--features_from={planted}"
     output = sample("directions", *source, labeled, "--class=bar", "--samples=300", "--test_samples=32")
     table = [line.split() for line in output.splitlines() if re.match(r" +[+-]\d", line)]
     means, errors = [float(line[1]) for line in table], [float(line[3]) for line in table]
@@ -104,8 +104,8 @@ def sample_latents(seeds):
     return seed_latents(seeds, LATENT_DIM)
 
 
-def test_an_edit_of_nothing_changes_nothing_and_knows_its_originals(sample, unlabelled, planted):
-    source = (f"--run_dir={unlabelled}", "--vectors=v.json")
+def test_an_edit_of_nothing_changes_nothing_and_knows_its_originals(sample, unlabeled, planted):
+    source = (f"--run_dir={unlabeled}", "--vectors=v.json")
     sample("vectors", *source, "--name=a", "--seeds=1048576-1048580")
     output = sample(
         "edit", *source, f"--features_from={planted}", "--expression=a - a", "--class=bar", "--num=10",
@@ -158,13 +158,13 @@ def test_classes_of_the_own_data_need_no_other(sample, planted, tmp_path):
          "--candidates: expected at most 100000"),
     ],
 )  # fmt: skip
-def test_bad_values_are_refused(refused, unlabelled, planted, arguments, message):
+def test_bad_values_are_refused(refused, unlabeled, planted, arguments, message):
     action, *flags = (word.format(planted=planted) for word in arguments)
-    assert message.format(planted=planted) in refused(action, f"--run_dir={unlabelled}", "--vectors=v.json", *flags)
+    assert message.format(planted=planted) in refused(action, f"--run_dir={unlabeled}", "--vectors=v.json", *flags)
 
 
-def test_an_edit_says_where_images_are_too_few_or_were_used(sample, refused, unlabelled, planted):
-    source = (f"--run_dir={unlabelled}", "--vectors=v.json")
+def test_an_edit_says_where_images_are_too_few_or_were_used(sample, refused, unlabeled, planted):
+    source = (f"--run_dir={unlabeled}", "--vectors=v.json")
     sample("vectors", *source, "--name=a", "--seeds=1")
     edit = ("edit", *source, f"--features_from={planted}", "--expression=a", "--class=bar", "--num=9")
     assert re.search(r"--num: only \d of 10 candidates are of class bar with 95% confidence", refused(

@@ -299,6 +299,7 @@ def test_every_command_hides_the_notices_of_tensorflow(command, run_dir, tmp_pat
     }
     lines = [["sample", action, f"--run_dir={run_dir}", *options.get(action, [])] for action in ACTIONS]
     lines += [[name, f"--run_dir={run_dir}"] for name in ("evaluate", "export", "train")]
+    lines += [["sample", "directions", f"--run_dir={run_dir}", "--class=bars", f"--features_from={run_dir}"]]
     lines += [["train", "--dry_run"], ["benchmark", "--steps_per_call=2"]]
     result = command("-c", WATCHED, json.dumps(lines), cwd=tmp_path)
     assert result.stdout.splitlines() == [f"{line[0]} {line[1]} hidden" for line in lines], result.stderr

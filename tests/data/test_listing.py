@@ -132,7 +132,7 @@ def test_a_split_without_the_classes_has_no_labels(tmp_path, kept):
     assert "has no labels: expected the classes 'apple', 'cherry'" in found.notes[0]
 
 
-def test_unlabelled_test_split_serves_a_conditional_run(fruit, in_process):
+def test_unlabeled_test_split_serves_a_conditional_run(fruit, in_process):
     shutil.rmtree(fruit / "test")
     for number in range(3):
         picture(fruit / "test" / f"{number}.bmp", number)

@@ -215,9 +215,9 @@ def test_rare_classes_are_refused_before_anything_is_trained(bars_config):
     with pytest.raises(UserError, match=r"`labels_per_class`: expected at least 8 .* Received: 7 of class 1"):
         evaluator._need_classes(rare, test, Options(probe=True, labels_per_class=(2, 8, 0)))
     assert evaluator._need_classes(rare, test, Options(probe=True, labels_per_class=(7,))) == 2
-    unlabelled = Split("test", dataclasses.replace(data, labels=np.full(300, -1)))
+    unlabeled = Split("test", dataclasses.replace(data, labels=np.full(300, -1)))
     with pytest.raises(UserError, match="need a data set with labels in its held-out split"):
-        evaluator._need_classes(data, unlabelled, Options(probe=True))
+        evaluator._need_classes(data, unlabeled, Options(probe=True))
 
 
 def test_changed_data_are_refused(trained, bars, tmp_path):
@@ -237,10 +237,10 @@ def test_what_cannot_be_done_is_said_first(trained, bars, monkeypatch):
     with pytest.raises(UserError, match="`inception_weights`: expected a file"):
         evaluate_run(run, Options(num=220, inception_weights="missing.pb"))
     flat = dataclasses.replace(run.config, data_dir=str(bars / "train"), data_digest="", conditional=False)
-    unlabelled = run_directory.Run(run.directory, dataclasses.replace(flat, data_dir=str(bars / "train" / "down")))
+    unlabeled = run_directory.Run(run.directory, dataclasses.replace(flat, data_dir=str(bars / "train" / "down")))
     monkeypatch.setattr(evaluator, "load_networks", lambda *_: None)
     with pytest.raises(UserError, match="need a data set with classes"):
-        evaluate_run(unlabelled, Options(num=220, probe=True))
+        evaluate_run(unlabeled, Options(num=220, probe=True))
     with pytest.raises(UserError, match="need a data set with a held-out split"):
         evaluate_run(run_directory.Run(run.directory, flat), Options(num=220, synthetic=True))
 

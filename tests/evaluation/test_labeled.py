@@ -11,7 +11,7 @@ from dcgan_tf.data.prepare import cache_root
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import classifier, evaluator
 from dcgan_tf.evaluation.evaluator import Options, evaluate_run
-from dcgan_tf.evaluation.labeled import labelled_config, labelled_network, load_labelled_classifier
+from dcgan_tf.evaluation.labeled import labeled_config, labeled_network, load_labeled_classifier
 from dcgan_tf.models.pixels import to_gray
 from dcgan_tf.runs.run_directory import Run, load_run
 from tests.conftest import one_line
@@ -37,28 +37,28 @@ def test_gray_is_that_of_pillow():
     np.testing.assert_array_equal(to_gray(pixels[None])[0, :, :, 0], np.asarray(Image.fromarray(pixels).convert("L")))
 
 
-def test_images_and_labelled_pictures_meet_in_gray(color_config, bars, bars_config, tmp_path):
-    assert labelled_config(str(bars), color_config).channels == "1"
-    assert labelled_config(str(bars), bars_config).channels == "1"
+def test_images_and_labeled_pictures_meet_in_gray(color_config, bars, bars_config, tmp_path):
+    assert labeled_config(str(bars), color_config).channels == "1"
+    assert labeled_config(str(bars), bars_config).channels == "1"
     colored = tmp_path / "colored"
     for name in ("a", "b"):
         (colored / name).mkdir(parents=True)
         Image.new("RGB", (16, 16), "red").save(colored / name / "0.png")
-    found = labelled_config(str(colored), color_config)
+    found = labeled_config(str(colored), color_config)
     assert (found.channels, found.image_size, found.class_names) == ("3", "16", ("a", "b"))
-    assert labelled_config(str(colored), bars_config).channels == "1"
+    assert labeled_config(str(colored), bars_config).channels == "1"
 
 
 def test_another_size_needs_resize(color_config, bars, tmp_path):
     larger = dataclasses.replace(color_config, image_size="24x20", blocks=0)
     with pytest.raises(UserError, match=r"expected pictures of 24x20.* have 16x16\. `resize=True`"):
-        labelled_config(str(bars), larger)
-    assert labelled_config(str(bars), larger, resize=True).height_and_width == (24, 20)
+        labeled_config(str(bars), larger)
+    assert labeled_config(str(bars), larger, resize=True).height_and_width == (24, 20)
     mixed = shutil.copytree(bars / "test", tmp_path / "mixed")
     Image.new("L", (20, 16)).save(mixed / "down" / "wide.png")
     with pytest.raises(UserError, match=r"have several sizes\. `resize=True`"):
-        labelled_config(str(mixed), color_config)
-    assert labelled_config(str(mixed), color_config, resize=True).image_size == "16"
+        labeled_config(str(mixed), color_config)
+    assert labeled_config(str(mixed), color_config, resize=True).image_size == "16"
 
 
 def test_the_folder_of_a_run_stands_for_its_data(color_config, bars, tmp_path):
@@ -67,8 +67,8 @@ def test_the_folder_of_a_run_stands_for_its_data(color_config, bars, tmp_path):
         class_names=("across", "down"), cache_dir="there",
     )  # fmt: skip
     with pytest.raises(UserError, match="have 20x20"):  # The size of its images, not that of its pictures
-        labelled_config(str(labeled), color_config)
-    found = labelled_config(str(labeled), color_config, resize=True)
+        labeled_config(str(labeled), color_config)
+    found = labeled_config(str(labeled), color_config, resize=True)
     assert (found.data_dir, found.split, found.cache_dir) == (str(bars), "test", "there")
     assert (found.class_names, found.image_size) == (("across", "down"), "16")
 
@@ -79,31 +79,31 @@ def test_the_folder_of_a_run_stands_for_its_data(color_config, bars, tmp_path):
 def test_runs_without_pictures_are_refused(color_config, tmp_path, dataset, message):
     Run(tmp_path, dataclasses.replace(color_config, dataset=dataset)).save_config()
     with pytest.raises(UserError, match=f"`features_from`: the data of the run '{tmp_path}' {message}"):
-        labelled_config(str(tmp_path), color_config)
+        labeled_config(str(tmp_path), color_config)
 
 
 def test_folders_without_classes_are_refused(color_config, bars, tmp_path):
     with pytest.raises(UserError, match=r"`features_from`: .* has no classes"):
-        labelled_config(str(bars / "train" / "down"), color_config)
+        labeled_config(str(bars / "train" / "down"), color_config)
     with pytest.raises(UserError, match="`features_from`: no picture in"):
-        labelled_config(str(tmp_path), color_config)
+        labeled_config(str(tmp_path), color_config)
     with pytest.raises(UserError, match="`features_from`: expected a folder of pictures, or of a run"):
-        labelled_config(str(tmp_path / "nowhere"), color_config)
+        labeled_config(str(tmp_path / "nowhere"), color_config)
 
 
 def test_a_damaged_classifier_is_refused(color_config, bars, tmp_path, monkeypatch):
     """Unlike that of the own data it is not trained again unasked: figures by another one would not compare."""
     monkeypatch.setattr(classifier, "fit_classifier", lambda *_, **__: None)
-    labeled = labelled_config(str(bars), dataclasses.replace(color_config, cache_dir=str(tmp_path)))
-    first = load_labelled_classifier(labeled, (16, 16, 3))
+    labeled = labeled_config(str(bars), dataclasses.replace(color_config, cache_dir=str(tmp_path)))
+    first = load_labeled_classifier(labeled, (16, 16, 3))
     (path,) = (cache_root(labeled) / "classifiers").glob(f"{first.name}-*.npz")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"-classifier-\w+\.npz' is damaged \(.*\)\. Remove the file") as refused:
-        load_labelled_classifier(labeled, (16, 16, 3))
+        load_labeled_classifier(labeled, (16, 16, 3))
     assert "\n" not in str(refused.value)
     path.unlink()
-    assert load_labelled_classifier(labeled, (16, 16, 3)).digest == first.digest
+    assert load_labeled_classifier(labeled, (16, 16, 3)).digest == first.digest
 
 
 def test_figures_by_the_classifier_of_other_data(
@@ -124,7 +124,7 @@ def test_figures_by_the_classifier_of_other_data(
     assert f"class_entropy[{other.name}]" in figures
 
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
-    gray = labelled_network(labelled_config(str(bars), dataclasses.replace(color_config, channels="1")), (16, 16, 1))
+    gray = labeled_network(labeled_config(str(bars), dataclasses.replace(color_config, channels="1")), (16, 16, 1))
     for of_color, of_gray in zip(other.function(images), gray.function(to_gray(images)), strict=True):
         np.testing.assert_allclose(of_color, of_gray, rtol=1e-5, atol=1e-6)
     assert gray.digest == other.digest

@@ -5,7 +5,7 @@ from sklearn.svm import LinearSVC
 
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.probe import (
-    LabelledImages,
+    LabeledImages,
     LinearSVM,
     max_pool_to_grid,
     nearest_neighbor_accuracy,
@@ -20,7 +20,7 @@ from tests.evaluation.conftest import draw
 def labeled(first, count):
     labels = np.arange(count) % 2
     images = np.stack([draw(label, first + number)[:, :, None] for number, label in enumerate(labels)])
-    return LabelledImages(lambda rows: images[rows], labels)
+    return LabeledImages(lambda rows: images[rows], labels)
 
 
 def test_pooling_by_hand():
@@ -75,7 +75,7 @@ def test_a_feature_that_lives_in_test_images_only_drowns_no_other():
     features = random.normal(size=(400, 9)).astype(np.float32)
     features[:, 0] += 3 * labels
     features[:200, 8] = 1e-9 * random.normal(size=200)
-    train, test = (LabelledImages(lambda rows, part=part: features[part][rows], labels[:200]) for part in
+    train, test = (LabeledImages(lambda rows, part=part: features[part][rows], labels[:200]) for part in
                    (slice(0, 200), slice(200, 400)))  # fmt: skip
     assert probe("alive", lambda images: images, train, test, 2).accuracy > 0.9
 
@@ -87,7 +87,7 @@ def test_more_labels_than_images():
 
 def test_nearest_neighbor_by_hand():
     train = np.array([[[[0]]], [[[100]]]], np.uint8)
-    test = LabelledImages(
+    test = LabeledImages(
         lambda rows: np.array([[[[10]]], [[[90]]], [[[95]]], [[[5]]]], np.uint8)[rows], np.array([0, 1, 0, 0])
     )
     assert nearest_neighbor_accuracy(train, np.array([0, 1]), test).value == 0.75

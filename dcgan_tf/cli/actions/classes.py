@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dcgan_tf import notices
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
 from dcgan_tf.config.settings import Config
@@ -49,10 +50,11 @@ def find_classes(source: Source, needed_by: str) -> Classes:
         UserError: The data set has no classes.
     """
     if FLAGS.features_from:
-        from dcgan_tf.evaluation.labeled import labelled_config
+        notices.import_tensorflow()
+        from dcgan_tf.evaluation.labeled import labeled_config
 
         config = dataclasses.replace(source.config, cache_dir=FLAGS.cache_dir or source.config.cache_dir)
-        labeled = labelled_config(FLAGS.features_from, config, resize=FLAGS.resize)
+        labeled = labeled_config(FLAGS.features_from, config, resize=FLAGS.resize)
         return Classes(labeled.class_names, f"'{FLAGS.features_from}'", labeled)
     if FLAGS.resize:
         raise UserError("--resize has no effect without --features_from: remove it")
@@ -71,5 +73,5 @@ def load_classifier(source: Source, classes: Classes) -> Callable[[np.ndarray], 
     if classes.labeled is None:
         network = classifier.load_or_train_classifier(common.data_config(source)).network
     else:
-        network = labeled.load_labelled_classifier(classes.labeled, source.config.sample_shape).network
+        network = labeled.load_labeled_classifier(classes.labeled, source.config.sample_shape).network
     return lambda images: classifier.class_logits(network, images)
