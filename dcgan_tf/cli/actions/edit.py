@@ -97,7 +97,7 @@ def run() -> None:
             f"the others; its original is the nearest for {share.value:.1%} +- {share.standard_error:.1%}"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    captions = [f"{old:.2f} to {new:.2f}" for old, new in zip(before[:SHOWN], after[:SHOWN], strict=True)]
+    captions = [f"{old:.0%} to {new:.0%}" for old, new in zip(before[:SHOWN], after[:SHOWN], strict=True)]
     pairs = np.concatenate([originals[:SHOWN], edited[:SHOWN]])
     save_png(label_rows(pairs, ["before", "after"], captions), out)
     print(f"Wrote the seeds {', '.join(map(str, seeds[:SHOWN]))} to {out}")
