@@ -12,4 +12,5 @@ def require_options(layer: keras.Layer, **expected: Any) -> None:
     for name, value in expected.items():
         received = getattr(layer, name)
         if received != value:
-            raise ValueError(f"{type(layer).__name__} supports only {name}={value!r}. Received: {received!r}")
+            expected_name, received_name = (getattr(option, "__name__", repr(option)) for option in (value, received))
+            raise ValueError(f"{type(layer).__name__} supports only {name}={expected_name}. Received: {received_name}")

@@ -172,7 +172,7 @@ def test_batch_that_does_not_divide_is_refused_with_the_nearest(small_config, ba
         assert strategies.settle_replicas(config, Four()).replicas == 4
         return
     with pytest.raises(
-        UserError, match=rf"`batch_size`.*Received: {batch_size}; the nearest is `batch_size={nearest}`$"
+        UserError, match=rf"`batch_size`.*Received: {batch_size}. The nearest is `batch_size={nearest}`$"
     ):
         strategies.settle_replicas(config, Four())
 

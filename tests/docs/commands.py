@@ -21,6 +21,7 @@ FOREIGN = (
     "curl",
     "tensorboard",
     "ruff",
+    "codespell",
     "mypy",
     "lint-imports",
     "git",

@@ -92,7 +92,7 @@ def test_best_checkpoint_is_kept_and_used(trained, tmp_path, said):
     assert "This run is complete" in said.text
     # Resuming keeps the best of before, as long as none is better.
     train_with_values(dataclasses.replace(run.config, steps=16), continued.directory, [2.0])
-    assert "of step 8, the best" in said.text
+    assert "are from step 8, which had the best" in said.text
     assert load_networks(continued).step == 8
     assert Checkpoints(continued.checkpoints, tf.train.Checkpoint()).steps() == [8, 16]
 

@@ -72,7 +72,7 @@ def options(layer):
     ],
 )
 def test_options_without_support_are_rejected(make, name):
-    with pytest.raises(ValueError, match=rf"supports {name}="):
+    with pytest.raises(ValueError, match=rf"supports only {name}="):
         make()
 
 
