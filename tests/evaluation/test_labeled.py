@@ -57,7 +57,7 @@ def test_another_size_needs_resize(color_config, bars, tmp_path):
     assert labeled_config(str(bars), larger, resize=True).height_and_width == (24, 20)
     mixed = shutil.copytree(bars / "test", tmp_path / "mixed")
     Image.new("L", (20, 16)).save(mixed / "down" / "wide.png")
-    with pytest.raises(UserError, match=r"have several sizes\. `resize=True`"):
+    with pytest.raises(UserError, match=r"have several sizes\. Use `resize=True`"):
         labeled_config(str(mixed), color_config)
     assert labeled_config(str(mixed), color_config, resize=True).image_size == "16"
 
