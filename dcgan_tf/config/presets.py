@@ -109,7 +109,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # python train.py --dataset=mnist --preset=pacgan
     "pacgan": {**_DCGAN_PAPER, "batch_size": 64, "pack": 2},
     # Huang et al. 2024 (arXiv 2501.05441): relativistic pairing with R1 and R2, a discriminator without normalization.
-    # DCGAN's networks replace the paper's residual ones. Not measured yet.
+    # DCGAN's networks replace the paper's residual ones. On MNIST, after four minutes on one core, the Frechet distance
+    # is 258, where the default's is 26 (docs/objectives.md).
     # python train.py --dataset=mnist --preset=r3gan
     "r3gan": {
         "loss": "relativistic_pairing",
