@@ -123,7 +123,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "beta_2": 0.99,
     },
     # The defaults with mirrored images and, every fourth step, a weak R1 penalty (Mescheder et al. 2018, arXiv
-    # 1801.04406), which lowers the Frechet distance by a third (docs/recipes.md).
+    # 1801.04406). With it, the faces of the README were trained; what it adds is open (docs/recipes.md).
     # python train.py --dataset=folder --data_dir=FOLDER --preset=photos --image_size=64
     "photos": {"penalty": "r1", "penalty_weight": 0.1, "penalty_every": 4, "flip": True},
     # Lim and Ye 2017 (arXiv 1705.02894): the hinge loss on DCGAN's networks.
