@@ -1,8 +1,10 @@
+import contextlib
 import gc
 import json
 import pathlib
 import re
 import time
+import urllib.error
 import urllib.request
 
 import keras
@@ -150,9 +152,12 @@ def test_tensorboard_serves_every_picture_of_a_run(run):
     )
     images = f"{server.launch()}data/plugin/images"
     deadline = time.monotonic() + 60
-    while not json.load(urllib.request.urlopen(f"{images}/tags", timeout=60)):
+    tags = None
+    while not tags:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+        with contextlib.suppress(urllib.error.URLError):  # Its thread may not listen yet.
+            tags = json.load(urllib.request.urlopen(f"{images}/tags", timeout=60))
     served = json.load(urllib.request.urlopen(f"{images}/images?run=.&tag=samples/fixed_z&sample=0", timeout=60))
     assert [each["step"] for each in served] == list(range(25))
     assert f"tensorboard --logdir=runs {TENSORBOARD_FLAGS}`" in (ROOT / "README.md").read_text()

@@ -180,8 +180,8 @@ def test_a_server_that_starts_late_is_waited_for(versions):
 def test_the_deadline_is_kept(make_client, server):
     server.unavailable = 1_000_000
     start = time.monotonic()
-    with pytest.raises(UserError, match=r"expected a server that answers within 0\.5 seconds.*queue"):
-        make_client(deadline=0.5).sample([0])
+    with pytest.raises(UserError, match=r"expected a server that answers within 2 seconds.*queue"):
+        make_client(deadline=2).sample([0])
     assert time.monotonic() - start < 20
 
 
