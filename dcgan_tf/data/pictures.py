@@ -36,7 +36,6 @@ Image.MAX_IMAGE_PIXELS = None
 # Pillow allows 1 MiB, which the color profiles of some printers exceed.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
 
-
 # The operating system's errors for a link that leads nowhere or to itself.
 NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 # Exceptions that Pillow's decoders raise on damaged files.

@@ -41,11 +41,9 @@ def build_discriminator(
     1712.04086).
 
     Args:
-        height, width: Size of one image in pixels, from 16 to 256.
-        channels: Channels of one image.
+        height, width, channels: Size of one image in pixels, from 16 to 256, and its number of channels.
         filters: Filters of the first layer, doubled per layer; or one number per layer, starting at the image.
-        blocks: Number of times the size is halved; 0: as many as leave the last feature map at least 4 pixels
-            on its short side.
+        blocks: Number of halvings; 0: as many as leave a feature map of at least 4 pixels on its short side.
         kernel_size: Side of the kernels in pixels.
         norm: ``batch``, ``layer`` or ``none``.
         batchnorm_momentum: Momentum of moving statistics.

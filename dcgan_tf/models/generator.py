@@ -34,8 +34,7 @@ def build_generator(
     activation follow every layer except the last, which ends in tanh.
 
     Args:
-        height, width: Size of the images in pixels, from 16 to 256.
-        channels: Channels of the images.
+        height, width, channels: Size of the images in pixels, from 16 to 256, and their number of channels.
         latent_dim: Length of z.
         filters: Filters of the last hidden layer, doubled for each layer toward z; or one number per hidden layer, from
             z to the image.

@@ -335,10 +335,10 @@ while True:
 
 @pytest.mark.long
 def test_killed_at_random_moments_no_visible_version_is_incomplete(tmp_path):
-    """Twenty times; each killed export may leave hidden files, but every numbered folder is complete and answers."""
+    """Twelve times; each killed export may leave hidden files, but every numbered folder is complete and answers."""
     chance = random.Random(0)
     newest = 0
-    for _ in range(20):
+    for _ in range(12):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED_EXPORT, str(tmp_path)],
             stdout=subprocess.PIPE,
