@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -143,17 +144,21 @@ def find_folder(config: Config) -> FolderSource:
     )
 
 
+_STARTING = threading.Lock()
+
+
 class _Process(multiprocessing.context.SpawnProcess):
     """A process that does not run the program's main script, which would start the training again in each process."""
 
     def start(self) -> None:
-        main = sys.modules["__main__"]
-        spec, file = main.__spec__, getattr(main, "__file__", None)
-        main.__spec__ = main.__file__ = None
-        try:
-            super().start()
-        finally:
-            main.__spec__, main.__file__ = spec, file
+        main = vars(sys.modules["__main__"])
+        with _STARTING:  # Two threads that hide and restore the script at once could lose it.
+            script: dict[str, Any] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+            main.update(dict.fromkeys(script))
+            try:
+                super().start()
+            finally:
+                main.update(script)
 
 
 class _Context(multiprocessing.context.SpawnContext):

@@ -1,9 +1,11 @@
 import errno
+import multiprocessing.context
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 
@@ -14,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from dcgan_tf.config.making import make_config
-from dcgan_tf.data.folder import FolderSource, find_folder
+from dcgan_tf.data.folder import FolderSource, _Process, find_folder
 from dcgan_tf.data.pictures import Limits, load_picture
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.data.shards import Shard
@@ -326,6 +328,24 @@ from endless import work
 source = find_folder(make_config({"dataset": "folder", "data_dir": sys.argv[1]}))
 list(source.map_shards(functools.partial(work, folder=sys.argv[1]), [Shard(0, 1), Shard(1, 2)]))
 """
+
+
+def test_threads_that_start_workers_at_once_leave_the_main_script_known(monkeypatch):
+    seen = []
+
+    def start(self):
+        seen.append(sys.modules["__main__"].__file__)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", start)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "script.py", raising=False)
+    threads = [threading.Thread(target=_Process().start) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [None] * 3
+    assert sys.modules["__main__"].__file__ == "script.py"
 
 
 def test_workers_end_with_a_killed_parent(tmp_path):
