@@ -146,7 +146,7 @@ def test_the_page_in_a_browser(page_port, browser):
         return browser.find_elements("css selector", selector)
 
     def wait(condition):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not (value := condition()):
             assert time.monotonic() < deadline, browser.get_screenshot_as_base64()[:80]
             time.sleep(0.2)
