@@ -7,6 +7,8 @@ import keras
 
 from dcgan_tf.distributed import replicas
 from dcgan_tf.errors import UserError
+from dcgan_tf.models import bfloat16
+from dcgan_tf.models.cropping import Crop
 from dcgan_tf.models.dropout import Dropout
 from dcgan_tf.models.normalization import BatchNorm, LayerNorm
 from dcgan_tf.models.spectral import SpectralConv2D, SpectralDense
@@ -90,7 +92,7 @@ class LayerFactory:
 
     def downsample(self, filters: int, *, use_bias: bool, name: str) -> keras.Layer:
         """Makes a convolution of stride 2: the network learns its own downsampling instead of pooling."""
-        kind = SpectralConv2D if self._spectral_norm else keras.layers.Conv2D
+        kind = SpectralConv2D if self._spectral_norm else bfloat16.Conv2D
         options = self._convolution_options(filters, use_bias, None, name)
         return kind(strides=2, **options, **self._spectral_options)
 
@@ -115,21 +117,19 @@ class LayerFactory:
         options = self._convolution_options(filters, use_bias, dtype, name)
         is_transposed = self._upsampling == "transposed"
         if size is None:
-            return (keras.layers.Conv2DTranspose if is_transposed else keras.layers.Conv2D)(**options)(x)
+            return (bfloat16.Conv2DTranspose if is_transposed else bfloat16.Conv2D)(**options)(x)
         if is_transposed:
-            kind = ImageConv2DTranspose if filters <= MAX_IMAGE_CHANNELS else keras.layers.Conv2DTranspose
+            kind = ImageConv2DTranspose if filters <= MAX_IMAGE_CHANNELS else bfloat16.Conv2DTranspose
             x = kind(strides=2, **options)(x)
         else:
             x = keras.layers.UpSampling2D(
                 2, interpolation=self._upsampling, data_format="channels_last", dtype=self._dtype, name=f"{name}_resize"
             )(x)
-            x = keras.layers.Conv2D(**options)(x)
+            x = bfloat16.Conv2D(**options)(x)
         excess = tuple((0, has - wanted) for has, wanted in zip(x.shape[1:3], size, strict=True))
         if excess == ((0, 0), (0, 0)):
             return x
-        return keras.layers.Cropping2D(
-            excess, data_format="channels_last", dtype=dtype or self._dtype, name=f"{name}_crop"
-        )(x)
+        return Crop(excess, data_format="channels_last", dtype=dtype or self._dtype, name=f"{name}_crop")(x)
 
     def batch_norm(self, name: str) -> keras.Layer:
         """Makes a batch normalization whose statistics cover all replicas."""

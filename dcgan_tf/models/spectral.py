@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from dcgan_tf.models import bfloat16
 from dcgan_tf.models.registration import register, require_options
 
 EPSILON = 1e-12
@@ -67,7 +68,7 @@ class _SpectralKernel:
 
 
 @register
-class SpectralConv2D(_SpectralKernel, keras.layers.Conv2D):
+class SpectralConv2D(_SpectralKernel, bfloat16.Conv2D):
     """A convolution whose kernel, as a matrix [height * width * inputs, outputs], has spectral norm 1."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:

@@ -2,12 +2,17 @@
 
 import keras
 
+from dcgan_tf.models import bfloat16
+from dcgan_tf.models.cropping import Crop
 from dcgan_tf.models.normalization import BatchNorm
 from dcgan_tf.models.transposed import ImageConv2DTranspose
 
 # Layer of this package -> the Keras layer that computes the same after training.
 STOCK_LAYERS: dict[type[keras.Layer], type[keras.Layer]] = {
     BatchNorm: keras.layers.BatchNormalization,
+    Crop: keras.layers.Cropping2D,
+    bfloat16.Conv2D: keras.layers.Conv2D,
+    bfloat16.Conv2DTranspose: keras.layers.Conv2DTranspose,
     ImageConv2DTranspose: keras.layers.Conv2DTranspose,
 }
 

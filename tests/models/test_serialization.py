@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from dcgan_tf.models.bfloat16 import Conv2D, Conv2DTranspose
+from dcgan_tf.models.cropping import Crop
 from dcgan_tf.models.discriminator import build_discriminator
 from dcgan_tf.models.dropout import Dropout
 from dcgan_tf.models.generator import build_generator
@@ -62,8 +64,12 @@ def options(layer):
         (lambda: BatchNorm(center=False), "center"),
         (lambda: LayerNorm(groups=2), "groups"),
         (lambda: LayerNorm(scale=False), "scale"),
+        (lambda: Conv2D(4, 3), "padding"),
+        (lambda: Conv2D(4, 3, padding="same", groups=2), "groups"),
+        (lambda: Conv2DTranspose(4, 3), "padding"),
+        (lambda: Crop(1, data_format="channels_first"), "data_format"),
         (lambda: Dropout(0.3, noise_shape=(1, 4)), "noise_shape"),
-        (lambda: SpectralConv2D(4, 3, activation="relu"), "activation"),
+        (lambda: SpectralConv2D(4, 3, padding="same", activation="relu"), "activation"),
         (lambda: SpectralDense(4, activation="tanh"), "activation"),
         (lambda: ImageConv2DTranspose(1, 4, padding="same"), "strides"),
         (lambda: ImageConv2DTranspose(1, 4, strides=2), "padding"),
