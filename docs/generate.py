@@ -14,6 +14,7 @@ from typing import Any
 from dcgan_tf.config import presets as presets_module
 from dcgan_tf.config.combinations import DEPENDENT_FLAGS
 from dcgan_tf.config.presets import PRESETS
+from dcgan_tf.config.sections.option import Switch
 from dcgan_tf.config.settings import fields_by_section
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -168,7 +169,7 @@ PAGES = {"configuration.md": configuration_page, "api.md": api_page}
 
 def _field_row(field: dataclasses.Field) -> str:
     rules = field.metadata
-    kind = {bool: "on/off", int: "whole number", float: "number", str: "text"}[field.type]  # type: ignore[index]
+    kind = {bool: "on/off", Switch: "on/off/auto", int: "whole number", float: "number", str: "text"}[field.type]  # type: ignore[index]
     limits = [
         f"{word} {rules[rule]:,}"
         for rule, word in (("minimum", "at least"), ("above", "above"), ("maximum", "at most"), ("below", "below"))

@@ -37,6 +37,7 @@ SMALL = {
     "sample_every": 8,
     "evaluate_every": 0,
     "checkpoint_every": 6,
+    "mixed_precision": False,  # The same arithmetic on every machine
 }
 
 

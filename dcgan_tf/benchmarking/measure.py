@@ -22,7 +22,7 @@ from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
 from dcgan_tf.generation.sampling import generate
 from dcgan_tf.models import costs
-from dcgan_tf.training.devices import read_scalars
+from dcgan_tf.training.devices import read_scalars, settle_precision
 from dcgan_tf.training.gan import GAN
 
 # More than a benchmark ever takes.
@@ -84,6 +84,7 @@ def run_benchmark(config: Config, options: Options) -> Benchmark:
         UserError: The data are not available, or the settings contradict each other.
     """
     tf.config.experimental.enable_op_determinism()  # As in training
+    config = settle_precision(config)
     with open_workload(config, synthetic=options.synthetic) as (config, data):
         progress.logger.info("Compiling the train step ...")
         gan = GAN(config)

@@ -19,15 +19,34 @@ from dcgan_tf import progress
 from dcgan_tf.cli import help as help_page
 from dcgan_tf.cli import signals
 from dcgan_tf.config.presets import PRESETS
+from dcgan_tf.config.sections.option import Switch
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError, printable
 from dcgan_tf.paths import expand
 
 HELP_FLAGS = ("--help", "-h", "-help", "--helpshort", "--helpfull")
 _SETTINGS = frozenset(field.name for field in dataclasses.fields(Config))
+
+
+class _SwitchParser(flags.ArgumentParser):
+    """Reads true, false, or auto."""
+
+    def parse(self, argument: str) -> bool | str:
+        return argument if argument == "auto" else flags.BooleanParser().parse(argument)
+
+
+class _SwitchFlag(flags.BooleanFlag):
+    """An on/off flag that can also be ``auto``."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.parser = _SwitchParser()
+
+
 EXPECTED_KINDS: tuple[tuple[type, str], ...] = (
     (flags.IntegerParser, "a whole number"),
     (flags.FloatParser, "a number"),
+    (_SwitchParser, "true, false or auto"),
     (flags.BooleanParser, "true or false"),
 )
 
@@ -44,7 +63,9 @@ def define_config_flags(leave_out: Collection[str] = (), flag_values: flags.Flag
             continue
         # The help shows the field's default. The flag itself is None until typed, so that a preset can set a value.
         text = in_flags(_describe(field))
-        if field.type is bool:
+        if field.type == Switch:
+            flags.DEFINE_flag(_SwitchFlag(field.name, None, text), flag_values)
+        elif field.type is bool:
             flags.DEFINE_boolean(field.name, None, text, flag_values=flag_values)
         elif field.type is int:
             flags.DEFINE_integer(field.name, None, text, flag_values=flag_values)

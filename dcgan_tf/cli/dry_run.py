@@ -8,6 +8,7 @@ from dcgan_tf.data.prepare import resolve, settle_length
 from dcgan_tf.data.sources import find_source
 from dcgan_tf.evaluation.features import IMAGES_PER_CALL
 from dcgan_tf.models import costs
+from dcgan_tf.training.devices import settle_precision
 from dcgan_tf.training.gan import GAN
 from dcgan_tf.training.transfer import begin_from_model
 
@@ -20,7 +21,7 @@ def describe(config: Config, *, begins_from_model: bool = False) -> None:
         begins_from_model: Whether the run would begin with the weights of ``init_from``; if so, prints which fit.
     """
     source = find_source(config)
-    config = resolve(config, source)
+    config = settle_precision(resolve(config, source))
     count = source.count_if_known()
     if count is not None:
         config = settle_length(config, count)

@@ -5,9 +5,16 @@ import dataclasses
 import numbers
 from typing import Any
 
+from dcgan_tf.config.sections.option import Switch
 from dcgan_tf.errors import UserError
 
-TYPE_WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+TYPE_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    Switch: "true, false or auto",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+}
 
 
 def check_type(field: dataclasses.Field, value: Any) -> Any:
@@ -19,6 +26,8 @@ def check_type(field: dataclasses.Field, value: Any) -> Any:
         with contextlib.suppress(OverflowError):
             return float(value)
     if field.type in (bool, str) and isinstance(value, field.type):
+        return value
+    if field.type == Switch and (isinstance(value, bool) or value == "auto"):
         return value
     if field.type not in TYPE_WORDS and isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
         return tuple(value)

@@ -60,7 +60,7 @@ class GAN:
         self._strategy = tf.distribute.get_strategy()
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         generator_seed, discriminator_seed = (int(s) for s in np.random.SeedSequence(config.seed).generate_state(2))
-        dtype = "mixed_bfloat16" if config.mixed_precision else "float32"
+        dtype = "mixed_bfloat16" if config.mixed_precision is True else "float32"
         self.generator = configured_generator(config, seed=generator_seed, dtype=dtype)
         self.ema_generator = configured_generator(config, seed=generator_seed)
         self.discriminator = configured_discriminator(config, seed=discriminator_seed, dtype=dtype)

@@ -32,7 +32,7 @@ from dcgan_tf.runs.pictures import save_curves, save_training_gif
 from dcgan_tf.runs.records import QUICK_METRIC, Means, best_step, metrics_at, read_metrics
 from dcgan_tf.runs.summaries import Summaries
 from dcgan_tf.serving.saved_model import export_networks, exported_steps, newest_version, show_newest_card
-from dcgan_tf.training.devices import describe_device, explain, read_scalars
+from dcgan_tf.training.devices import describe_device, explain, read_scalars, settle_precision
 from dcgan_tf.training.gan import GAN
 from dcgan_tf.training.monitor import REAL_IMAGES, Monitor
 from dcgan_tf.training.result import TrainResult
@@ -84,6 +84,7 @@ def _train(
     on_log: OnLog | None,
     stop_requests: StopRequests,
 ) -> TrainResult:
+    config = settle_precision(config)
     logger.info("Training on %s%s", describe_device(config), strategies.describe(workers, strategy))
 
     # ---- Data and networks, before the run directory, so that errors in them leave no trace there.

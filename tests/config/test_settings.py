@@ -145,6 +145,8 @@ HAND_WRITTEN = [
     ("beta_1", False, "`beta_1`: expected a number. Received: False"),
     ("flip", "false", "`flip`: expected true or false. Received: 'false'"),
     ("flip", 1, "`flip`: expected true or false. Received: 1"),
+    ("mixed_precision", 1, "`mixed_precision`: expected true, false or auto. Received: 1"),
+    ("mixed_precision", "on", "`mixed_precision`: expected true, false or auto. Received: 'on'"),
     ("dataset", ["mnist"], "`dataset`: expected text"),
     ("dataset", None, "`dataset`: expected text. Received: None"),
     ("image_size", 28, "`image_size`: expected text. Received: 28"),

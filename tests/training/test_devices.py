@@ -4,7 +4,10 @@ import pytest
 import tensorflow as tf
 
 from dcgan_tf.errors import UserError
-from dcgan_tf.training import devices
+from dcgan_tf.runs.run_directory import configure
+from dcgan_tf.training import devices, loop
+
+POINTS = {"architecture": "mlp", "image_size": "auto", "channels": "auto", "split": "train"}
 
 
 @pytest.fixture
@@ -54,6 +57,55 @@ def test_gpu_without_bfloat16_is_refused(small_config, gpu):
     assert devices.describe_device(small_config()) == "Tesla T4"
     with pytest.raises(UserError, match="`mixed_precision=True`: Tesla T4 has no bfloat16 arithmetic"):
         devices.describe_device(small_config(mixed_precision=True))
+
+
+@pytest.mark.parametrize(
+    ("processor", "one_dnn", "settings", "expected"),
+    [
+        ("flags : fpu avx512f avx512_bf16 sse", None, {}, True),
+        ("flags : fpu amx_bf16 amx_tile", "1", {}, True),
+        ("flags : fpu avx512f avx512bw", None, {}, False),
+        ("flags : fpu avx512_bf16", "0", {}, False),
+        (None, None, {}, False),
+        ("flags : avx512_bf16", None, {"unroll_steps": 1}, False),
+        ("flags : avx512_bf16", None, {"architecture": "mlp"}, False),
+        ("flags : avx512_bf16", None, {"mixed_precision": False}, False),
+        ("flags : fpu", None, {"mixed_precision": True}, True),
+    ],
+)
+def test_precision_follows_the_processor(small_config, monkeypatch, tmp_path, processor, one_dnn, settings, expected):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: [])
+    monkeypatch.setattr(devices, "PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if one_dnn is not None:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", one_dnn)
+    if processor is not None:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\n{processor}\n")
+    config = devices.settle_precision(small_config(**{"mixed_precision": "auto", **settings}))
+    assert config.mixed_precision is expected
+    assert (" in bfloat16" in devices.describe_device(config)) == expected
+
+
+def test_precision_on_a_gpu_stays_float32(small_config, gpu, monkeypatch, tmp_path):
+    gpu()
+    (tmp_path / "cpuinfo").write_text("flags : avx512_bf16")
+    monkeypatch.setattr(devices, "PROCESSOR", tmp_path / "cpuinfo")
+    assert devices.settle_precision(small_config(mixed_precision="auto")).mixed_precision is False
+
+
+@pytest.mark.parametrize("supports_bfloat16", [True, False])
+def test_precision_is_chosen_once_and_kept_in_the_run(small_config, monkeypatch, tmp_path, supports_bfloat16):
+    monkeypatch.setattr(devices, "multiplies_in_bfloat16", lambda: supports_bfloat16)
+    run_dir = str(tmp_path / "run")
+    loop.train(small_config(dataset="ring", mixed_precision="auto", steps=2, **POINTS), run_dir)
+    assert configure(run_dir, {}).mixed_precision is False  # Points have no convolutions.
+    run_dir = str(tmp_path / "images")
+    loop.train(small_config(mixed_precision="auto", steps=2), run_dir)
+    monkeypatch.setattr(devices, "multiplies_in_bfloat16", lambda: not supports_bfloat16)
+    for typed in ({"steps": 4}, {"steps": 4, "mixed_precision": "auto"}):
+        assert configure(run_dir, typed).mixed_precision is supports_bfloat16
+    with pytest.raises(UserError, match=f"`mixed_precision` is {supports_bfloat16} there"):
+        configure(run_dir, {"mixed_precision": not supports_bfloat16})
 
 
 @pytest.mark.parametrize(

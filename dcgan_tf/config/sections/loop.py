@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from dcgan_tf.config.sections.option import option
+from dcgan_tf.config.sections.option import Switch, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,11 @@ class Loop:
         maximum=10_000,
         may_change=True,
     )
-    mixed_precision: bool = option(False, "Compute in bfloat16; weights and losses stay in float32.")
+    mixed_precision: Switch = option(
+        "auto",
+        "Compute in bfloat16; weights and losses stay in float32. auto: on processors that multiply in bfloat16 "
+        "(AVX512-BF16 or AMX), except with `unroll_steps` and without convolutions. The choice is kept in the run.",
+    )
     strategy: str = option(
         "none",
         "Devices to train on. none: one device. mirrored: all GPUs of this machine. multi_worker: the processes in "

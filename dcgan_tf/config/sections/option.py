@@ -1,7 +1,10 @@
 """The definition of one setting: a field with everything that its flag, help text and checks need."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
+
+# The type of a setting that is on, off, or decided when the training begins.
+Switch = bool | Literal["auto"]
 
 
 def option(
