@@ -9,6 +9,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.models import costs
 from dcgan_tf.models.configured import configured_discriminator, configured_generator
 from dcgan_tf.models.discriminator import build_outputs
+from dcgan_tf.models.dropout import Dropout
 from dcgan_tf.models.layers import block_filters
 
 
@@ -114,6 +115,21 @@ def test_dropout_drops_in_training_only():
     images = np.random.default_rng(0).uniform(-1, 1, (8, 28, 28, 1)).astype("float32")
     np.testing.assert_array_equal(discriminator(images, training=False), discriminator(images, training=False))
     assert not np.array_equal(discriminator(images, training=True), discriminator(images, training=True))
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.5, 0.9])
+def test_dropout_in_bfloat16_drops_its_share_and_scales_the_rest(rate):
+    """An odd number of activations, which does not fill the last random word."""
+    layer = Dropout(rate, seed=1, dtype="mixed_bfloat16")
+    first, second = (np.array(layer(np.ones((101, 7, 9, 3)), training=True), np.float32) for _ in range(2))
+    kept = first > 0
+    dropped = 1 - kept.mean()
+    assert abs(dropped - rate) < 4 * (rate * (1 - rate) / kept.size) ** 0.5
+    np.testing.assert_allclose(first[kept], 1 / (1 - rate), rtol=2**-8)
+    assert not np.array_equal(first, second)
+    # Two activations of the same random word are independent.
+    pairs = kept.ravel()[: kept.size // 2 * 2].reshape(-1, 2)
+    assert abs(np.corrcoef(pairs.T)[0, 1]) < 4 / len(pairs) ** 0.5
 
 
 def test_filters():
