@@ -1,0 +1,52 @@
+"""A run does not grow with its steps: memory, open files and threads of the process."""
+
+import json
+
+import pytest
+
+from tests.conftest import SMALL
+
+MAX_MEBIBYTES_PER_1000_STEPS = 4
+
+SCRIPT = """
+import json, os, pathlib, sys
+import dcgan_tf
+
+def used(step, metrics):
+    status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+    found = {
+        "step": step,
+        "memory": int(status["VmRSS"].split()[0]) / 1024,
+        "threads": int(status["Threads"]),
+        "files": len(os.listdir("/proc/self/fd")),
+    }
+    print(json.dumps(found), flush=True)
+
+settings = json.loads(sys.argv[2])
+dcgan_tf.train(settings.pop("dataset"), run_dir=sys.argv[1], verbose=False, on_log=used, **settings)
+"""
+
+
+@pytest.mark.long
+def test_memory_files_and_threads_stay_the_same_over_steps(command, tmp_path):
+    settings = SMALL | {
+        "dataset": "mnist",
+        "split": "train[:2048]",
+        "steps": 2500,
+        "steps_per_call": 10,
+        "log_every": 10,
+        "sample_every": 250,
+        "evaluate_every": 250,
+        "checkpoint_every": 250,
+        "keep_checkpoints": 2,
+    }
+    result = command("-c", SCRIPT, tmp_path / "run", json.dumps(settings), timeout=900)
+    assert result.returncode == 0, result.stderr
+    records = [json.loads(line) for line in result.stdout.splitlines() if line.startswith('{"step"')]
+    by_step = {record["step"]: record for record in records}
+    # By then, everything that happens once has happened. Records are compared between two evaluations.
+    early, late = by_step[620], by_step[2370]
+    grown = late["memory"] - early["memory"]
+    assert grown < MAX_MEBIBYTES_PER_1000_STEPS * (2370 - 620) / 1000, (early, late)
+    assert late["files"] <= early["files"]
+    assert late["threads"] <= early["threads"]
