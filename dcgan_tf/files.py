@@ -25,6 +25,7 @@ ADVICE = {
     errno.EPERM: "Allow writing there",
     errno.EROFS: "Allow writing there",
     errno.EIO: "Check the disk",
+    errno.ENOENT: "Restore the folder",
 }
 
 
