@@ -5,7 +5,7 @@ permission, no more open files, a clock that jumps by ten years, a run folder th
 command twice at once. Then the cause is removed and the same command repeated. A trial is survived if the finished run
 equals, bit for bit, one that nothing happened to: checkpoints, records, samples and export. It is lost if it differs or
 cannot be continued, and unclear if a process hung or ended otherwise than with one line. Prints each trial and a table,
-and exits with 1 if anything is lost. All 90 trials take about 40 minutes of processor time; --only, --limit and
+and exits with 1 if anything is lost. All 85 trials take about 70 minutes of processor time; --only, --limit and
 --minutes make fewer, in an order of which any beginning is a fair sample. The faults happen in a mount namespace.
 """
 
