@@ -25,6 +25,7 @@ ADVICE = {
     errno.EPERM: "Allow writing there",
     errno.EROFS: "Allow writing there",
     errno.EIO: "Check the disk",
+    errno.ENOENT: "Restore the folder",
 }
 
 
@@ -149,12 +150,13 @@ def plain_path(directory: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def reason(error: BaseException) -> str:
-    """The system's reason and the file; for other errors the first line of the message, or else the type.
+    """The system's reason, and the file if it is known; for other errors the first line of the message, or the type.
 
     Messages are cut to fit on a line, so the file, which the user needs to know, is not taken from the message.
     """
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.strerror}: '{error.filename2 or error.filename}'"
+    if isinstance(error, OSError) and error.strerror:
+        file = error.filename2 or error.filename
+        return error.strerror if file is None else f"{error.strerror}: '{file}'"
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
 

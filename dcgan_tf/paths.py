@@ -2,8 +2,11 @@
 
 import os
 import pathlib
+import re
 
 from dcgan_tf.errors import UserError
+
+LOCAL = "a path on this machine: mount the storage there, or copy the files"
 
 
 def expand(path: str) -> str:
@@ -18,6 +21,14 @@ def expand(path: str) -> str:
         return str(pathlib.Path(path).expanduser())
     except RuntimeError:
         raise ValueError(f"no home folder is known for {path.split('/')[0]!r}. Give the full path") from None
+
+
+def is_address(path: str) -> bool:
+    """Whether a path is an address of object storage or the web, such as ``gs://bucket/folder``.
+
+    To Python it is a folder named ``gs:`` below the working directory.
+    """
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path) is not None
 
 
 def in_home(name: str, flag: str) -> pathlib.Path:

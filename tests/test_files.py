@@ -134,6 +134,7 @@ def test_reason_names_the_file_in_the_way_and_is_short_otherwise():
     path = "/" + 300 * "x"
     assert files.reason(OSError(errno.EISDIR, "Is a directory", "/from", None, path)) == f"Is a directory: '{path}'"
     assert files.reason(OSError(errno.EIO, "Input/output error", path)) == f"Input/output error: '{path}'"
+    assert files.reason(OSError(errno.ENOSPC, "No space left on device")) == "No space left on device"
     assert files.reason(OSError("cut off\nhere")) == "cut off"
     assert files.reason(ValueError(path)) == path[:200]
     assert files.reason(EOFError()) == "EOFError"

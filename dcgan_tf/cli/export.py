@@ -44,6 +44,7 @@ def run() -> None:
     networks = load_networks(run, FLAGS.checkpoint)
     directory = pathlib.Path(FLAGS.out) if FLAGS.out else run.saved_model
     refuse_undecodable(directory, "out")
+    directory.parent.mkdir(parents=True, exist_ok=True)
     metrics = metrics_at(run, networks.step)
     version = export_networks(networks, directory, keep_versions, metrics, verify=FLAGS.verify)
     print(f"Exported step {networks.step} to {version}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from dcgan_tf.config.sections.option import Switch
 from dcgan_tf.errors import UserError
+from dcgan_tf.paths import LOCAL, is_address
 
 TYPE_WORDS: dict[Any, str] = {
     bool: "true or false",
@@ -40,6 +41,9 @@ def check_range(field: dataclasses.Field, value: Any) -> None:
     rules, expected = field.metadata, []
     if rules["choices"] and value not in rules["choices"]:
         expected.append(f"one of: {', '.join(rules['choices'])}")
+    # TensorFlow Datasets itself reads prepared data from object storage.
+    if rules["path"] and field.name != "data_dir" and is_address(value):
+        expected.append(LOCAL)
     if not isinstance(value, (str, bool)):
         # Written as "not (value >= limit)" so that NaN, which compares false with everything, is refused too.
         if rules["minimum"] is not None and not (value >= rules["minimum"]):

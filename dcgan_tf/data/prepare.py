@@ -12,11 +12,12 @@ import os
 import pathlib
 import re
 import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import PIL
 
-from dcgan_tf import progress
+from dcgan_tf import files, progress
 from dcgan_tf.config import plan
 from dcgan_tf.config.combinations import refuse_bad_combinations, refuse_learning_rates_of_zero
 from dcgan_tf.config.settings import Config
@@ -267,24 +268,37 @@ def _as_read_by_this_pillow(directory: pathlib.Path) -> pathlib.Path:
 
 def _build(config: Config, source: Source, directory: pathlib.Path) -> None:
     """Converts the source shard by shard, and continues an interrupted preparation."""
-    unfinished = directory.with_name(f".preparing-{_as_read_by_this_pillow(directory).name}")
-    unfinished.mkdir(exist_ok=True)
     source.prepare()
     count, recipe = source.count(), Recipe.of(config)
     row_shape = (recipe.height, recipe.width, recipe.channels)
     shards = plan_shards(count, math.prod(row_shape))
-    rows_file = unfinished / "images.npy"
-    results = load_results(unfinished, shards) if rows_file.exists() else {}
-    write_header(rows_file, (count, *row_shape))
-    with progress.bar(total=count, desc="preparing images", unit=" images") as shown:
-        shown.update(sum(shard.stop - shard.first for shard in results))
-        work = functools.partial(convert_shard, recipe=recipe, rows_file=rows_file)
-        for result in source.map_shards(work, [shard for shard in shards if shard not in results]):
-            result.save(unfinished)
-            results[result.shard] = result
-            shown.update(result.shard.stop - result.shard.first)
-    bad = _finish(config, source, [results[shard] for shard in shards], unfinished, row_shape)
-    os.rename(unfinished, _as_read_by_this_pillow(directory) if bad else directory)
+    with _writing_to(directory.parent):
+        unfinished = directory.with_name(f".preparing-{_as_read_by_this_pillow(directory).name}")
+        unfinished.mkdir(exist_ok=True)
+        rows_file = unfinished / "images.npy"
+        results = load_results(unfinished, shards) if rows_file.exists() else {}
+        write_header(rows_file, (count, *row_shape))
+        with progress.bar(total=count, desc="preparing images", unit=" images") as shown:
+            shown.update(sum(shard.stop - shard.first for shard in results))
+            work = functools.partial(convert_shard, recipe=recipe, rows_file=rows_file)
+            for result in source.map_shards(work, [shard for shard in shards if shard not in results]):
+                result.save(unfinished)
+                results[result.shard] = result
+                shown.update(result.shard.stop - result.shard.first)
+        bad = _finish(config, source, [results[shard] for shard in shards], unfinished, row_shape)
+        os.rename(unfinished, _as_read_by_this_pillow(directory) if bad else directory)
+
+
+@contextlib.contextmanager
+def _writing_to(root: pathlib.Path) -> Iterator[None]:
+    """Raises UserError if the block cannot write. A picture that cannot be read is a UserError already."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"`cache_dir`: the prepared data cannot be written to '{root}' ({files.reason(error)}). "
+            f"{files.way_on(error)} and repeat the command to continue"
+        ) from None
 
 
 def _finish(

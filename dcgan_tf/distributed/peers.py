@@ -10,6 +10,7 @@ A proof is an HMAC over both nonces, so an intercepted proof cannot be reused. W
 """
 
 import contextlib
+import errno
 import hmac
 import json
 import queue
@@ -156,7 +157,9 @@ class Reception:
             self._send_away(next(iter(self._strangers)))
         try:
             stranger = Peer(self._door.accept()[0], self._timeout)
-        except OSError:  # The connection is gone already, or this process is out of file descriptors.
+        except OSError as error:  # The connection is gone already, or this process is out of file descriptors.
+            if error.errno in (errno.EMFILE, errno.ENFILE) and self._strangers:
+                self._send_away(next(iter(self._strangers)))  # This connection waits, and is let in by the next call.
             return
         nonce = secrets.token_hex()
         stranger.send({"nonce": nonce})

@@ -57,8 +57,10 @@ class Checkpoints:
             return
         temporary = self._directory / ".writing"
         try:
+            # Without parents: if the run is gone, a folder with nothing but a checkpoint could not be resumed.
+            self._directory.mkdir(exist_ok=True)
             files.remove(temporary)
-            temporary.mkdir(parents=True)
+            temporary.mkdir()
             with files.plain_path(temporary) as path:
                 self._checkpoint.write(str(path / PREFIX))
             (temporary / UNRECORDED).write_text(json.dumps(dict(unrecorded or {})) + "\n")

@@ -1,13 +1,16 @@
 """The scalars of a run: metrics.jsonl, one JSON object per record."""
 
+import errno
 import functools
 import json
 import math
+import os
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dcgan_tf import files
+from dcgan_tf.errors import UserError
 from dcgan_tf.progress import logger
 from dcgan_tf.runs.run_directory import Run
 
@@ -53,7 +56,8 @@ class RecordFile:
     def __init__(self, path: pathlib.Path, first_step: int) -> None:
         kept = [json.dumps(record) + "\n" for record in read_metrics(path) if record["step"] <= first_step]
         files.write_text(path, "".join(kept))
-        self._file = open(path, "a")
+        self._path = path
+        self._file = open(path, "ab", buffering=0)  # What could not be written must not be tried again at the end.
 
     def __enter__(self) -> "RecordFile":
         return self
@@ -62,9 +66,16 @@ class RecordFile:
         self._file.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends one record and flushes the file."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
+        """Appends one record; raises UserError if it cannot be written. A line that is cut off counts as none."""
+        line = json.dumps({"step": step, **values}).encode() + b"\n"
+        try:
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise UserError(
+                f"the record of step {step} cannot be written to '{self._path}' ({files.reason(error)}). "
+                f"{files.way_on(error)} and repeat the command to resume"
+            ) from None
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:

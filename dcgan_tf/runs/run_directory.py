@@ -14,7 +14,7 @@ from dcgan_tf.config.making import make_config
 from dcgan_tf.config.settings import Config
 from dcgan_tf.config.storage import load_config, save_config
 from dcgan_tf.errors import UserError
-from dcgan_tf.paths import refuse_undecodable
+from dcgan_tf.paths import LOCAL, is_address, refuse_undecodable
 
 RUNS_ROOT = pathlib.Path("runs")
 CONFIG_FILE = "config.json"
@@ -72,14 +72,22 @@ def load_run(run_dir: str | os.PathLike[str], folders: Mapping[str, str] | None 
     Raises:
         UserError: There is no run in the directory, or a folder has no effect with it.
     """
-    directory = pathlib.Path(run_dir).expanduser()
-    refuse_undecodable(directory, "run_dir")
+    directory = _local(run_dir)
     config_file = directory / CONFIG_FILE
     if not config_file.is_file():
         raise UserError(f"`run_dir`: expected a folder made by train.py, with a {CONFIG_FILE}. Received: '{directory}'")
     _refuse_wrong_kinds(directory)
     config = load_config(config_file)
     return Run(directory, make_config(dict(folders), resumed=config) if folders else config)
+
+
+def _local(run_dir: str | os.PathLike[str]) -> pathlib.Path:
+    """The path of a run; raises UserError if it is an address or not UTF-8."""
+    if is_address(os.fspath(run_dir)):
+        raise UserError(f"`run_dir`: expected {LOCAL}. Received: '{os.fspath(run_dir)}'")
+    directory = pathlib.Path(run_dir).expanduser()
+    refuse_undecodable(directory, "run_dir")
+    return directory
 
 
 def has_checkpoint(run_dir: str) -> bool:
@@ -100,8 +108,7 @@ def configure(run_dir: str, typed: dict[str, Any]) -> Config:
     Raises:
         UserError: A value is bad, the folder is not that of a run, or a setting differs from that of the run.
     """
-    directory = pathlib.Path(run_dir).expanduser()
-    refuse_undecodable(directory, "run_dir")
+    directory = _local(run_dir)
     if not run_dir or not _holds_run(directory):
         return make_config(typed)
     saved = load_run(directory).config
@@ -156,8 +163,7 @@ def open_run(run_dir: str, config: Config) -> Iterator[Run]:
     Raises:
         UserError: The directory contains something else, cannot be written, or is in use.
     """
-    directory = pathlib.Path(run_dir).expanduser() if run_dir else _make_next_directory(config)
-    refuse_undecodable(directory, "run_dir")
+    directory = _local(run_dir or _make_next_directory(config))
     _holds_run(directory)
     _refuse_wrong_kinds(directory)
     with contextlib.ExitStack() as stack:

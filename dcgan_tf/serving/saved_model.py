@@ -54,7 +54,7 @@ def export_networks(
 
     Args:
         networks: The trained networks.
-        directory: Folder of the versions.
+        directory: Folder of the versions. The folder that contains it must exist.
         keep_versions: Number of most recent versions to keep.
         metrics: Metrics measured at that step, which are stored with the model.
         verify: How the written model is checked, one of `verification.WAYS`.
@@ -70,7 +70,7 @@ def export_networks(
     _refuse_infinite_weights(networks)
     signatures = build_signatures(networks)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(exist_ok=True)  # Without parents, so that a run that is gone is not replaced by its export.
         with files.locked(directory / LOCK, waiting=f"Waiting for another process that exports to '{directory}' ..."):
             for unfinished in directory.glob(".writing-*"):
                 files.remove(unfinished)

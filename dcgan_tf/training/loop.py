@@ -203,8 +203,7 @@ def _train(
                             on_log(step, dict(values))
                     if evaluation_due:
                         best, *_ = workers.gather(best_step(run.metrics_file, [step, *checkpoints.steps()]))
-                        which = "the best so far" if step == best else f"the best so far is that of step {best:,}"
-                        logger.info("step %s: evaluation %.2f, %s", f"{step:,}", values[QUICK_METRIC], which)
+                        logger.info(_evaluated(step, values[QUICK_METRIC], best))
                     # A request to one worker stops all workers after the same step.
                     stopped = workers.any(is_stop_requested())
                     if step == best or _is_due(step, config.checkpoint_every, config) or stopped:
@@ -261,6 +260,12 @@ def _shown(values: dict[str, float], images: int, seconds: float) -> dict[str, s
     """The values shown next to the progress bar."""
     losses = {"loss D": f"{values['loss/discriminator']:.3f}", "loss G": f"{values['loss/generator']:.3f}"}
     return losses | ({"images/s": f"{images / seconds:.0f}"} if images else {})
+
+
+def _evaluated(step: int, distance: float, best: int | None) -> str:
+    """The line about an evaluation. None is best if no distance is finite, or if the records are gone."""
+    which = {None: "", step: ", the best so far"}.get(best, f", the best so far is that of step {best or 0:,}")
+    return f"step {step:,}: evaluation {distance:.2f}{which}"
 
 
 def _next_stop(step: int, config: Config) -> int:

@@ -12,9 +12,11 @@ from tests.conftest import one_line
 
 
 def test_what_is_exported_is_the_generator_of_the_run(cli, points_run_dir, tmp_path):
-    result = cli("export", f"--run_dir={points_run_dir}", f"--out={tmp_path / 'out'}", "--verify=server")
-    assert (result.returncode, result.stdout) == (0, f"Exported step 7 to {tmp_path / 'out' / '1'}\n"), result.stderr
-    exported, trained = load_generator(tmp_path / "out"), load_generator(points_run_dir)
+    result = cli("export", f"--run_dir={points_run_dir}", f"--out={tmp_path / 'new' / 'out'}", "--verify=server")
+    assert (result.returncode, result.stdout) == (0, f"Exported step 7 to {tmp_path / 'new' / 'out' / '1'}\n"), (
+        result.stderr
+    )
+    exported, trained = load_generator(tmp_path / "new" / "out"), load_generator(points_run_dir)
     np.testing.assert_array_equal(exported.sample([3, 1]), trained.sample([3, 1]))
 
 

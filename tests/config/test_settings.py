@@ -76,6 +76,12 @@ def test_steps_typed_on_a_base_with_epochs_win():
         ("image_size", "48x300", "expected sides from 16 to 256 pixels"),
         ("image_size", "big", "such as 64"),
         ("image_size", "8", "expected sides from 16 to 256 pixels"),
+        (
+            "cache_dir",
+            "gs://bucket/cache",
+            "expected a path on this machine: mount the storage there, or copy the files",
+        ),
+        ("init_from", "https://example.org/run", "expected a path on this machine"),
     ],
 )
 def test_bad_value_names_setting_value_and_what_is_expected(name, value, expected):

@@ -100,6 +100,23 @@ def test_data_that_cannot_be_read_just_now_stay(prepared, monkeypatch, number):
     assert prepare(config)[1].digest == data.digest
 
 
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Allow writing there")]
+)
+def test_data_that_cannot_be_written_name_the_place_and_the_way_on(tmp_path, monkeypatch, number, advice):
+    config = make_config({"split": "train[:100]", "cache_dir": str(tmp_path)})
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number))  # As in a process that decodes: without the file's name
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, "write_header", fail)
+        with pytest.raises(UserError, match=r"`cache_dir`: .* cannot be written to") as error:
+            prepare(config)
+    assert f"'{tmp_path}' ({os.strerror(number)}). {advice} and repeat the command to continue" in str(error.value)
+    assert len(prepare(config)[1].images) == 100
+
+
 def is_locked(lock):
     with open(lock) as file:
         try:

@@ -1,6 +1,7 @@
 """What strangers and members may send to a worker: in threads of this process, on loopback."""
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import json
@@ -10,6 +11,7 @@ import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 import pytest
 
@@ -136,6 +138,25 @@ def test_stranger_that_hangs_up_at_once_leaves_nothing_behind():
             reception._let_in()
         assert len(reception._strangers) == 1
         reception._send_away(*reception._strangers)
+
+
+def test_strangers_do_not_use_up_the_file_descriptors():
+    """The oldest of them makes room for the next connection, which may be that of a worker."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        reception = Reception(door, b"", timeout=5)
+        strangers = [socket.create_connection(door.getsockname()) for _ in range(3)]
+        reception._let_in()
+        reception._let_in()
+        reception._door = mock.Mock(**{"accept.side_effect": OSError(errno.EMFILE, "Too many open files")})
+        reception._let_in()
+        assert is_closed(strangers[0])
+        reception._door = door
+        reception._let_in()
+        assert len(reception._strangers) == 2
+        for peer, stranger in zip(list(reception._strangers), strangers[1:], strict=True):
+            assert peer.connection.getpeername() == stranger.getsockname()
+            reception._send_away(peer)
+            stranger.close()
 
 
 @pytest.mark.parametrize("drips", [0, 1000])

@@ -71,7 +71,7 @@ def test_python_block(block):
 
 
 # Commands of minutes, which no other test calls.
-@pytest.mark.parametrize("folder", ["docs", "tests/benchmarks", "tests/gpu"])
+@pytest.mark.parametrize("folder", ["docs", "tests/benchmarks", "tests/faults", "tests/gpu"])
 def test_imports_of_commands(folder):
     for path in (ROOT / folder).rglob("*.py"):
         if path.name != "torch_step.py":  # It runs on a Python of its own.
@@ -89,7 +89,7 @@ def test_yaml_block(block):
 
 def test_every_flag_that_the_text_names_exists():
     known = FOREIGN_FLAGS | {"help", "helpfull", "version"} | {field.name for field in dataclasses.fields(Config)}
-    for folder in ("dcgan_tf/cli", "tests/benchmarks", "tests/gpu"):
+    for folder in ("dcgan_tf/cli", "tests/benchmarks", "tests/faults", "tests/gpu"):
         for source in (ROOT / folder).rglob("*.py"):
             known |= set(re.findall(r'(?:DEFINE_\w+|define_path)\(\s*"(\w+)"', source.read_text()))
     for page in READ:

@@ -249,6 +249,14 @@ def test_failed_write_keeps_the_others(saved, monkeypatch, tmp_path):
     assert np.all(variable.numpy() == 3)
 
 
+def test_run_that_is_gone_is_not_replaced_by_a_checkpoint(tmp_path):
+    """A folder with nothing else could be neither resumed nor begun again."""
+    checkpoints, _ = make(tmp_path / "run" / "checkpoints")
+    with pytest.raises(UserError, match=r"step 4 cannot be written.*No such file.*is none yet. Restore the folder and"):
+        checkpoints.save(4)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run with checkpoints at 1 to 4, of which 2 is the best, then 4, and 1 has no evaluation.

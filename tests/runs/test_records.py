@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from dcgan_tf.errors import UserError
 from dcgan_tf.runs.records import Means, RecordFile, metrics_at, read_metrics
 
 
@@ -45,3 +46,14 @@ def test_a_damaged_line_is_named_and_left_out(run, damaged, caplog):
     with RecordFile(run.metrics_file, first_step=4) as records:
         records.write(10, {"a": 2.0})
     assert [json.loads(line)["step"] for line in run.metrics_file.read_bytes().splitlines()] == [2, 4, 10]
+
+
+def test_full_disk_is_named_once_and_not_met_again_at_the_end(tmp_path):
+    with (
+        open("/dev/full", "ab", buffering=0) as full,
+        RecordFile(tmp_path / "metrics.jsonl", first_step=0) as records,
+    ):
+        records._file.close()
+        records._file = full
+        with pytest.raises(UserError, match=r"of step 10 cannot be .*metrics.jsonl' \(No space.*Free some space and"):
+            records.write(10, {"a": 2.0})

@@ -230,3 +230,11 @@ def test_folder_without_an_effect_on_the_run_is_refused(tmp_path):
     save_config(dataclasses.replace(CONFIG, dataset="folder", data_dir="x"), tmp_path / "config.json")
     with pytest.raises(UserError, match=r"`manual_dir` .*`dataset=folder`"):
         run_directory.load_run(tmp_path, {"manual_dir": "/new"})
+
+
+@pytest.mark.parametrize("use", [run_directory.load_run, lambda run_dir: run_directory.configure(run_dir, {})])
+def test_address_is_not_taken_for_a_folder(tmp_path, monkeypatch, use):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"`run_dir`: expected a path on this machine.*Received: 's3://bucket/run'"):
+        use("s3://bucket/run")
+    assert not list(tmp_path.iterdir())

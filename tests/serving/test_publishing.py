@@ -85,6 +85,12 @@ def test_foreign_and_unwritable_targets_are_refused(networks, tmp_path):
     assert visible(tmp_path) == ["file"]
 
 
+def test_run_that_is_gone_is_not_replaced_by_its_export(networks, tmp_path):
+    with pytest.raises(UserError, match=r"cannot be written.*No such file.*Restore the folder and repeat"):
+        export_networks(networks, tmp_path / "run" / "saved_model", keep_versions=1)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite_are_refused(networks, tmp_path, value):
     bias = networks.generator.get_layer("to_image").bias

@@ -128,6 +128,14 @@ def test_gradient_that_is_not_finite_is_named(small_config, tmp_path):
         loop._stop_at_nan(gan, values, norms, Checkpoints(tmp_path, gan.checkpoint()))
 
 
+@pytest.mark.parametrize(
+    ("best", "expected"), [(8, ", the best so far"), (4, ", the best so far is that of step 4"), (None, "")]
+)
+def test_evaluation_is_told_even_if_none_counts(best, expected):
+    """No distance may be finite, and the records may be gone."""
+    assert loop._evaluated(8, float("nan"), best) == f"step 8: evaluation nan{expected}"
+
+
 def test_disk_that_takes_no_more_is_one_line_and_the_run_resumes_once_it_does(small_config, tmp_path, said):
     """A real fault: no file of this process may be larger than what a checkpoint needs."""
     config = small_config(checkpoint_every=3, evaluate_every=0)
