@@ -13,7 +13,8 @@ from PIL import Image
 
 from dcgan_tf import progress
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row, memory_for, to_gray_or_rgb
+from dcgan_tf.data.colors import convert_colors
+from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row, memory_for
 from dcgan_tf.data.shards import Shard
 from dcgan_tf.data.sources import Source
 from dcgan_tf.errors import printable
@@ -113,7 +114,7 @@ def _examine_shard(
 
 def _examine_picture(named: NamedPicture, recipe: Recipe, in_sheet: bool) -> Facts:
     picture = named.load()
-    rgb = to_gray_or_rgb(picture, 3, recipe.background)
+    rgb = convert_colors(picture, 3, recipe.background)
     return Facts(
         named.name,
         named.label,

@@ -19,6 +19,7 @@ import PIL
 from dcgan_tf import progress
 from dcgan_tf.config import plan
 from dcgan_tf.config.combinations import refuse_bad_combinations, refuse_learning_rates_of_zero
+from dcgan_tf.config.sections.data import OWN_PICTURES
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data import listing
 from dcgan_tf.data.arrays import ARRAY, AnonymousSource
@@ -197,7 +198,7 @@ def _refuse_empty_classes(config: Config, labels: np.ndarray) -> None:
         f"`conditional=True`: {config.dataset} ({config.split}) has no image of {len(empty)} of its "
         f"{len(counts)} classes, such as {empty[0]!r}"
     )
-    if config.dataset not in ("folder", ARRAY) and "[" not in config.split:
+    if config.dataset not in (*OWN_PICTURES, ARRAY) and "[" not in config.split:
         logger.warning(f"{text}. The generator cannot learn to draw them")
         return
     raise UserError(

@@ -7,6 +7,7 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.serving.signatures import Signature
 
 MODEL_CARD = "MODEL_CARD.md"
+KINDS = {1: "gray", 3: "RGB", 4: "RGBA"}  # By the number of channels
 
 
 def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
@@ -24,7 +25,7 @@ def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
     makes, kind = "points in the plane", "points"
     if len(shape) == 3:
         kind = "images"
-        makes = f"{shape[0]}x{shape[1]} images in {'gray' if shape[2] == 1 else 'RGB'}"
+        makes = f"{shape[0]}x{shape[1]} images in {KINDS[shape[2]]}"
     measured = [
         f"{name} {value:.4g}" for name, value in metadata["metrics"].items() if name.startswith(("metric", "loss"))
     ]

@@ -16,9 +16,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from dcgan_tf.config.making import make_config
-from dcgan_tf.data.folder import FolderSource, _Process, find_folder
+from dcgan_tf.data.folder import FolderSource, find_folder
 from dcgan_tf.data.pictures import Limits, load_picture
 from dcgan_tf.data.prepare import prepare
+from dcgan_tf.data.processes import _Process
 from dcgan_tf.data.shards import Shard
 from dcgan_tf.data.tree import list_files
 from dcgan_tf.errors import UserError
@@ -176,7 +177,7 @@ def test_changed_folder_is_prepared_again(tmp_path):
     [
         (lambda folder: folder.mkdir(), "contains no files"),
         (lambda folder: folder.mkdir() or (folder / "a.txt").write_text(""), r"1 file \(1 .txt\).* are not pictures"),
-        (lambda folder: None, "`data_dir`: expected a folder of pictures"),
+        (lambda folder: None, "`data_dir`: expected a folder or a zip archive of pictures"),
         (lambda folder: picture(folder / "only.png"), "expected at least 2 images. Received: 1"),
     ],
 )
@@ -188,7 +189,7 @@ def test_folder_without_enough_pictures_is_one_line(tmp_path, make, expected):
 
 
 def test_missing_data_dir_is_asked_for():
-    with pytest.raises(UserError, match="name the folder of your pictures with `data_dir`"):
+    with pytest.raises(UserError, match="name the folder or the zip archive of your pictures with `data_dir`"):
         prepare(make_config({"dataset": "folder"}))
 
 
@@ -371,7 +372,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
 
 def test_worker_whose_parent_is_gone_at_its_start_ends(command):
     gone = 2**22 + 1  # Larger than any process's number
-    start = f"import time; from dcgan_tf.data.folder import _start_worker; _start_worker({gone}); time.sleep(60)"
+    start = f"import time; from dcgan_tf.data.processes import _start_worker; _start_worker({gone}); time.sleep(60)"
     result = command("-c", start, timeout=50)
     assert (result.returncode, result.stderr) == (1, "")
 
