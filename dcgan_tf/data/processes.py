@@ -16,13 +16,20 @@ from dcgan_tf.errors import UserError
 Result = TypeVar("Result")
 
 
+def core_count() -> int:
+    """The number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def run_in_processes(jobs: Sequence[Callable[[], Result]]) -> Iterator[Result]:
     """Runs picklable jobs in parallel on all cores, and yields their results in any order.
 
     Raises:
         UserError: The system killed a process.
     """
-    workers = min(len(os.sched_getaffinity(0)), len(jobs)) or 1
+    workers = min(core_count(), len(jobs)) or 1
     try:
         pool: Executor = ProcessPoolExecutor(workers, _Context(), _start_worker, initargs=(os.getpid(),))
     except OSError:  # Processes need locks, and those need a writable /dev/shm.

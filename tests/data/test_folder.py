@@ -19,7 +19,7 @@ from dcgan_tf.config.making import make_config
 from dcgan_tf.data.folder import FolderSource, find_folder
 from dcgan_tf.data.pictures import Limits, load_picture
 from dcgan_tf.data.prepare import prepare
-from dcgan_tf.data.processes import _Process
+from dcgan_tf.data.processes import _Process, core_count
 from dcgan_tf.data.shards import Shard
 from dcgan_tf.data.tree import list_files
 from dcgan_tf.errors import UserError
@@ -51,6 +51,14 @@ def test_pictures_are_read_where_processes_cannot_have_locks(tmp_path, monkeypat
         picture(tmp_path / "flat" / f"{number}.png", 10 * number)
     monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refuse)
     assert first_pixels(prepare(folder_config(tmp_path / "flat"))[1]) == [0, 10, 20, 30]
+
+
+def test_cores_are_counted_where_processes_have_no_affinity(monkeypatch):
+    """As on macOS."""
+    assert core_count() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert core_count() == 8
 
 
 def test_flat_folder(tmp_path):
