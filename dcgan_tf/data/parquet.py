@@ -286,6 +286,8 @@ def _read(
             begin = end
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"cannot read the parquet file '{path}': {reason(error)}. Restore it and repeat") from None
+    if begin < stop:
+        raise UserError(f"the parquet file '{path}' was replaced while it was in use. Repeat the command")
 
 
 def _work_on_rows(

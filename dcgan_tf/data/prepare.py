@@ -74,7 +74,7 @@ def resolve(config: Config, source: Source) -> Config:
     if config.conditional and len(source.class_names) < 2:
         raise UserError(
             f"`conditional=True`: {config.dataset} has no classes to condition on. Remove it, or sort the pictures "
-            "into one folder per class and use `dataset=folder`"
+            "into one folder per class, or list their classes in a labels.csv, and use `dataset=folder`"
         )
     config = dataclasses.replace(config, image_size=size, channels=channels)
     refuse_bad_combinations(config)  # Values that were auto could not be checked earlier.

@@ -157,12 +157,15 @@ def _open(archive: Archive) -> _OpenArchive:
     path = archive.path
     try:
         file = zipfile.ZipFile(path)
+        identity = DISK.facts(os.fspath(path))
     except DECODER_ERRORS as error:
         refuse_faults_of_the_machine(error, path)
         raise UserError(
             f"`data_dir`: expected a folder of pictures or a zip archive. '{path}' is not a zip archive, or it is "
             f"damaged: {error}"
         ) from None
+    if identity != archive.identity:
+        raise UserError(f"the archive '{path}' was replaced while it was in use. Repeat the command")
     files = {}
     for information in file.infolist():
         name = information.filename.replace("\\", "/")  # As some programs for Windows write it

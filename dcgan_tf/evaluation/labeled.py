@@ -49,7 +49,7 @@ def labeled_config(path: str, config: Config, *, resize: bool = False) -> Config
     if len(labeled.class_names) < 2:
         raise UserError(
             f"`features_from`: '{path}' has no classes, so no classifier can be trained on it. Sort its pictures into "
-            "one folder per class"
+            "one folder per class, or list their classes in a labels.csv"
         )
     return labeled
 

@@ -15,7 +15,7 @@ from dcgan_tf.data.folder import find_folder
 from dcgan_tf.data.pictures import BadPictureError, Limits
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.data.sources import find_source
-from dcgan_tf.data.store import METADATA_BYTES, open_archive
+from dcgan_tf.data.store import METADATA_BYTES, _open, open_archive
 from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.evaluation.splits import open_split
 from tests.data.test_folder import first_pixels, folder_config, picture
@@ -174,3 +174,12 @@ def test_forgotten_data_set_of_an_archive_is_one_line(tmp_path):
         UserError, match=r"Received the file '.*photos.zip'. .*`dataset=folder` `data_dir=.*photos.zip`"
     ):
         find_source(make_config({"data_dir": str(path)}))
+
+
+def test_archive_that_is_replaced_while_in_use_is_one_line(tmp_path):
+    path = archive(tmp_path / "photos.zip", {"1.png": png()})
+    store = open_archive(path)
+    os.replace(archive(tmp_path / "other.zip", {"2.png": png()}), path)
+    _open.cache_clear()  # As in a decoder process, which opens the archive later.
+    with pytest.raises(UserError, match=r"was replaced while it was in use. Repeat the command"):
+        store.picture(path / "1.png", Limits())

@@ -91,12 +91,12 @@ def test_labels_are_part_of_the_data(labeled, in_process):
     """Other labels are other data: they are prepared again, and a run refuses them."""
     folder = labeled("file,label\n1.png,a\n2.png,b\nsub/3.png,a\n")
     config, before = prepare(folder_config(folder))
-    labeled("file,label\n1.png,b\n2.png,a\nsub/3.png,a\n")
+    (folder / "labels.csv").write_text("file,label\n1.png,b\n2.png,a\nsub/3.png,a\n")
     _, after = prepare(folder_config(folder))
     assert (before.labels.tolist(), after.labels.tolist()) == ([0, 1, 0], [1, 0, 0])
     with pytest.raises(UserError, match="the images of folder/photos have changed since this run began"):
         prepare(config)
-    labeled("file,label\n1.png,a\n2.png,new\nsub/3.png,a\n")
+    (folder / "labels.csv").write_text("file,label\n1.png,a\n2.png,new\nsub/3.png,a\n")
     with pytest.raises(UserError, match=r"the classes of .* have changed .*: missing: 'b'; new: 'new'"):
         prepare(config)
 

@@ -12,6 +12,7 @@ import dcgan_tf.api
 from dcgan_tf.config.making import make_config
 from dcgan_tf.data.parquet import find_parquet
 from dcgan_tf.data.prepare import prepare, resolve
+from dcgan_tf.data.shards import Shard
 from dcgan_tf.data.sources import find_source
 from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.evaluation.splits import open_split, open_test_split
@@ -113,6 +114,24 @@ def test_run_resumes_on_moved_files_and_refuses_others(data_set, in_process, tmp
     write(tmp_path / "moved" / "data" / "train-00001-of-00002-0ab1.parquet", range(8, 11), [1, 1, 0])
     with pytest.raises(UserError, match="have changed since this run began"):
         prepare(moved)
+
+
+def test_file_that_is_replaced_while_in_use_is_one_line(tmp_path, in_process):
+    path = write(tmp_path / "x.parquet", range(4))
+    source = find_parquet(parquet_config(path))
+    write(path, range(3))
+    with pytest.raises(UserError, match="was replaced while it was in use"):
+        list(source.map_shards(lambda _, pictures: list(pictures), [Shard(0, 4)]))
+
+
+def test_file_whose_pictures_are_damaged_is_one_line(tmp_path, in_process):
+    path = write(tmp_path / "x.parquet", range(4))
+    content = bytearray(path.read_bytes())
+    content[4:60] = bytes(56)
+    source = find_parquet(parquet_config(path))
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot read the parquet file .*x.parquet'"):
+        list(source.map_shards(lambda _, pictures: list(pictures), [Shard(0, 4)]))
 
 
 @pytest.mark.parametrize(
