@@ -40,7 +40,7 @@ def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
         "",
         f"![Generated {kind}, not selected]({SAMPLES})",
         "",
-        *_usage(config, kind, is_conditional=any(spec.name == "label" for spec in signatures[0].inputs)),
+        *_usage(metadata, kind, is_conditional=any(spec.name == "label" for spec in signatures[0].inputs)),
         *(["## Figures", "", "| Measured at that step | Value |", "|---|---|"] if metrics else []),
         *(f"| {name} | {value:.4g} |" for name, value in metrics.items()),
         *([""] if metrics else []),
@@ -102,7 +102,7 @@ def _header(config: dict[str, Any], metrics: dict[str, float], kind: str) -> lis
     return [*lines, "---", ""]
 
 
-def _usage(config: dict[str, Any], kind: str, *, is_conditional: bool) -> list[str]:
+def _usage(metadata: dict[str, Any], kind: str, *, is_conditional: bool) -> list[str]:
     """The code that generates with each kind of file."""
     labels = ", label=tf.constant([0, 0], tf.int64)" if is_conditional else ""
     inputs = "[z, np.zeros(16, np.int64)]" if is_conditional else "z"
@@ -115,7 +115,7 @@ def _usage(config: dict[str, Any], kind: str, *, is_conditional: bool) -> list[s
         "```python",
         "import tensorflow as tf",
         "",
-        'model = tf.saved_model.load("saved_model/1")  # The number is the version.',
+        f'model = tf.saved_model.load("saved_model/{metadata["version"]}")',
         f"inputs = dict(seed=tf.constant([0, 1], tf.int64), psi=tf.constant([1.0, 1.0]){labels})",
         f'{kind} = model.signatures["sample"](**inputs)["{kind}"].numpy()',
         "```",
@@ -127,7 +127,7 @@ def _usage(config: dict[str, Any], kind: str, *, is_conditional: bool) -> list[s
         "import numpy as np",
         "",
         'generator = keras.saving.load_model("generator.keras")',
-        f'z = np.random.default_rng(0).standard_normal((16, {config["latent_dim"]})).astype("float32")',
+        f'z = np.random.default_rng(0).standard_normal((16, {metadata["config"]["latent_dim"]})).astype("float32")',
         f"outputs = keras.ops.convert_to_numpy(generator({inputs}))",
         *([pixels] if kind == "images" else []),
         "```",
