@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dcgan_tf import notices, progress
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.arrays import ARRAY, open_array, open_dataset
+from dcgan_tf.data.sources import data_set_at
 from dcgan_tf.errors import UserError
 from dcgan_tf.runs.run_directory import configure
 
@@ -44,7 +45,8 @@ def train(
 
     Args:
         data: The images: an array uint8 [N, height, width, channels]; a `tf.data.Dataset` of images or of pairs (image,
-            label); a folder of pictures; or the name of a data set.
+            label); a folder or a zip archive of pictures; a parquet file or a folder of them; or the name of a data
+            set.
         run_dir: The run's folder; created if it does not exist, resumed if it does.
         labels: The classes of an array's images, as integers [N] from 0.
         verbose: Whether to show progress. False prints nothing.
@@ -82,11 +84,11 @@ def _open_data(
     if isinstance(data, (str, os.PathLike)):
         if labels is not None:
             raise UserError(
-                "labels can be passed with an array only. A folder has one subfolder per class, and a data set has its "
-                "own labels"
+                "labels can be passed with an array only. A folder has one subfolder per class or a labels.csv, and a "
+                "data set has its own labels"
             )
-        if pathlib.Path(data).expanduser().is_dir():
-            return None, {"dataset": "folder", "data_dir": os.fspath(data)}
+        if dataset := data_set_at(pathlib.Path(data).expanduser()):
+            return None, {"dataset": dataset, "data_dir": os.fspath(data)}
         return None, {"dataset": os.fspath(data)}
     if hasattr(data, "element_spec"):
         if labels is not None:

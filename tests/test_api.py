@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import dcgan_tf
-from dcgan_tf.data import folder
+from dcgan_tf.data import processes
 from tests.data.conftest import _ThisProcess
 from tests.training.outcomes import assert_same_checkpoint, end_quickly, timeless
 
@@ -126,7 +126,7 @@ def test_dataset_of_pairs_trains_like_the_array_and_shows_its_progress(straight,
 
 
 def test_folder_trains_with_its_classes(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "ProcessPoolExecutor", _ThisProcess)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", _ThisProcess)
     result = dcgan_tf.train(pictures, run_dir=tmp_path, verbose=False, steps=2, **TINY)
     config = result.generator.config
     assert (config.dataset, config.data_dir, config.class_names) == ("folder", str(pictures), ("bars", "frames"))

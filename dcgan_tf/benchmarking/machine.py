@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from dcgan_tf.data.processes import core_count
+
 # Large enough to reach the full rate: on two CPU cores one product takes 0.1 to 0.2 s.
 MATRIX_SIZE_CPU, MATRIX_SIZE_GPU = 2048, 8192
 # On a GPU one product takes a millisecond or two, and reading a result would add noticeably to that.
@@ -19,17 +21,12 @@ def describe_device() -> str:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name))
-    return f"{cpu_cores()} cores of {_processor_name()}"
+    return f"{core_count()} cores of {_processor_name()}"
 
 
 def has_gpu() -> bool:
     """Whether TensorFlow computes on a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))
-
-
-def cpu_cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def one_dnn() -> bool:

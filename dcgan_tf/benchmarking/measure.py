@@ -20,6 +20,7 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import PointData
 from dcgan_tf.data.prepare import ImageData
+from dcgan_tf.data.processes import core_count
 from dcgan_tf.generation.sampling import generate
 from dcgan_tf.models import costs
 from dcgan_tf.training.devices import read_scalars, settle_precision
@@ -238,7 +239,7 @@ def _write_trace(gan: GAN, batches: Any, folder: str) -> None:
 def _protocol(config: Config, data: ImageData | PointData, options: Options) -> dict[str, Any]:
     return {
         "device": machine.describe_device(),
-        "cpu_cores": machine.cpu_cores(),
+        "cpu_cores": core_count(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "one_dnn": machine.one_dnn(),

@@ -8,6 +8,7 @@ from absl import flags
 from dcgan_tf import notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
+from dcgan_tf.config.sections.data import OWN_PICTURES
 from dcgan_tf.data.inspection import describe, examine
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.prepare import resolve
@@ -38,7 +39,7 @@ def run() -> None:
             f"{source.full_name} is not prepared yet. Training prepares it: python train.py --dataset={config.dataset}"
         )
         return
-    if config.dataset != "folder":
+    if config.dataset not in OWN_PICTURES:
         notices.import_tensorflow()  # TensorFlow reads the files of TensorFlow Datasets.
     facts, seconds = examine(source, Recipe.of(config))
     print(describe(source, config, facts, seconds))

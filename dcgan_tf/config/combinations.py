@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from dcgan_tf.config.sections.data import OWN_PICTURES
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
@@ -62,8 +63,8 @@ def flags_without_effect(config: Config) -> dict[str, str]:
             CONVOLUTIONAL_FLAGS,
             "`architecture=mlp`, which has no convolutions or BatchNorm",
         ),
-        (config.dataset == "folder", ("manual_dir",), "`dataset=folder`"),
-        (config.dataset != "folder", FOLDER_FLAGS, f"`dataset={config.dataset}`"),
+        (config.dataset in OWN_PICTURES, ("manual_dir",), f"`dataset={config.dataset}`"),
+        (config.dataset not in OWN_PICTURES, FOLDER_FLAGS, f"`dataset={config.dataset}`"),
         (config.draws_points, IMAGE_FLAGS, f"`dataset={config.dataset}`, whose data are points, not images"),
         (
             config.strategy != "multi_worker",
@@ -108,9 +109,10 @@ def _check_data(config: Config) -> None:
         raise UserError(
             f"`dataset={config.dataset}` has no images, so convolutions do not apply: use `architecture=mlp`"
         )
-    if config.dataset == "stacked_mnist" and config.channels == "1":
+    if config.dataset == "stacked_mnist" and config.channels in ("1", "4"):
         raise UserError(
-            "`dataset=stacked_mnist` has one digit per color channel, and `channels=1` would mix them: remove it"
+            "`dataset=stacked_mnist` has one digit per channel, so it needs three. Received: "
+            f"`channels={config.channels}`; remove it"
         )
 
 

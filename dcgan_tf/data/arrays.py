@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # The value of `dataset` in the configuration of a run that was trained on such images.
 ARRAY = "array"
+CHANNELS = (1, 3, 4)  # Gray, RGB, RGBA
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,18 +91,18 @@ def open_array(images: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> Ar
     """Makes a source from an array.
 
     Args:
-        images: uint8 [N, height, width, channels], with 1 or 3 channels.
+        images: uint8 [N, height, width, channels], with 1, 3 or 4 channels.
         labels: Integers [N], starting at 0, or None.
 
     Raises:
         UserError: The array has another type or shape, or the labels do not match it.
     """
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or not len(images):
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in CHANNELS or not len(images):
         hint = ". Add the axis of the channels: images[..., None]" if images.ndim == 3 else ""
         hint = hint or (". Scale them to 0..255 and convert: images.astype(np.uint8)" if images.ndim == 4 else "")
         raise UserError(
-            "expected images as a uint8 array [N, height, width, channels] with 1 or 3 channels. "
+            "expected images as a uint8 array [N, height, width, channels] with 1, 3 or 4 channels. "
             f"Received: {images.dtype} {list(images.shape)}{hint}"
         )
     label_array = np.full(len(images), -1, np.int64) if labels is None else _checked_labels(labels, len(images))
@@ -140,11 +141,11 @@ def open_dataset(dataset: "tf.data.Dataset") -> ArraySource:
         if (
             image.dtype != np.uint8
             or image.ndim != 3
-            or image.shape[2] not in (1, 3)
+            or image.shape[2] not in CHANNELS
             or image.shape != (shape or image.shape)
         ):
             raise UserError(
-                "expected a dataset of uint8 images [height, width, channels], all of the same size, with 1 or 3 "
+                "expected a dataset of uint8 images [height, width, channels], all of the same size, with 1, 3 or 4 "
                 f"channels, or of pairs (image, label). Received as element {count}: {image.dtype} {list(image.shape)}"
             )
         shape = image.shape

@@ -1,37 +1,30 @@
-"""A folder of pictures as a source: flat, nested, or with one folder per class."""
+"""A folder or a zip archive of pictures as a source: flat, nested, or with one folder per class."""
 
 import contextlib
 import dataclasses
 import functools
-import multiprocessing.context
-import os
 import pathlib
-import signal
-import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from dcgan_tf.config.settings import Config
+from dcgan_tf.data.colors import is_gray
 from dcgan_tf.data.listing import list_pictures
 from dcgan_tf.data.pictures import (
     BadPictureError,
     Limits,
     NamedPicture,
-    is_gray,
     load_picture,
     open_picture,
     upright_size,
 )
+from dcgan_tf.data.processes import run_in_processes
 from dcgan_tf.data.shards import Result, Shard, ShardWork
+from dcgan_tf.data.store import Store
 from dcgan_tf.data.tree import is_sheet
-from dcgan_tf.errors import UserError, printable
+from dcgan_tf.errors import printable
 
 # Number of pictures that are opened to find out whether all have the same size.
 COMMON_SIZE_SAMPLE = 100
@@ -45,8 +38,10 @@ class FolderSource:
         full_name: ``folder/<name of the folder>``.
         class_names: Names of the labels 0, 1, ...; empty if there are none.
         fingerprint: Changes with the files and their labels.
-        root: The folder.
+        root: The folder. In an archive, its path begins with that of the archive.
+        store: Where the folder lies.
         names: Paths of the pictures, relative to the root.
+        labels: The class of each picture; -1 if there are no classes.
         limits: Larger pictures count as bad.
         notes: One line for each thing that was left out or does not match.
     """
@@ -55,7 +50,9 @@ class FolderSource:
     class_names: tuple[str, ...]
     fingerprint: str
     root: pathlib.Path
+    store: Store
     names: tuple[str, ...]
+    labels: tuple[int, ...]
     limits: Limits
     notes: tuple[str, ...] = ()
 
@@ -88,7 +85,7 @@ class FolderSource:
         return 1
 
     def _open(self, name: str) -> Image.Image:
-        return _refuse_sheet(open_picture(self.root / name, self.limits))
+        return _refuse_sheet(open_picture(self.store.picture(self.root / name, self.limits), self.limits))
 
     def count_if_known(self) -> int | None:
         """The number of pictures, which is always known."""
@@ -101,33 +98,15 @@ class FolderSource:
         """The number of pictures."""
         return len(self.names)
 
-    def label(self, name: str) -> int:
-        """The class of a picture; -1 if there are no classes."""
-        return self.class_names.index(name.split(os.sep)[0]) if self.class_names else -1
-
     def map_shards(self, work: ShardWork[Result], shards: Sequence[Shard]) -> Iterator[Result]:
         """Runs `work` on each shard, in parallel on all cores, and yields the results in any order."""
-        workers = min(len(os.sched_getaffinity(0)), len(shards)) or 1
-        try:
-            pool: Executor = ProcessPoolExecutor(workers, _Context(), _start_worker, initargs=(os.getpid(),))
-        except OSError:  # Processes need locks, and those need a writable /dev/shm.
-            pool = ThreadPoolExecutor(1)
-        with pool:
-            try:
-                jobs = []
-                for shard in shards:
-                    names = self.names[shard.first : shard.stop]
-                    labels = [self.label(name) for name in names]
-                    jobs.append(pool.submit(_work_on_files, work, shard, self.root, names, labels, self.limits))
-                for job in as_completed(jobs):
-                    yield job.result()
-            except BrokenProcessPool:
-                raise UserError(
-                    "a process that decoded pictures was killed, perhaps because memory ran out. Repeat the command "
-                    "to continue"
-                ) from None
-            finally:
-                pool.shutdown(cancel_futures=True)
+
+        def job(shard: Shard) -> functools.partial[Result]:
+            part = slice(shard.first, shard.stop)
+            folder = (self.root, self.store, self.names[part], self.labels[part], self.limits)
+            return functools.partial(_work_on_files, work, shard, *folder)
+
+        return run_in_processes([job(shard) for shard in shards])
 
 
 def find_folder(config: Config) -> FolderSource:
@@ -138,62 +117,34 @@ def find_folder(config: Config) -> FolderSource:
         class_names=listing.class_names,
         fingerprint=listing.fingerprint,
         root=listing.root,
+        store=listing.store,
         names=listing.names,
+        labels=listing.labels,
         limits=Limits.of(config),
         notes=listing.notes,
     )
 
 
-_STARTING = threading.Lock()
-
-
-class _Process(multiprocessing.context.SpawnProcess):
-    """A process that does not run the program's main script, which would start the training again in each process."""
-
-    def start(self) -> None:
-        main = vars(sys.modules["__main__"])
-        with _STARTING:  # Two threads that hide and restore the script at once could lose it.
-            script: dict[str, Any] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
-            main.update(dict.fromkeys(script))
-            try:
-                super().start()
-            finally:
-                main.update(script)
-
-
-class _Context(multiprocessing.context.SpawnContext):
-    """Starts new processes instead of forking: a fork would break the threads that TensorFlow has started."""
-
-    Process = _Process
-
-
-def _start_worker(parent: int) -> None:
-    """Leaves Ctrl-C, which reaches every process of a terminal, to the parent, and ends when the parent ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The parent passes its own number, because it may have been killed before this process could ask for it.
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
-
-
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
 def _work_on_files(
-    work: ShardWork[Result], shard: Shard, root: pathlib.Path, names: Sequence[str], labels: list[int], limits: Limits
+    work: ShardWork[Result],
+    shard: Shard,
+    root: pathlib.Path,
+    store: Store,
+    names: Sequence[str],
+    labels: Sequence[int],
+    limits: Limits,
 ) -> Result:
     return work(
         shard,
         (
-            NamedPicture(printable(name), label, functools.partial(_load, root / name, limits))
+            NamedPicture(printable(name), label, functools.partial(_load, root / name, store, limits))
             for name, label in zip(names, labels, strict=True)
         ),
     )
 
 
-def _load(path: pathlib.Path, limits: Limits) -> Image.Image:
-    return _refuse_sheet(load_picture(path, limits))
+def _load(path: pathlib.Path, store: Store, limits: Limits) -> Image.Image:
+    return _refuse_sheet(load_picture(store.picture(path, limits), limits))
 
 
 def _refuse_sheet(picture: Image.Image) -> Image.Image:

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import functools
 import hashlib
-import os
 import time
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +12,9 @@ from PIL import Image
 
 from dcgan_tf import progress
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row, memory_for, to_gray_or_rgb
+from dcgan_tf.data.colors import convert_colors
+from dcgan_tf.data.pictures import BadPictureError, NamedPicture, Recipe, make_row, memory_for
+from dcgan_tf.data.processes import core_count
 from dcgan_tf.data.shards import Shard
 from dcgan_tf.data.sources import Source
 from dcgan_tf.errors import printable
@@ -90,7 +91,7 @@ def describe(source: Source, config: Config, facts: Sequence[Facts], seconds: fl
     recipe = Recipe.of(config)
     megabytes = len(good) * recipe.height * recipe.width * recipe.channels / 1e6
     channels = f"{recipe.channels} channel{'s' * (recipe.channels > 1)}"
-    cores = len(os.sched_getaffinity(0))
+    cores = core_count()
     lines.append(
         f"\nAfter preparation: {recipe.height} x {recipe.width} pixels, {channels}, {megabytes:.1f} MB of cache "
         f"(about {seconds:.0f} s on {cores} core{'s' * (cores > 1)})"
@@ -113,7 +114,7 @@ def _examine_shard(
 
 def _examine_picture(named: NamedPicture, recipe: Recipe, in_sheet: bool) -> Facts:
     picture = named.load()
-    rgb = to_gray_or_rgb(picture, 3, recipe.background)
+    rgb = convert_colors(picture, 3, recipe.background)
     return Facts(
         named.name,
         named.label,

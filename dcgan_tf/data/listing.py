@@ -1,4 +1,4 @@
-"""The pictures of a folder: which belong to a split, the class of each, and what is left out."""
+"""The pictures of a folder or an archive: which belong to a split, the class of each, and what is left out."""
 
 import collections
 import contextlib
@@ -7,10 +7,12 @@ import hashlib
 import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.pictures import ANY_SIZE, ENDINGS, BadPictureError, open_picture
+from dcgan_tf.data.labels import LabelFile, find_labels, sorted_classes
+from dcgan_tf.data.pictures import ANY_SIZE, ENDINGS, BadPictureError, Limits, open_picture
+from dcgan_tf.data.store import DISK, Store, open_archive
 from dcgan_tf.data.tree import (
     CONTACT_SHEET,
     MORE_ENDINGS,
@@ -26,7 +28,8 @@ from dcgan_tf.errors import UnknownSplitError, UserError, printable
 
 # Number of the rules that choose, label and key the pictures. A run keeps the rules that it began with, so that it
 # resumes on the same images. A change to this module that changes the images of any folder needs a new number.
-RULES = 2
+RULES = 3
+RULES_WITHOUT_LABEL_FILES = 2  # Classes come from folders only.
 EARLIER_RULES = 1  # File endings only, any subfolder with the split's name, labels numbered within each split.
 
 # Endings of pictures in formats that are not read.
@@ -47,14 +50,18 @@ SPLIT_NAMES = frozenset(itertools.chain(*SPLITS.values(), ("eval", "holdout", "e
 NAMED = 5  # How many of several names a message lists
 MAX_LOOSE_PICTURES = 1000  # How many pictures are opened at every start to find sheets among them
 
+ClassOf = Callable[[str], str]
+
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
     """The pictures of one split.
 
     Attributes:
-        root: The folder of the split.
+        root: The folder of the split. In an archive, its path begins with that of the archive.
+        store: Where the folder lies.
         names: Paths of the pictures, relative to the root, in order.
+        labels: The class of each picture; -1 if there are no classes.
         class_names: Names of the labels 0, 1, ..., which every split takes from the training split; empty if there
             are none.
         fingerprint: Changes with the images and their labels.
@@ -62,73 +69,119 @@ class Listing:
     """
 
     root: pathlib.Path
+    store: Store
     names: tuple[str, ...]
+    labels: tuple[int, ...]
     class_names: tuple[str, ...]
     fingerprint: str
     notes: tuple[str, ...]
 
 
 def list_pictures(config: Config) -> Listing:
-    """Lists the pictures of the split ``config.split`` of the folder ``config.data_dir``.
+    """Lists the pictures of the split ``config.split`` of ``config.data_dir``, a folder or a zip archive.
 
     Raises:
-        UserError: There is no such folder or split, it has no picture, or its classes have changed since the run began.
+        UserError: There is no such folder or split, it has no picture, its classes have changed since the run began,
+            or its archive or labels file cannot be used.
     """
-    if not config.data_dir:
-        raise UserError("`dataset=folder`: name the folder of your pictures with `data_dir`")
-    folder = pathlib.Path(config.data_dir).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"`data_dir`: expected a folder of pictures. Received: '{config.data_dir}'")
+    folder, store = _open_folder(config)
     earlier = config.data_rules == EARLIER_RULES
-    root, training_root, notes = (_find_split_as_before if earlier else _find_split)(folder, config.split)
-    files = list_files(root, earlier)
+    if earlier:
+        root, training_root, notes = _find_split_as_before(folder, config.split)
+    else:
+        root, training_root, notes = _find_split(folder, config.split, store)
+    files = list_files(root, store, earlier)
     if not earlier:
-        _leave_out_sheets(root, files)
+        _leave_out_sheets(root, store, files)
         notes += _describe_left_out(root, files)
     names = files.names
     if not names:
         endings = ", ".join(sorted(ENDINGS | MORE_ENDINGS))
         seen = "; ".join(notes) or f"'{root}' contains no files"
         raise UserError(f"`data_dir`: no picture in '{root}'. Expected files that end in {endings}, but {seen}")
-    own = _class_folders(names)
-    training = own if training_root == root else _class_folders(_training_names(training_root))
+    uses_label_files = config.data_rules not in (EARLIER_RULES, RULES_WITHOUT_LABEL_FILES)
+    label_file = find_labels(store, root, folder) if uses_label_files else None
+    own, class_of = _classes(names, label_file)
+    if label_file and _class_folders(names):
+        notes.append(f"the classes are those in '{label_file.path}', not the folders of the pictures")
+    training = own
+    if training_root != root:
+        training_file = find_labels(store, training_root, folder) if uses_label_files else None
+        training, _ = _classes(_training_names(training_root, store), training_file)
     if config.data_digest and config.class_names and training != config.class_names:
         raise UserError(
-            f"`data_dir`: the class folders of '{training_root}' have changed since this run began: "
-            f"{_differences(config.class_names, training)}. Name them as before to resume it, or start a new run"
+            f"`data_dir`: the {'classes' if label_file else 'class folders'} of '{training_root}' have changed since "
+            f"this run began: {_differences(config.class_names, training)}. Name them as before to resume it, or start "
+            "a new run"
         )
     class_names = config.class_names or training
     if own != class_names:
-        names, class_names, more = _match_classes(root, names, class_names)
+        names, class_names, more = _match_classes(root, names, class_names, class_of)
         notes += more
+    numbers = {name: number for number, name in enumerate(class_names)}
+    labels = tuple(numbers[class_of(name)] for name in names) if class_names else (-1,) * len(names)
     if earlier:
         fingerprint = _earlier_fingerprint(root, names, () if class_names == own else class_names)
     else:
-        fingerprint = _fingerprint(root, names, class_names)
-    return Listing(root, tuple(names), class_names, fingerprint, tuple(notes))
+        fingerprint = _fingerprint(root, store, names, class_names, labels if label_file else None)
+    return Listing(root, store, tuple(names), labels, class_names, fingerprint, tuple(notes))
 
 
-def _training_names(root: pathlib.Path) -> list[str]:
-    files = list_files(root)
-    _leave_out_sheets(root, files)
+def _open_folder(config: Config) -> tuple[pathlib.Path, Store]:
+    """The folder of the data set, and where it lies.
+
+    If everything in an archive lies in one folder, that is the folder: programs that make archives often add one.
+    """
+    if not config.data_dir:
+        raise UserError("`dataset=folder`: name the folder or the zip archive of your pictures with `data_dir`")
+    folder = pathlib.Path(config.data_dir).expanduser()
+    if folder.is_dir():
+        return folder, DISK
+    if not folder.is_file():
+        raise UserError(f"`data_dir`: expected a folder or a zip archive of pictures. Received: '{config.data_dir}'")
+    archive = open_archive(folder)
+    while True:
+        _, subfolders, files = next(archive.walk(folder))
+        entered = [name for name in visible(subfolders) if name.lower() not in SYSTEM_FOLDERS]
+        if len(entered) != 1 or visible(files) or entered[0].lower() in SPLIT_NAMES:
+            return folder, archive
+        folder /= entered[0]
+
+
+def _classes(names: Sequence[str], label_file: LabelFile | None) -> tuple[tuple[str, ...], ClassOf]:
+    """The classes of a split, by its labels file or else by its folders, and the function that gives a picture's."""
+    if label_file is None:
+        return _class_folders(names), _first_level
+    label_file.refuse_other_pictures(names)
+    if label_file.classes is None:
+        return (), _first_level
+    classes = sorted_classes(label_file.classes.values())
+    return classes if len(classes) > 1 else (), label_file.classes.__getitem__
+
+
+def _training_names(root: pathlib.Path, store: Store) -> list[str]:
+    files = list_files(root, store)
+    _leave_out_sheets(root, store, files)
     return files.names
 
 
-def _find_split(folder: pathlib.Path, split: str) -> tuple[pathlib.Path, pathlib.Path, list[str]]:
+def _find_split(folder: pathlib.Path, split: str, store: Store) -> tuple[pathlib.Path, pathlib.Path, list[str]]:
     """The folder of a split, the folder of the training split, and notes for the user.
 
     A folder has splits if all of its subfolders that hold pictures are named like splits. Next to other subfolders, a
     folder called train or test is a class.
     """
-    _, subfolders, files = next(os.walk(folder), ("", [], []))
+    _, subfolders, files = next(store.walk(folder), ("", [], []))
     entered = [name for name in sorted(visible(subfolders)) if name.lower() not in SYSTEM_FOLDERS]
-    holding = [name for name in entered if find_picture(folder / name)]
+    holding = [name for name in entered if find_picture(folder / name, store)]
     others = [name for name in holding if name.lower() not in SPLIT_NAMES and name != split]
     wanted, training = _named(holding, split), _named(holding, "train")
     loose: list[str] = []
     if holding and not others:
-        loose = sorted(name for name in visible(files) if name.lower() != CONTACT_SHEET and is_picture(folder, name))
-    if not holding or others or (not training and not all(_is_sheet(folder / name) for name in loose)):
+        loose = sorted(
+            name for name in visible(files) if name.lower() != CONTACT_SHEET and is_picture(folder, name, store)
+        )
+    if not holding or others or (not training and not all(_is_sheet(folder / name, store) for name in loose)):
         if split != "train":
             beside = f". '{wanted}' is not a split because it is next to {_some(others or loose)}" if wanted else ""
             raise UnknownSplitError(f"`split`: '{folder}' has no folder named {split!r}{beside}")
@@ -168,7 +221,7 @@ def _first_level(name: str) -> str:
     return name.split(os.sep)[0] if os.sep in name else ""
 
 
-def _leave_out_sheets(root: pathlib.Path, files: Files) -> None:
+def _leave_out_sheets(root: pathlib.Path, store: Store, files: Files) -> None:
     """Moves sample sheets in the top folder from the pictures to the files that this program made.
 
     As bad files, sheets could exceed the allowed share of a small data set; as pictures, they would keep the folders
@@ -176,27 +229,30 @@ def _leave_out_sheets(root: pathlib.Path, files: Files) -> None:
     """
     loose = [name for name in files.names if not _first_level(name)]
     if len(loose) <= MAX_LOOSE_PICTURES:
-        sheets = [name for name in loose if _is_sheet(root / name)]
+        sheets = [name for name in loose if _is_sheet(root / name, store)]
         files.generated += sheets
         files.names = [name for name in files.names if name not in sheets]
 
 
-def _is_sheet(path: pathlib.Path) -> bool:
+def _is_sheet(path: pathlib.Path, store: Store) -> bool:
     if path.suffix.lower() not in (".png", ".gif"):
         return False
-    with contextlib.suppress(BadPictureError, UserError), open_picture(path, ANY_SIZE) as picture:
+    with (
+        contextlib.suppress(BadPictureError, UserError),
+        open_picture(store.picture(path, Limits()), ANY_SIZE) as picture,
+    ):
         return is_sheet(picture)
     return False
 
 
 def _match_classes(
-    root: pathlib.Path, names: list[str], class_names: tuple[str, ...]
+    root: pathlib.Path, names: list[str], class_names: tuple[str, ...], class_of: ClassOf
 ) -> tuple[list[str], tuple[str, ...], list[str]]:
     """The pictures of a split that belong to the training split's classes, these classes, and notes on the rest.
 
     A split without any of these classes has no labels and keeps all of its pictures.
     """
-    counts = collections.Counter(_first_level(name) for name in names)
+    counts = collections.Counter(class_of(name) for name in names)
     unknown = sorted(counts.keys() - set(class_names))
     if len(unknown) == len(counts):
         found = _some(folder for folder in unknown if folder) or "no folders"
@@ -211,7 +267,7 @@ def _match_classes(
     missing = [name for name in class_names if name not in counts]
     if missing:
         notes.append(f"'{root}' has no pictures of the classes {_some(missing)}")
-    return [name for name in names if _first_level(name) not in unknown], class_names, notes
+    return [name for name in names if class_of(name) not in unknown], class_names, notes
 
 
 def _differences(before: Sequence[str], now: Sequence[str]) -> str:
@@ -251,14 +307,25 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(f"'{printable(name)}'" for name in names[:NAMED]) + more
 
 
-def _fingerprint(root: pathlib.Path, names: Sequence[str], class_names: tuple[str, ...]) -> str:
-    """A digest of the pictures' paths and of the file facts that reveal a replacement. A copy elsewhere differs."""
+def _fingerprint(
+    root: pathlib.Path,
+    store: Store,
+    names: Sequence[str],
+    class_names: tuple[str, ...],
+    labels: tuple[int, ...] | None,
+) -> str:
+    """A digest of the pictures' paths and of the file facts that reveal a replacement. A copy elsewhere differs.
+
+    Args:
+        root, store, names, class_names: As in `Listing`.
+        labels: The labels, if a file gives them; None if the paths do.
+    """
     digest = hashlib.sha256(ascii((os.path.realpath(root), class_names)).encode())
+    if labels is not None:
+        digest.update(ascii(labels).encode())
     for name in names:
         with contextlib.suppress(OSError):  # A broken link is reported as a bad file later.
-            status = os.stat(os.path.join(root, name))
-            facts = (name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            digest.update(ascii(facts).encode())
+            digest.update(ascii((name, *store.facts(os.path.join(root, name)))).encode())
     return digest.hexdigest()[:16]
 
 

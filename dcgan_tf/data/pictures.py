@@ -3,19 +3,19 @@
 import contextlib
 import dataclasses
 import errno
-import functools
 import io
 import pathlib
 import stat
 import struct
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, ImageColor, ImageFile, ImageOps, PngImagePlugin
 
 from dcgan_tf.config.settings import Config
+from dcgan_tf.data.colors import convert_colors
+from dcgan_tf.data.damage import DECODER_ERRORS, BadPictureError, damage_named, refuse_faults_of_the_machine
 from dcgan_tf.errors import UserError
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
@@ -24,8 +24,8 @@ ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 # A random crop is cut from rows that are this much larger than the image on each side.
 RANDOM_CROP_MARGIN = 1 / 8
-# A profile that changes no color by more than this many levels counts as sRGB, and its pixels stay as they are.
-SAME_COLOR_LEVELS = 1
+# A file on disk, or the contents of a file that lies in another one
+PictureFile = pathlib.Path | io.BytesIO
 # Factors that make white 255 in gray pictures of fewer bits, by Pillow's names for their modes.
 GRAY_SCALES = {"1": 255, "L;2": 85, "L;4": 17}
 # Metadata chunks of a PNG file. They are skipped if they are damaged or too large, as other viewers do.
@@ -38,11 +38,6 @@ PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
 
 # The operating system's errors for a link that leads nowhere or to itself.
 NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-# Exceptions that Pillow's decoders raise on damaged files.
-DECODER_ERRORS = (
-    OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError, AttributeError,
-    RuntimeError, AssertionError, struct.error, zlib.error,
-)  # fmt: skip
 
 
 class _PngStream(PngImagePlugin.PngStream):
@@ -65,20 +60,6 @@ class _PngStream(PngImagePlugin.PngStream):
 
 
 PngImagePlugin.PngStream = _PngStream  # type: ignore[misc]  # Pillow offers no other hook.
-
-
-class BadPictureError(Exception):
-    """A file cannot be used; the message is the reason in a few words."""
-
-
-@contextlib.contextmanager
-def _damage_named(path: pathlib.Path | None = None) -> Iterator[None]:
-    try:
-        yield
-    except DECODER_ERRORS as error:
-        if path is not None:
-            _refuse_faults_of_the_machine(error, path)
-        raise BadPictureError(f"truncated or damaged: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,11 +106,12 @@ class Recipe:
 
     Attributes:
         height, width: Size of the row in pixels.
-        channels: 1 for gray, 3 for RGB.
+        channels: 1 for gray, 3 for RGB, 4 for RGBA.
         crop: "none" resizes the whole picture to the row's size; otherwise its center is cropped to the row's aspect
             ratio first.
         crop_size: Side in pixels of a centered square that is cropped before anything else; 0 for none.
-        background: Color behind transparent pixels, as Pillow names colors.
+        background: Color behind transparent pixels, as Pillow names colors; with four channels, the color of pixels
+            that are fully transparent.
         limits: Larger pictures are refused before they are decoded.
     """
 
@@ -151,26 +133,18 @@ class Recipe:
         return cls(height, width, channels, config.crop, config.crop_size, config.background, Limits.of(config))
 
 
-def open_picture(path: pathlib.Path, limits: Limits) -> ImageFile.ImageFile:
+def open_picture(file: PictureFile, limits: Limits) -> ImageFile.ImageFile:
     """Reads the header of a file, but not its pixels.
 
     Raises:
         BadPictureError: The file is not a regular file, not a picture in one of ``FORMATS``, or beyond the limits.
     """
+    size_in_bytes = file.getbuffer().nbytes if isinstance(file, io.BytesIO) else _size_of_regular_file(file)
     try:
-        status = path.stat()
-    except OSError as error:
-        if error.errno in NOWHERE and path.is_symlink():
-            raise BadPictureError("broken link") from error
-        _refuse_faults_of_the_machine(error, path)
-        raise BadPictureError("cannot be read") from error
-    if not stat.S_ISREG(status.st_mode):  # Opening a pipe or a device would wait for data.
-        raise BadPictureError("not a regular file")
-    try:
-        picture = Image.open(path, formats=FORMATS)
+        picture = Image.open(file, formats=FORMATS)
     except DECODER_ERRORS as error:
-        _refuse_faults_of_the_machine(error, path)
-        raise BadPictureError("not a picture in a supported format" if status.st_size else "empty file") from error
+        refuse_faults_of_the_machine(error, file)
+        raise BadPictureError("not a picture in a supported format" if size_in_bytes else "empty file") from error
     size = f"{picture.width}x{picture.height} pixels are more than"
     if picture.width * picture.height > limits.max_pixels:
         picture.close()
@@ -181,14 +155,17 @@ def open_picture(path: pathlib.Path, limits: Limits) -> ImageFile.ImageFile:
     return picture
 
 
-def _refuse_faults_of_the_machine(error: Exception, path: pathlib.Path) -> None:
-    """Raises UserError if the operating system could not read a file: once fixed, the picture must not count as bad."""
-    # EINVAL is excluded because a damaged file can point to an impossible offset. Pillow's own errors have no number.
-    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-        raise UserError(
-            f"cannot read the picture '{path}': {error.strerror}. Fix its permissions, the disk or the network, or "
-            "move it away, and repeat the command to continue"
-        ) from error
+def _size_of_regular_file(path: pathlib.Path) -> int:
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno in NOWHERE and path.is_symlink():
+            raise BadPictureError("broken link") from error
+        refuse_faults_of_the_machine(error, path)
+        raise BadPictureError("cannot be read") from error
+    if not stat.S_ISREG(status.st_mode):  # Opening a pipe or a device would wait for data.
+        raise BadPictureError("not a regular file")
+    return status.st_size
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
@@ -200,21 +177,21 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
     return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
-def load_picture(path: pathlib.Path, limits: Limits) -> Image.Image:
+def load_picture(file: PictureFile, limits: Limits) -> Image.Image:
     """Decodes a file and turns it upright if its EXIF data gives the orientation.
 
     Raises:
         BadPictureError: The file cannot be used.
     """
-    with open_picture(path, limits) as file:
-        _mend_transparency(file)
-        with _damage_named(path):
-            file.load()
-        picture: Image.Image = file
+    with open_picture(file, limits) as stored:
+        _mend_transparency(stored)
+        with damage_named(file):
+            stored.load()
+        picture: Image.Image = stored
         # A picture with damaged EXIF data is used as it is stored.
         with contextlib.suppress(*DECODER_ERRORS):
-            picture = ImageOps.exif_transpose(file)
-        picture.format = file.format
+            picture = ImageOps.exif_transpose(stored)
+        picture.format = stored.format
         return picture
 
 
@@ -234,7 +211,7 @@ def memory_for(name: object) -> Iterator[None]:
         ) from None
 
 
-@_damage_named()
+@damage_named()
 def make_row(picture: Image.Image, recipe: Recipe) -> np.ndarray:
     """Converts, crops and resizes a decoded picture (Lanczos, with antialiasing).
 
@@ -244,7 +221,7 @@ def make_row(picture: Image.Image, recipe: Recipe) -> np.ndarray:
     Raises:
         BadPictureError: The picture cannot be converted.
     """
-    picture = to_gray_or_rgb(picture, recipe.channels, recipe.background)
+    picture = convert_colors(picture, recipe.channels, recipe.background)
     left, top, right, bottom = 0.0, 0.0, float(picture.width), float(picture.height)
     if recipe.crop_size:
         left, top, right, bottom = _centered(left, top, right, bottom, recipe.crop_size, recipe.crop_size)
@@ -254,80 +231,11 @@ def make_row(picture: Image.Image, recipe: Recipe) -> np.ndarray:
     size = (recipe.width, recipe.height)
     if (picture.size, (left, top, right, bottom)) != (size, (0, 0, *size)):
         picture = picture.resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
-    return np.asarray(picture).reshape(recipe.height, recipe.width, recipe.channels)
-
-
-def is_gray(picture: Image.Image) -> bool:
-    """Whether the mode of a picture has no color. A palette may contain color, so it counts as color."""
-    return picture.mode in ("1", "L", "LA", "La", "F") or picture.mode.startswith("I")
-
-
-@_damage_named()
-def to_gray_or_rgb(picture: Image.Image, channels: int, background: str) -> Image.Image:
-    """Converts a picture of any mode to "L" or "RGB", in sRGB.
-
-    16-bit gray is scaled to 8 bits, CMYK and palettes become RGB, an ICC profile is applied, transparent pixels show
-    the background, and color becomes gray by the luma of ITU-R 601.
-
-    Raises:
-        BadPictureError: The picture cannot be converted.
-    """
-    profile = picture.info.get("icc_profile")
-    if picture.mode.startswith("I") or picture.mode == "F":
-        picture = _to_eight_bits(picture)
-    alpha = None
-    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        gray = is_gray(picture)
-        picture = picture.convert("RGBA")
-        alpha, picture = picture.getchannel("A"), picture.convert("L" if gray else "RGB")
-    elif picture.mode not in ("1", "L", "RGB", "CMYK"):
-        picture = picture.convert("RGB")
-    picture = _to_srgb(picture, profile)
-    if alpha is not None:
-        picture = picture.convert("RGBA")
-        picture.putalpha(alpha)
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, ImageColor.getrgb(background)), picture)
-    if picture.mode == "CMYK":
-        picture = picture.convert("RGB")
-    mode = "L" if channels == 1 else "RGB"
-    return picture if picture.mode == mode else picture.convert(mode)
-
-
-def _to_eight_bits(picture: Image.Image) -> Image.Image:
-    """Converts gray of 16 or more bits to "L", or to "LA" if one gray value stands for transparency."""
-    values = np.asarray(picture, np.float32)
-    # In 16-bit files, 65535 is white. In wider modes, values that all fit into a byte are 8-bit gray.
-    scaled = values / 257 if picture.mode.startswith("I;16") or values.max(initial=0) > 255 else values
-    gray = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-    transparent = picture.info.get("transparency")
-    if transparent is None:
-        return Image.fromarray(gray)
-    return Image.fromarray(np.stack([gray, np.where(values == transparent, 0, 255).astype(np.uint8)], axis=-1))
-
-
-def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Applies an ICC profile. Without a profile, or with an unusable one, the picture stays as it is."""
-    transform = _srgb_transform(profile, "L" if picture.mode == "1" else picture.mode) if profile else None
-    if transform is None:
-        return picture
-    if is_gray(picture):
-        return transform.apply(picture.convert("L")).convert("L")
-    return transform.apply(picture)
-
-
-@functools.lru_cache(maxsize=16)
-def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The transform from a profile to sRGB for a mode; None if the profile is damaged, unsuitable, or sRGB already."""
-    try:
-        transform = ImageCms.buildTransform(io.BytesIO(profile), ImageCms.createProfile("sRGB"), mode, "RGB")
-    except (ImageCms.PyCMSError, *DECODER_ERRORS):
-        return None
-    if mode == "CMYK":
-        return transform
-    levels = np.arange(0, 256, 15, dtype=np.uint8)
-    grid = levels[None] if mode == "L" else np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
-    moved = np.asarray(transform.apply(Image.fromarray(grid)).convert(mode)).astype(int) - grid
-    return transform if np.abs(moved).max() > SAME_COLOR_LEVELS else None
+    row = np.asarray(picture).reshape(recipe.height, recipe.width, recipe.channels)
+    if recipe.channels == 4:  # The color of a pixel that nobody can see is arbitrary, and networks would learn it.
+        row = row.copy()
+        row[row[:, :, 3] == 0, :3] = ImageColor.getcolor(recipe.background, "RGB")
+    return row
 
 
 def _mend_transparency(picture: ImageFile.ImageFile) -> None:

@@ -20,6 +20,7 @@ import PIL
 from dcgan_tf import files, progress
 from dcgan_tf.config import plan
 from dcgan_tf.config.combinations import refuse_bad_combinations, refuse_learning_rates_of_zero
+from dcgan_tf.config.sections.data import OWN_PICTURES
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data import listing
 from dcgan_tf.data.arrays import ARRAY, AnonymousSource
@@ -74,7 +75,7 @@ def resolve(config: Config, source: Source) -> Config:
     if config.conditional and len(source.class_names) < 2:
         raise UserError(
             f"`conditional=True`: {config.dataset} has no classes to condition on. Remove it, or sort the pictures "
-            "into one folder per class and use `dataset=folder`"
+            "into one folder per class, or list their classes in a labels.csv, and use `dataset=folder`"
         )
     config = dataclasses.replace(config, image_size=size, channels=channels)
     refuse_bad_combinations(config)  # Values that were auto could not be checked earlier.
@@ -198,7 +199,7 @@ def _refuse_empty_classes(config: Config, labels: np.ndarray) -> None:
         f"`conditional=True`: {config.dataset} ({config.split}) has no image of {len(empty)} of its "
         f"{len(counts)} classes, such as {empty[0]!r}"
     )
-    if config.dataset not in ("folder", ARRAY) and "[" not in config.split:
+    if config.dataset not in (*OWN_PICTURES, ARRAY) and "[" not in config.split:
         logger.warning(f"{text}. The generator cannot learn to draw them")
         return
     raise UserError(

@@ -20,10 +20,12 @@ from dcgan_tf.data.arrays import ARRAY
 from dcgan_tf.data.bundled import BUNDLED_MNIST, find_mnist
 from dcgan_tf.data.folder import find_folder
 from dcgan_tf.data.locks import locked
+from dcgan_tf.data.parquet import find_parquet, parquet_files
 from dcgan_tf.data.pictures import NamedPicture
 from dcgan_tf.data.points import find_points
 from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.data.stacked import find_stacked_mnist
+from dcgan_tf.data.store import DISK
 from dcgan_tf.data.tree import find_picture
 from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.paths import in_home
@@ -42,7 +44,7 @@ class Source(Protocol):
     Attributes:
         full_name: Name and version, such as ``mnist/3.0.1``.
         height, width: Size of every image in pixels; None if the sizes differ.
-        channels: 1 or 3.
+        channels: 1, 3 or 4.
         class_names: Names of the labels 0, 1, ...; empty if there are none.
         fingerprint: Changes with the images; part of the key of the prepared data.
         notes: One line for each thing that was left out or does not match.
@@ -205,6 +207,8 @@ def find_source(config: Config) -> Source:
     """
     if config.dataset == "folder":
         return find_folder(config)
+    if config.dataset == "parquet":
+        return find_parquet(config)
     if config.dataset == ARRAY:
         raise UserError(
             "the images of this run were passed in by a program. Continue it with dcgan_tf.train(images, run_dir=...)"
@@ -230,12 +234,13 @@ def find_source(config: Config) -> Source:
         known = tfds.list_builders(with_community_datasets=False)
         if name.split("/")[0].split(":")[0] in known:
             raise UserError(f"`dataset`: cannot use {name!r}: {_first_line(error)}") from None
-        if pathlib.Path(name).is_dir():
+        if data_set_at(pathlib.Path(name)):
             raise UserError(f"`dataset`: unknown data set {name!r}. {_folder_hint(name)}") from None
         near = difflib.get_close_matches(name, known, n=3) or ["mnist", "fashion_mnist", "cifar10"]
         raise UserError(
             f"`dataset`: unknown data set {name!r}. Similar names are: {', '.join(near)}. "
-            "Expected a name from https://www.tensorflow.org/datasets/catalog, or folder for your own pictures"
+            "Expected a name from https://www.tensorflow.org/datasets/catalog; or folder or parquet for your own "
+            "pictures"
         ) from None
     features = builder.info.features
     image = dict(features.items()).get("image")
@@ -255,13 +260,28 @@ def find_source(config: Config) -> Source:
     )
 
 
+def data_set_at(path: pathlib.Path) -> str:
+    """The data set to which a path belongs: folder (also for an archive), parquet, or none (empty)."""
+    if path.is_dir():
+        return "parquet" if not find_picture(path) and parquet_files(path) else "folder"
+    return {".zip": "folder", ".parquet": "parquet"}.get(path.suffix, "") if path.is_file() else ""
+
+
 def _folder_hint(folder: str) -> str:
-    return f"To train on the pictures in a folder, use `dataset=folder` `data_dir={shlex.quote(folder)}`"
+    dataset = data_set_at(pathlib.Path(folder).expanduser()) or "folder"
+    place = "in a folder" if dataset == "folder" else "in parquet files"
+    return f"To train on the pictures {place}, use `dataset={dataset}` `data_dir={shlex.quote(folder)}`"
 
 
 def _refuse_pictures(config: Config) -> None:
-    """Refuses to keep a data set in a folder of pictures, because ``dataset="folder"`` was probably forgotten."""
-    picture = find_picture(pathlib.Path(config.data_dir).expanduser(), TFDS_FOLDERS, FOLDERS_SEARCHED)
+    """Refuses to keep a data set among pictures, because ``dataset="folder"`` was probably forgotten."""
+    path = pathlib.Path(config.data_dir).expanduser()
+    if path.is_file():
+        raise UserError(
+            f"`data_dir`: expected the folder of `dataset={config.dataset}`. Received the file '{config.data_dir}'. "
+            f"{_folder_hint(config.data_dir)}"
+        )
+    picture = find_picture(path, DISK, TFDS_FOLDERS, FOLDERS_SEARCHED)
     if picture:
         raise UserError(
             f"`data_dir`: '{config.data_dir}' holds pictures, such as {picture!r}, but `dataset={config.dataset}` is "

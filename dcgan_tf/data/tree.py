@@ -7,18 +7,20 @@ import itertools
 import os
 import pathlib
 import re
-import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from PIL import Image
 
+from dcgan_tf.data.labels import DATASET_JSON, LABELS_CSV
 from dcgan_tf.data.pictures import ENDINGS
+from dcgan_tf.data.store import DISK, OnError, Store
 from dcgan_tf.errors import UserError
 
 MORE_ENDINGS = frozenset({".jfif", ".jpe"})  # Also JPEG files
 # First bytes of the pictures that are recognized if their name has no ending.
 SIGNATURE = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM.{4}\0{4}|RIFF.{4}WEBP", re.DOTALL)
 SIGNATURE_BYTES = 12
+CONFIG_BYTES = 2**20  # More than any config.json of a run
 # Folders of operating systems and network storage, in lower case. Hidden folders are left out anyway.
 SYSTEM_FOLDERS = frozenset(
     {
@@ -48,27 +50,28 @@ class Files:
     generated: list[str] = dataclasses.field(default_factory=list)
 
 
-def list_files(root: pathlib.Path, earlier: bool = False) -> Files:
-    """Lists and classifies all files below a folder.
+def list_files(root: pathlib.Path, store: Store = DISK, earlier: bool = False) -> Files:
+    """Lists and classifies all files below a folder, except labels files.
 
     Hidden files, hidden folders and system folders are skipped. Symbolic links are followed, but no folder is entered
     twice, so a link to a parent folder does no harm.
 
     Args:
         root: The folder.
+        store: Where it lies.
         earlier: Use the rules of earlier releases, which skipped hidden folders only and looked at endings only.
     """
     files = Files()
     left_out, generated = (frozenset[str](), None) if earlier else (SYSTEM_FOLDERS, files.generated)
-    for folder, names in _walk(root, left_out, generated, _refuse_unreadable):
+    for folder, names in _walk(root, store, left_out, generated, _refuse_unreadable):
         below = os.path.relpath(folder, root)
         for name in names:
             path = os.path.normpath(os.path.join(below, name))
             if name.lower() == CONTACT_SHEET and not earlier:
                 files.generated.append(path)
-            elif is_picture(folder, name, earlier):
+            elif is_picture(folder, name, store, earlier):
                 files.names.append(path)
-            else:
+            elif earlier or name not in (LABELS_CSV, DATASET_JSON):
                 ending = os.path.splitext(name)[1].lower()
                 files.others[ending] += 1
                 files.examples.setdefault(ending, path)
@@ -76,41 +79,46 @@ def list_files(root: pathlib.Path, earlier: bool = False) -> Files:
     return files
 
 
-def find_picture(root: pathlib.Path, left_out: frozenset[str] = frozenset(), folders: int | None = None) -> str | None:
+def find_picture(
+    root: pathlib.Path, store: Store = DISK, left_out: frozenset[str] = frozenset(), folders: int | None = None
+) -> str | None:
     """The path of any picture below a folder, or None.
 
     Args:
         root: The folder.
+        store: Where it lies.
         left_out: Names of folders, in lower case, that are not entered.
         folders: Maximum number of folders to search; None for all.
     """
-    for folder, names in itertools.islice(_walk(root, SYSTEM_FOLDERS | left_out, []), folders):
+    for folder, names in itertools.islice(_walk(root, store, SYSTEM_FOLDERS | left_out, []), folders):
         for name in names:
-            if name.lower() != CONTACT_SHEET and is_picture(folder, name):
+            if name.lower() != CONTACT_SHEET and is_picture(folder, name, store):
                 return os.path.join(folder, name)
     return None
 
 
 def _walk(
     root: pathlib.Path,
+    store: Store,
     left_out: frozenset[str],
     generated: list[str] | None = None,
-    onerror: Callable[[OSError], None] | None = None,
+    onerror: OnError | None = None,
 ) -> Iterator[tuple[str, list[str]]]:
     """Yields the folders that may hold the user's pictures, each with its files that are not hidden.
 
     Args:
         root: Where to begin.
+        store: Where the folders lie.
         left_out: Names of folders, in lower case, that are skipped in addition to hidden ones.
         generated: Receives the folders of runs and exports, which are skipped as well. None: they are entered.
         onerror: Called for a folder that cannot be read. None: the folder is skipped.
     """
     entered = set()
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=onerror):
+    for folder, subfolders, files in store.walk(root, onerror):
         real = os.path.realpath(folder)
         if real in entered:
             subfolders.clear()
-        elif generated is not None and _is_generated(folder, subfolders, files):
+        elif generated is not None and _is_generated(folder, subfolders, files, store):
             subfolders.clear()
             generated.append(os.path.relpath(folder, root))
         else:
@@ -124,26 +132,23 @@ def visible(names: Iterable[str]) -> list[str]:
     return [name for name in names if not name.startswith(".")]
 
 
-def _is_generated(folder: str, subfolders: Sequence[str], files: Sequence[str]) -> bool:
+def _is_generated(folder: str, subfolders: Sequence[str], files: Sequence[str], store: Store) -> bool:
     """Whether a folder is an export or a run, judged by files that even a new or copied one contains."""
     if "saved_model.pb" in files:
         return True
     if "config.json" in files and (".lock" in files or "metrics.jsonl" in files or "checkpoints" in subfolders):
-        with contextlib.suppress(OSError), open(os.path.join(folder, "config.json"), "rb") as file:
-            return b'"latent_dim"' in file.read()
+        with contextlib.suppress(OSError, ValueError):
+            return b'"latent_dim"' in store.read_start(os.path.join(folder, "config.json"), CONFIG_BYTES)
     return False
 
 
-def is_picture(folder: str | os.PathLike[str], name: str, earlier: bool = False) -> bool:
+def is_picture(folder: str | os.PathLike[str], name: str, store: Store = DISK, earlier: bool = False) -> bool:
     """Whether a file is a picture, judged by its ending or, without an ending, by its first bytes."""
     ending = os.path.splitext(name)[1].lower()
     if earlier or ending:
         return ending in ENDINGS or (not earlier and ending in MORE_ENDINGS)
-    path = os.path.join(folder, name)
-    with contextlib.suppress(OSError):
-        if stat.S_ISREG(os.stat(path).st_mode):  # Opening a pipe would wait for its other end.
-            with open(path, "rb") as file:
-                return bool(SIGNATURE.match(file.read(SIGNATURE_BYTES)))
+    with contextlib.suppress(OSError, ValueError):
+        return bool(SIGNATURE.match(store.read_start(os.path.join(folder, name), SIGNATURE_BYTES)))
     return False
 
 

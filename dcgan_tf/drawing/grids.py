@@ -18,11 +18,11 @@ def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     """Arranges images row by row on white, in a nearly square grid by default.
 
     Args:
-        images: uint8 [N, height, width, 1 or 3].
+        images: uint8 [N, height, width, 1, 3 or 4]. With four channels, the space between them is transparent.
         columns: Number of columns; None for a nearly square grid.
 
     Returns:
-        uint8 [grid height, grid width, 1 or 3].
+        uint8 [grid height, grid width, 1, 3 or 4].
     """
     count, height, width, channels = images.shape
     columns = columns or int(np.ceil(np.sqrt(count)))
@@ -31,6 +31,7 @@ def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     tiles = images.repeat(factor, axis=1).repeat(factor, axis=2)
     pitch_y, pitch_x = factor * height + GRID_MARGIN, factor * width + GRID_MARGIN
     grid = np.full((rows * pitch_y + GRID_MARGIN, columns * pitch_x + GRID_MARGIN, channels), 255, np.uint8)
+    grid[..., 3:] = 0
     for index, tile in enumerate(tiles):
         top = GRID_MARGIN + index // columns * pitch_y
         left = GRID_MARGIN + index % columns * pitch_x
@@ -42,7 +43,7 @@ def save_png(image: np.ndarray, path: pathlib.Path, *, sheet: bool = True) -> No
     """Writes an image as a PNG file, whole or not at all.
 
     Args:
-        image: uint8 [height, width, 1 or 3].
+        image: uint8 [height, width, 1, 3 or 4].
         path: Path of the file.
         sheet: Whether to mark the file as a sheet, so that it is not used as data; see `is_sheet`. False for a single
             image.
@@ -66,20 +67,21 @@ def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathl
     frames = []
     for grid, caption in zip(grids, captions, strict=True):
         with Image.open(grid, formats=["PNG"]) as picture:
-            frame = Image.new(picture.mode, (picture.width, picture.height + 16), "white")
-            frame.paste(picture)
-        ImageDraw.Draw(frame).text((GRID_MARGIN, picture.height + 2), caption, fill="black")
+            opaque = on_white(picture)
+            frame = Image.new(opaque.mode, (opaque.width, opaque.height + 16), "white")
+            frame.paste(opaque)
+        ImageDraw.Draw(frame).text((GRID_MARGIN, opaque.height + 2), caption, fill="black")
         frames.append(frame)
     _write_gif(frames, [milliseconds] * (len(frames) - 1) + [2000], path)
 
 
 def save_animation(images: np.ndarray, frames_per_second: float, path: pathlib.Path) -> None:
-    """Writes images uint8 [N, height, width, 1 or 3] as a looping GIF, with small images enlarged.
+    """Writes images uint8 [N, height, width, 1, 3 or 4] as a looping GIF, with small images enlarged.
 
     A GIF counts time in hundredths of a second, so the duration of a frame is rounded to a whole number of them.
     """
     milliseconds = 10 * max(1, round(100 / frames_per_second))
-    frames = [to_picture(make_grid(image[None])) for image in images]
+    frames = [on_white(to_picture(make_grid(image[None]))) for image in images]
     _write_gif(frames, [milliseconds] * len(frames), path)
 
 
@@ -97,5 +99,12 @@ def _write_gif(frames: list[Image.Image], milliseconds: list[int], path: pathlib
 
 
 def to_picture(image: np.ndarray) -> Image.Image:
-    """Converts uint8 [height, width, 1 or 3] to a Pillow image."""
+    """Converts uint8 [height, width, 1, 3 or 4] to a Pillow image."""
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """Puts a transparent picture on white, for files and sheets without transparency. Others stay as they are."""
+    if picture.mode != "RGBA":
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dcgan_tf.drawing.grids import make_grid
+from dcgan_tf.drawing.grids import make_grid, on_white, to_picture
 
 LINE = 16
 GAP = 12
@@ -16,7 +16,7 @@ def join_panels(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     """Arranges pictures from left to right with a caption above each.
 
     Args:
-        panels: Pairs of a caption, of one or more lines, and a picture uint8 [height, width, 1 or 3].
+        panels: Pairs of a caption, of one or more lines, and a picture uint8 [height, width, 1, 3 or 4].
 
     Returns:
         uint8 [height, width, 3].
@@ -34,7 +34,7 @@ def join_panels(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
 
 
 def caption_tiles(images: np.ndarray, captions: Sequence[str], columns: int) -> np.ndarray:
-    """A grid of images uint8 [N, height, width, 1 or 3] with a caption below each."""
+    """A grid of images uint8 [N, height, width, 1, 3 or 4] with a caption below each."""
     tiles = []
     for image, caption in zip(images, captions, strict=True):
         tile = _rgb(make_grid(image[None]))
@@ -47,7 +47,7 @@ def caption_tiles(images: np.ndarray, captions: Sequence[str], columns: int) -> 
 
 
 def label_rows(images: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> np.ndarray:
-    """A grid of images uint8 [rows * columns, height, width, 1 or 3] with names of its rows and columns."""
+    """A grid of images uint8 [rows * columns, height, width, 1, 3 or 4] with names of its rows and columns."""
     grid = _rgb(make_grid(images, len(columns)))
     left = 8 + max(_width(name) for name in rows)
     canvas = Image.new("RGB", (left + grid.shape[1], LINE + grid.shape[0]), "white")
@@ -69,4 +69,4 @@ def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _rgb(picture: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(picture, (*picture.shape[:2], 3))
+    return np.asarray(on_white(to_picture(picture)).convert("RGB"))

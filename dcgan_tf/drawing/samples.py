@@ -14,7 +14,7 @@ def draw_samples(samples: np.ndarray, config: Config) -> np.ndarray:
     In the grid of a conditional run, each row is one class.
 
     Returns:
-        uint8 [height, width, 1 or 3].
+        uint8 [height, width, 1, 3 or 4].
     """
     if config.draws_points:
         from dcgan_tf.drawing.scatter import draw_scatter

@@ -101,5 +101,14 @@ def _keras_network(file: pathlib.Path) -> Callable:
 
 
 def _three_channels(images: tf.Tensor) -> tf.Tensor:
-    """Replicates gray images to three channels, as papers do for MNIST."""
-    return tf.cond(tf.shape(images)[-1] == 1, lambda: tf.tile(images, [1, 1, 1, 3]), lambda: images)
+    """Replicates gray images to three channels, as papers do for MNIST, and puts transparent ones on white."""
+    channels = tf.shape(images)[-1]
+
+    def on_white() -> tf.Tensor:
+        return 255.0 + (images[..., :3] - 255.0) * images[..., 3:] / 255.0
+
+    return tf.cond(
+        channels == 1,
+        lambda: tf.tile(images, [1, 1, 1, 3]),
+        lambda: tf.cond(channels == 4, on_white, lambda: images),
+    )

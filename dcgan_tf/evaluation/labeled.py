@@ -9,7 +9,7 @@ import keras
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.arrays import ARRAY
 from dcgan_tf.data.prepare import resolve
-from dcgan_tf.data.sources import Source, find_source
+from dcgan_tf.data.sources import Source, data_set_at, find_source
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import Classifier, load_or_train_classifier
 from dcgan_tf.evaluation.features import FeatureNetwork, classifier_network
@@ -21,7 +21,8 @@ from dcgan_tf.runs import run_directory
 def labeled_config(path: str, config: Config, *, resize: bool = False) -> Config:
     """The settings of a labeled data set whose classifier can take the images of a run.
 
-    The classifier sees gray images if those of the run or the labeled ones are gray. The labeled images are prepared
+    The classifier sees transparency if the images of the run have it. Otherwise, it sees gray images if those of the
+    run or the labeled ones are gray. The labeled images are prepared
     that way, and `load_labeled_classifier` converts those of the run.
 
     Args:
@@ -40,15 +41,15 @@ def labeled_config(path: str, config: Config, *, resize: bool = False) -> Config
         source = find_source(labeled)
         _refuse_other_sizes(path, labeled, source, config, resize)
         labeled = dataclasses.replace(labeled, image_size=config.image_size)
-        if config.channels == "1":
-            labeled = dataclasses.replace(labeled, channels="1")
+        if config.channels == "1" or "4" in (config.channels, labeled.channels):
+            labeled = dataclasses.replace(labeled, channels=config.channels)
         labeled = resolve(labeled, source)
     except UserError as error:
         raise UserError(str(error).replace("`data_dir`", "`features_from`")) from None
     if len(labeled.class_names) < 2:
         raise UserError(
             f"`features_from`: '{path}' has no classes, so no classifier can be trained on it. Sort its pictures into "
-            "one folder per class"
+            "one folder per class, or list their classes in a labels.csv"
         )
     return labeled
 
@@ -93,7 +94,7 @@ def labeled_network(labeled: Config, image_shape: tuple[int, ...]) -> FeatureNet
 
 def _settings(path: str, config: Config) -> Config:
     folder = pathlib.Path(path).expanduser()
-    settings: dict[str, Any] = {"dataset": "folder", "data_dir": str(folder), "cache_dir": config.cache_dir}
+    settings: dict[str, Any] = {"dataset": data_set_at(folder), "data_dir": str(folder), "cache_dir": config.cache_dir}
     if (folder / run_directory.CONFIG_FILE).is_file():
         run = run_directory.load_run(folder)
         if run.config.draws_points or run.config.dataset == ARRAY:
@@ -102,8 +103,11 @@ def _settings(path: str, config: Config) -> Config:
                 f"`features_from`: the data of the run '{path}' {kind}. Name a folder of pictures, or another run"
             )
         settings = {name: getattr(run.config, name) for name in (*DATA_SETTINGS, "split")}
-    elif not folder.is_dir():
-        raise UserError(f"`features_from`: expected a folder of pictures, or of a run. Received: '{path}'")
+    elif not settings["dataset"]:
+        raise UserError(
+            f"`features_from`: expected a folder of pictures, or of a run. A zip archive of pictures and parquet files "
+            f"will do, too. Received: '{path}'"
+        )
     return dataclasses.replace(Config(), **settings, batch_size=2)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from dcgan_tf.config.sections.data import OWN_PICTURES
 from dcgan_tf.config.settings import Config
 from dcgan_tf.evaluation.figures import Figure
 from dcgan_tf.evaluation.splits import dataset_name
@@ -90,6 +91,6 @@ def _difference(published: Published, figure: Figure, config: Config) -> str:
         reasons.append(f"{figure.n_real:,} real and {figure.n_fake:,} generated images instead of {wanted:,} each")
     if published.protocol == _STUDIO and figure.split != "train":
         reasons.append(f"split {figure.split} instead of train")
-    if config.dataset == "folder":
-        reasons.append("pictures from a folder, which may have been re-encoded")
+    if config.dataset in OWN_PICTURES:
+        reasons.append("your own files, which may have been re-encoded")
     return "; ".join(reasons)

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 
+from dcgan_tf.config.sections.data import OWN_PICTURES
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.arrays import ARRAY
 from dcgan_tf.data.folder import find_folder
@@ -96,7 +97,9 @@ def _trains_on(config: Config, name: str) -> bool:
 
 def dataset_name(config: Config) -> str:
     """A short name of the data set, such as ``mnist``, for the names of networks."""
-    name = pathlib.Path(config.data_dir).expanduser().resolve().name if config.dataset == "folder" else config.dataset
+    name = (
+        pathlib.Path(config.data_dir).expanduser().resolve().name if config.dataset in OWN_PICTURES else config.dataset
+    )
     return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower()
 
 

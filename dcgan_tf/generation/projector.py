@@ -24,7 +24,7 @@ def write_projector(
     Args:
         directory: A folder that TensorBoard reads, such as that of the event files.
         tensors: Name -> float [N, dimensions]. The user selects one of them on the page.
-        images: uint8 [N, height, width, 1 or 3], the pictures of the points.
+        images: uint8 [N, height, width, channels], the pictures of the points.
         metadata: Name -> N words. TensorBoard shows the first entry by default.
     """
     from google.protobuf import text_format
@@ -48,7 +48,7 @@ def write_projector(
 
 
 def make_sprite(images: np.ndarray) -> np.ndarray:
-    """A square sheet of images uint8 [N, height, width, 1 or 3], row by row without margins, filled up with white."""
+    """A square sheet of images uint8 [N, height, width, channels], row by row without margins, filled with white."""
     count, height, width, channels = images.shape
     side = int(np.ceil(np.sqrt(count)))
     filled = np.full((side * side, height, width, channels), 255, np.uint8)

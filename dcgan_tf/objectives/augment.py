@@ -30,7 +30,12 @@ def translation(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
 
 
 def color(images: tf.Tensor, key: tf.Tensor, parts: int) -> tf.Tensor:
-    """Shifts brightness by -1/2 to 1/2, and multiplies saturation by 0 to 2 and contrast by 1/2 to 3/2."""
+    """Shifts brightness by -1/2 to 1/2, and multiplies saturation by 0 to 2 and contrast by 1/2 to 3/2.
+
+    Transparency stays as it is.
+    """
+    if images.shape[3] == 4:  # Transparency is no color.
+        return tf.concat([color(images[..., :3], key, parts), images[..., 3:]], axis=3)
     brightness, saturation, contrast = tf.unstack(
         chance.uniform([3, images.shape[0], 1, 1, 1], key, dtype=images.dtype, parts=parts, axis=1)
     )

@@ -20,11 +20,14 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from dcgan_tf import __version__, files
 from dcgan_tf.config.storage import settings_of_model
+from dcgan_tf.drawing.grids import save_png
+from dcgan_tf.drawing.samples import draw_samples
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.networks import Networks
+from dcgan_tf.generation.sampling import training_samples
 from dcgan_tf.generation.source import GRAPH_FILE, versions_in
 from dcgan_tf.progress import decoration
-from dcgan_tf.serving.model_card import MODEL_CARD, model_card
+from dcgan_tf.serving.model_card import MODEL_CARD, SAMPLES, model_card
 from dcgan_tf.serving.signatures import Signature, build_signatures
 from dcgan_tf.serving.verification import decode_pngs
 
@@ -67,7 +70,7 @@ def export_networks(
             the written model differ from those of the live one.
     """
     _refuse_foreign(directory)
-    _refuse_infinite_weights(networks)
+    refuse_infinite_weights(networks)
     signatures = build_signatures(networks)
     try:
         directory.mkdir(exist_ok=True)  # Without parents, so that a run that is gone is not replaced by its export.
@@ -98,6 +101,8 @@ def _publish(
         metadata = _metadata(networks, version) | {"metrics": metrics}
         (extra / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
         files.write_text(extra / MODEL_CARD, model_card(metadata, signatures))
+        samples = training_samples(networks.generator, networks.config)
+        save_png(draw_samples(samples, networks.config), extra / SAMPLES)
         _write_warm_up(signatures, extra / "tf_serving_warmup_requests")
         _verify(signatures, temporary, verify)
         _sync(temporary)
@@ -135,7 +140,9 @@ def show_newest_card(directory: pathlib.Path) -> None:
         card = version / "assets.extra" / MODEL_CARD
         with decoration(MODEL_CARD):
             if card.is_file():
-                files.write_text(directory / MODEL_CARD, card.read_text(encoding="utf-8"))
+                text = card.read_text(encoding="utf-8")
+                beside = f"{version.name}/{card.parent.name}/{SAMPLES}"
+                files.write_text(directory / MODEL_CARD, text.replace(f"]({SAMPLES})", f"]({beside})"))
 
 
 def read_signatures(directory: pathlib.Path) -> dict[str, dict[str, dict[str, str]]]:
@@ -174,7 +181,8 @@ def _next_version(directory: pathlib.Path) -> int:
     return max([int(recorded) if is_number else 0, *(int(path.name) for path in versions_in(directory))]) + 1
 
 
-def _refuse_infinite_weights(networks: Networks) -> None:
+def refuse_infinite_weights(networks: Networks) -> None:
+    """Raises UserError if a weight is not finite."""
     for network in (networks.generator, networks.discriminator):
         for weight in network.weights:
             if not np.all(np.isfinite(weight.numpy())):

@@ -8,6 +8,7 @@ import re
 import tensorflow as tf
 
 from dcgan_tf.config.settings import Config
+from dcgan_tf.data.processes import core_count
 from dcgan_tf.errors import UserError
 
 NVIDIA_DEVICES = pathlib.Path("/dev")
@@ -77,7 +78,7 @@ def describe_device(config: Config) -> str:
     """
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        cores = len(os.sched_getaffinity(0))
+        cores = core_count()
         precision = " in bfloat16" * (config.mixed_precision is True)
         return f"{cores} CPU core{'s' * (cores > 1)}{precision} ({_why_no_gpu()})"
     details = tf.config.experimental.get_device_details(gpus[0])

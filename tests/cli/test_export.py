@@ -1,6 +1,8 @@
 """The command `export`: what it says, and the two ways in which a model is checked before it is published."""
 
 import dataclasses
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -18,6 +20,21 @@ def test_what_is_exported_is_the_generator_of_the_run(cli, points_run_dir, tmp_p
     )
     exported, trained = load_generator(tmp_path / "new" / "out"), load_generator(points_run_dir)
     np.testing.assert_array_equal(exported.sample([3, 1]), trained.sample([3, 1]))
+
+
+@pytest.mark.parametrize(("step", "is_named"), [(7, True), (6, False)])
+def test_model_card_has_the_figures_of_an_evaluation_of_that_step(
+    cli, points_run_dir, tmp_path, monkeypatch, step, is_named
+):
+    monkeypatch.setattr(saved_model, "_verify", lambda *_: None)
+    run = shutil.copytree(points_run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
+    figure = {"name": "modes", "value": 8.0, "n_real": 1, "n_fake": 1, "split": "train", "network": "none"}
+    (run / "evaluation.json").write_text(
+        json.dumps({"checkpoint_step": step, "images_seen": 1, "figures": [figure], "date": "", "left_out": {}})
+    )
+    done = cli("export", f"--run_dir={run}")
+    assert done.returncode == 0, done.stderr
+    assert ("| evaluation/modes | 8 |" in (run / "saved_model" / "MODEL_CARD.md").read_text()) == is_named
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
         ({"spectral_norm": True, "weight_clip": 0.1}, ["`spectral_norm", "`weight_clip"]),
         ({"minibatch_stddev": True, "joint_batch": True}, ["`minibatch_stddev", "`joint_batch"]),
         ({"dataset": "stacked_mnist", "channels": "1"}, ["`dataset=stacked_mnist`", "`channels=1`"]),
+        ({"dataset": "stacked_mnist", "channels": "4"}, ["`dataset=stacked_mnist`", "`channels=4`"]),
         (
             {"instance_noise": 0.1, "instance_noise_decay": "constant", "instance_noise_steps": 5},
             ["`instance_noise_steps", "`instance_noise_decay=constant`"],

@@ -67,7 +67,7 @@ def test_steps_typed_on_a_base_with_epochs_win():
         ("upsampling", "cubic", "one of: transposed, nearest, bilinear, bicubic"),
         ("discriminator_head", "max", "one of: flatten, average_pool"),
         ("architecture", "unet", "one of: dcgan, mlp"),
-        ("channels", "4", "one of: auto, 1, 3"),
+        ("channels", "2", "one of: auto, 1, 3, 4"),
         ("preset", "fast", "Expected one of: default, dcgan, gan"),
         ("generator_filters", "64,", "from 1 to 16384 such as 64"),
         ("discriminator_filters", "0", "from 1 to 16384 such as 64"),

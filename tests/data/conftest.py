@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dcgan_tf.data import folder
+from dcgan_tf.data import processes
 
 
 class _ThisProcess(ThreadPoolExecutor):
@@ -15,4 +15,4 @@ class _ThisProcess(ThreadPoolExecutor):
 @pytest.fixture
 def in_process(monkeypatch):
     """Decodes in this process: quicker for a few pictures, and what a test has replaced is replaced there, too."""
-    monkeypatch.setattr(folder, "ProcessPoolExecutor", _ThisProcess)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", _ThisProcess)

@@ -58,7 +58,7 @@ def test_fingerprint_follows_the_contents_whatever_the_container():
     [
         (IMAGES.astype(np.float32), None, "Received: float32 [5, 16, 20, 3]. Scale them to 0..255"),
         (IMAGES[..., 0], None, "Received: uint8 [5, 16, 20]. Add the axis of the channels"),
-        (IMAGES[..., :2], None, "with 1 or 3 channels"),
+        (IMAGES[..., :2], None, "with 1, 3 or 4 channels"),
         (IMAGES[:0], None, "Received: uint8 [0, 16, 20, 3]"),
         (IMAGES, LABELS[:4], "expected 5 labels, one per image, that are whole numbers from 0. Received: int64 [4]"),
         (IMAGES, LABELS - 1, "whole numbers from 0"),

@@ -16,9 +16,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from dcgan_tf.config.making import make_config
-from dcgan_tf.data.folder import FolderSource, _Process, find_folder
+from dcgan_tf.data.folder import FolderSource, find_folder
 from dcgan_tf.data.pictures import Limits, load_picture
 from dcgan_tf.data.prepare import prepare
+from dcgan_tf.data.processes import _Process, core_count
 from dcgan_tf.data.shards import Shard
 from dcgan_tf.data.tree import list_files
 from dcgan_tf.errors import UserError
@@ -50,6 +51,14 @@ def test_pictures_are_read_where_processes_cannot_have_locks(tmp_path, monkeypat
         picture(tmp_path / "flat" / f"{number}.png", 10 * number)
     monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refuse)
     assert first_pixels(prepare(folder_config(tmp_path / "flat"))[1]) == [0, 10, 20, 30]
+
+
+def test_cores_are_counted_where_processes_have_no_affinity(monkeypatch):
+    """As on macOS."""
+    assert core_count() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert core_count() == 8
 
 
 def test_flat_folder(tmp_path):
@@ -176,7 +185,7 @@ def test_changed_folder_is_prepared_again(tmp_path):
     [
         (lambda folder: folder.mkdir(), "contains no files"),
         (lambda folder: folder.mkdir() or (folder / "a.txt").write_text(""), r"1 file \(1 .txt\).* are not pictures"),
-        (lambda folder: None, "`data_dir`: expected a folder of pictures"),
+        (lambda folder: None, "`data_dir`: expected a folder or a zip archive of pictures"),
         (lambda folder: picture(folder / "only.png"), "expected at least 2 images. Received: 1"),
     ],
 )
@@ -188,7 +197,7 @@ def test_folder_without_enough_pictures_is_one_line(tmp_path, make, expected):
 
 
 def test_missing_data_dir_is_asked_for():
-    with pytest.raises(UserError, match="name the folder of your pictures with `data_dir`"):
+    with pytest.raises(UserError, match="name the folder or the zip archive of your pictures with `data_dir`"):
         prepare(make_config({"dataset": "folder"}))
 
 
@@ -371,7 +380,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
 
 def test_worker_whose_parent_is_gone_at_its_start_ends(command):
     gone = 2**22 + 1  # Larger than any process's number
-    start = f"import time; from dcgan_tf.data.folder import _start_worker; _start_worker({gone}); time.sleep(60)"
+    start = f"import time; from dcgan_tf.data.processes import _start_worker; _start_worker({gone}); time.sleep(60)"
     result = command("-c", start, timeout=50)
     assert (result.returncode, result.stderr) == (1, "")
 

@@ -30,6 +30,7 @@ FOREIGN = (
     "export",
     "source",
     "jupyter",
+    "pre-commit",
 )
 # How a command may be called besides by its name -> the command.
 DOORS = {"train.py": "train", "export.saved_model": "export", "export.client": "client"}

@@ -16,6 +16,7 @@ from dcgan_tf.evaluation.labeled import labeled_config, labeled_network, load_la
 from dcgan_tf.models.pixels import to_gray
 from dcgan_tf.runs.run_directory import Run, load_run
 from tests.conftest import one_line
+from tests.data.test_archive import archive, png
 from tests.small_runs import write_run
 
 
@@ -136,3 +137,18 @@ def test_figures_by_the_classifier_of_other_data(
     nothing = f"--features_from={bars / 'test' / 'down'}"
     assert "--features_from: '" in one_line(cli(*evaluate, nothing))
     assert "--resize has no effect without --features_from" in one_line(cli(*evaluate, "--resize"))
+
+
+def test_archive_with_a_labels_file_stands_for_its_classes(tmp_path, small_config):
+    files = {"1.png": png(1), "2.png": png(2), "labels.csv": "file,label\n1.png,b\n2.png,a\n"}
+    path = archive(tmp_path / "labeled.zip", files)
+    labeled = labeled_config(str(path), small_config(channels="3"))
+    assert (labeled.class_names, labeled.data_dir, labeled.channels) == (("a", "b"), str(path), "3")
+
+
+@pytest.mark.parametrize(("of_run", "of_pictures", "expected"), [("4", "auto", "4"), ("3", "4", "3"), ("4", "1", "4")])
+def test_classifier_sees_transparency_if_the_run_has_it(tmp_path, small_config, of_run, of_pictures, expected):
+    path = archive(tmp_path / "labeled.zip", {"a/1.png": png(1), "b/2.png": png(2)})
+    settings = small_config(dataset="folder", data_dir=str(path), split="train", channels=of_pictures)
+    Run(tmp_path, settings).save_config()
+    assert labeled_config(str(tmp_path), small_config(channels=of_run)).channels == expected

@@ -190,7 +190,8 @@ def test_card_of_a_version_whose_export_was_killed_appears(networks, tmp_path, e
     inner = tmp_path / "2" / "assets.extra" / "MODEL_CARD.md"
     inner.write_text(inner.read_text().replace("version 1", "version 2"))
     show_newest_card(tmp_path)
-    assert (tmp_path / "MODEL_CARD.md").read_text() == card.replace("version 1", "version 2")
+    assert (tmp_path / "MODEL_CARD.md").read_text() == card.replace("version 1", "version 2").replace("(1/", "(2/")
+    assert "](2/assets.extra/samples.png)" in (tmp_path / "MODEL_CARD.md").read_text()
     inner.unlink()  # As in a version of an earlier release
     show_newest_card(tmp_path)
     show_newest_card(tmp_path / "nothing")

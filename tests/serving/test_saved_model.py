@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,20 +14,22 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from tensorflow_serving.apis import prediction_log_pb2
 
 from dcgan_tf import load_generator
-from dcgan_tf.generation.sampling import generate, latents_from_seeds, slerp
+from dcgan_tf.generation.sampling import decode, generate, latents_from_seeds, slerp
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.discriminator import build_outputs
 from dcgan_tf.models.pixels import to_float, to_uint8
+from dcgan_tf.models.stock import stock_generator
 from dcgan_tf.serving import saved_model
 from dcgan_tf.serving.c_api import Session, SessionError
 from dcgan_tf.serving.saved_model import read_signatures
 from dcgan_tf.serving.signatures import build_signatures
 from dcgan_tf.serving.verification import decode_pngs
 from tests.conftest import ROOT
-from tests.small_runs import STEP, export_unverified, make_networks
+from tests.small_runs import STEP, export_unverified, make_networks, read
 
 TEN_CLASSES = {"conditional": True, "class_names": tuple("0123456789")}
 KINDS = [
@@ -255,9 +259,31 @@ def test_metadata_and_model_card(exported):
         "`sample`",
         "`psi` float32 [N]",
         "## Limits",
-        "metric/x 1.5",
+        "| metric/x | 1.5 |",
+        "![Generated images, not selected](1/assets.extra/samples.png)",
     ):
         assert text in card
+    assert read(path / "assets.extra" / "samples.png").shape[0] >= 48 * 8
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert (header["library_name"], header["metrics"]) == ("keras", ["x"])
+    (result,) = header["model-index"][0]["results"]
+    assert (result["dataset"]["name"], result["metrics"]) == ("mnist", [{"type": "x", "value": 1.5}])
+
+
+def test_code_of_the_model_card_runs(exported, tmp_path, monkeypatch):
+    networks, path, _ = exported
+    shutil.copytree(path, tmp_path / "saved_model" / "1")
+    stock_generator(networks.generator).save(tmp_path / "generator.keras")
+    monkeypatch.chdir(tmp_path)
+    first, second = re.findall(r"```python\n(.*?)```", (path.parent / "MODEL_CARD.md").read_text(), re.DOTALL)
+    values = {}
+    exec(first, values)
+    labels = [0, 0] if networks.config.conditional else None
+    np.testing.assert_array_equal(values["images"], generate(networks.generator, [0, 1], labels))
+    exec(second, values)
+    z = np.random.default_rng(0).standard_normal((16, 8)).astype("float32")
+    live = decode(networks.generator, z, [0] * 16 if networks.config.conditional else None)
+    assert np.abs(values["images"].astype(int) - live).max() <= 1
 
 
 def test_weights_are_stored_once_and_no_optimizer(exported):

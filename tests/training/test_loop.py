@@ -14,7 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from dcgan_tf.config.making import make_config
-from dcgan_tf.data import folder
+from dcgan_tf.data import processes
 from dcgan_tf.errors import UserError
 from dcgan_tf.runs import run_directory
 from dcgan_tf.runs.checkpoints import Checkpoints
@@ -189,7 +189,7 @@ def test_dry_run_prints_and_writes_nothing(cli, tmp_path):
 @pytest.fixture
 def own_pictures(tmp_path, monkeypatch):
     """Makes a folder of forty pictures: `own_pictures("photos", "JPEG", "RGB", sizes)`. They are decoded here."""
-    monkeypatch.setattr(folder, "ProcessPoolExecutor", _ThisProcess)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", _ThisProcess)
 
     def make(name, kind, mode, sizes):
         (tmp_path / name).mkdir()

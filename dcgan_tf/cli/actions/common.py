@@ -9,6 +9,7 @@ from absl import flags
 from dcgan_tf import notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
+from dcgan_tf.config.sections.data import OWN_PICTURES
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.source import Source, open_run, open_saved_model, pretrained_names
@@ -91,7 +92,7 @@ def data_config(source: Source) -> Config:
     folders = typed_folders()
     if source.run is None:
         config = make_config(dict(folders), resumed=source.config) if folders else source.config
-        if config.dataset == "folder" and not config.data_dir:
+        if config.dataset in OWN_PICTURES and not config.data_dir:
             raise UserError("--data_dir: an export does not record where the pictures are. Give their folder")
         return config
     run = run_directory.load_run(source.directory, folders)

@@ -10,7 +10,8 @@ from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.pictures import BadPictureError, Recipe, is_gray, load_picture, make_row, memory_for
+from dcgan_tf.data.colors import is_gray
+from dcgan_tf.data.pictures import BadPictureError, Recipe, load_picture, make_row, memory_for
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.drawing.panels import join_panels
 from dcgan_tf.errors import UserError

@@ -5,6 +5,7 @@ import dataclasses
 from dcgan_tf.config.sections.option import option
 
 POINT_DATA_SETS = ("ring", "grid")
+OWN_PICTURES = ("folder", "parquet")  # Data sets that consist of files in `data_dir`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,14 +14,16 @@ class Data:
 
     dataset: str = option(
         "mnist",
-        "Data set to train on: folder, or a name in TensorFlow Datasets such as mnist. folder: your own pictures in "
+        "Data set to train on: folder, parquet, or a name in TensorFlow Datasets such as mnist. folder: your own "
+        "pictures in `data_dir`. parquet: parquet files with pictures in bytes, as Hugging Face has them, in "
         "`data_dir`. mnist is bundled. stacked_mnist: three random digits as the channels of an RGB image. ring, grid: "
         "points of a mixture of Gaussians in the plane.",
     )
     split: str = option(
         "train",
         "Part of the data set to train on, in TFDS notation, such as train or train[:5000]. For a folder: the "
-        "subfolder of that name, if all of its subfolders are named after splits.",
+        "subfolder of that name, if all of its subfolders are named after splits. For parquet: the files whose names "
+        "begin with it.",
     )
     image_size: str = option(
         "auto",
@@ -29,8 +32,9 @@ class Data:
     )
     channels: str = option(
         "auto",
-        "Color channels of the images. 1: gray. 3: RGB. auto: as in the data. Images of the other kind are converted.",
-        choices=("auto", "1", "3"),
+        "Color channels of the images. 1: gray. 3: RGB. 4: RGBA, with transparency. auto: gray or RGB, as in the data. "
+        "Images of another kind are converted.",
+        choices=("auto", "1", "3", "4"),
     )
     crop: str = option(
         "center",
@@ -44,7 +48,11 @@ class Data:
         minimum=0,
     )
     flip: bool = option(False, "Mirror half of the images in every batch, left to right.")
-    background: str = option("white", "Color behind transparent pixels: a name such as black, or #rrggbb.")
+    background: str = option(
+        "white",
+        "Color behind transparent pixels: a name such as black, or #rrggbb. With `channels=4`, the color of pixels "
+        "that are fully transparent.",
+    )
     max_pixels: int = option(
         100_000_000, "Pictures with more pixels than this count as bad and are not decoded.", minimum=1
     )
@@ -56,7 +64,8 @@ class Data:
     )
     data_dir: str = option(
         "",
-        "Folder of your pictures with `dataset=folder`; otherwise, folder of TensorFlow Datasets. A prepared data set "
+        "Folder or zip archive of your pictures with `dataset=folder`; file or folder of files with "
+        "`dataset=parquet`; otherwise, folder of TensorFlow Datasets. A prepared data set "
         "found there is used first. Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
         may_change=True,
         path=True,
