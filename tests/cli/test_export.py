@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dcgan_tf import load_generator
+from dcgan_tf.cli.export import _evaluated
+from dcgan_tf.runs.run_directory import Run, load_run
 from dcgan_tf.serving import saved_model
 from tests.conftest import one_line
 
@@ -22,19 +23,15 @@ def test_what_is_exported_is_the_generator_of_the_run(cli, points_run_dir, tmp_p
     np.testing.assert_array_equal(exported.sample([3, 1]), trained.sample([3, 1]))
 
 
-@pytest.mark.parametrize(("step", "is_named"), [(7, True), (6, False)])
-def test_model_card_has_the_figures_of_an_evaluation_of_that_step(
-    cli, points_run_dir, tmp_path, monkeypatch, step, is_named
-):
-    monkeypatch.setattr(saved_model, "_verify", lambda *_: None)
-    run = shutil.copytree(points_run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
+def test_figures_of_an_evaluation_count_for_its_step_only(points_run_dir, tmp_path):
+    run = Run(tmp_path, load_run(points_run_dir).config)
+    run.save_config()
+    assert _evaluated(run, 7) == {}
     figure = {"name": "modes", "value": 8.0, "n_real": 1, "n_fake": 1, "split": "train", "network": "none"}
-    (run / "evaluation.json").write_text(
-        json.dumps({"checkpoint_step": step, "images_seen": 1, "figures": [figure], "date": "", "left_out": {}})
-    )
-    done = cli("export", f"--run_dir={run}")
-    assert done.returncode == 0, done.stderr
-    assert ("| evaluation/modes | 8 |" in (run / "saved_model" / "MODEL_CARD.md").read_text()) == is_named
+    content = {"checkpoint_step": 7, "images_seen": 1, "figures": [figure]}
+    (tmp_path / "evaluation.json").write_text(json.dumps(content))
+    assert _evaluated(run, 7) == {"evaluation/modes": 8.0}
+    assert _evaluated(run, 6) == {}
 
 
 @pytest.fixture
