@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from dcgan_tf import files
 from dcgan_tf.data.tree import SOFTWARE
@@ -12,6 +12,8 @@ from dcgan_tf.data.tree import SOFTWARE
 GRID_MARGIN = 2
 # Tiles smaller than this are enlarged by a whole factor, so that they are easy to see.
 MIN_TILE = 48
+CAPTION_HEIGHT = 20
+LAST_FRAME_MILLISECONDS = 3000
 
 
 def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
@@ -66,11 +68,12 @@ def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathl
     frames = []
     for grid, caption in zip(grids, captions, strict=True):
         with Image.open(grid, formats=["PNG"]) as picture:
-            frame = Image.new(picture.mode, (picture.width, picture.height + 16), "white")
+            frame = Image.new(picture.mode, (picture.width, picture.height + CAPTION_HEIGHT), "white")
             frame.paste(picture)
-        ImageDraw.Draw(frame).text((GRID_MARGIN, picture.height + 2), caption, fill="black")
+        font = ImageFont.load_default(CAPTION_HEIGHT - 6)
+        ImageDraw.Draw(frame).text((2 * GRID_MARGIN, picture.height), caption, fill="black", font=font)
         frames.append(frame)
-    _write_gif(frames, [milliseconds] * (len(frames) - 1) + [2000], path)
+    _write_gif(frames, [milliseconds] * (len(frames) - 1) + [LAST_FRAME_MILLISECONDS], path)
 
 
 def save_animation(images: np.ndarray, frames_per_second: float, path: pathlib.Path) -> None:

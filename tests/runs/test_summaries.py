@@ -129,7 +129,7 @@ def test_what_only_shows_the_training_does_not_stop_it(run, networks, caplog):
             summaries.samples(step, networks, IMAGES)
             summaries.scalars(step, {"loss/generator": 1.5})
     save_curves(run)
-    save_training_gif(run)
+    save_training_gif(run, 2)
     assert [record["step"] for record in read_metrics(run.metrics_file)] == [1, 2]
     said = caplog.text
     assert said.count("TensorBoard's event file could not be written") == 1, said
