@@ -1,5 +1,6 @@
 """Grids, PNG files and GIFs. Needs no TensorFlow, so that a client that only draws starts quickly."""
 
+import io
 import pathlib
 from collections.abc import Sequence
 
@@ -97,6 +98,13 @@ def _write_gif(frames: list[Image.Image], milliseconds: list[int], path: pathlib
             loop=0,
             comment=SOFTWARE.encode(),
         )
+
+
+def to_png(image: np.ndarray) -> bytes:
+    """An image uint8 [height, width, 1 or 3] as the contents of a PNG file."""
+    buffer = io.BytesIO()
+    to_picture(image).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def to_picture(image: np.ndarray) -> Image.Image:
