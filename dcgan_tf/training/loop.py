@@ -30,7 +30,8 @@ from dcgan_tf.runs import run_directory
 from dcgan_tf.runs.checkpoints import Checkpoints
 from dcgan_tf.runs.pictures import FINAL_GRID, save_curves, save_training_gif
 from dcgan_tf.runs.records import QUICK_METRIC, Means, best_step, metrics_at, read_metrics
-from dcgan_tf.runs.summaries import Summaries
+from dcgan_tf.runs.summaries import Summaries, record_model_card
+from dcgan_tf.serving.model_card import MODEL_CARD
 from dcgan_tf.serving.saved_model import export_networks, exported_steps, newest_version, show_newest_card
 from dcgan_tf.training.devices import describe_device, explain, read_scalars
 from dcgan_tf.training.gan import GAN
@@ -229,6 +230,7 @@ def _train(
         with decoration("generator.keras"):
             stock_generator(trained.generator).save(run.directory / "generator.keras")
         saved_model = export_networks(trained, run.saved_model, config.keep_versions, metrics_at(run, trained.step))
+        record_model_card(run, trained.step, run.saved_model / MODEL_CARD)
         return TrainResult(directory, step, read_metrics(run.metrics_file), saved_model)
 
 
