@@ -1,11 +1,10 @@
-"""Grids, PNG files and GIFs. Needs no TensorFlow, so that a client that only draws starts quickly."""
+"""Grids and PNG files. Needs no TensorFlow, so that a client that only draws starts quickly."""
 
 import io
 import pathlib
-from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
 from dcgan_tf import files
 from dcgan_tf.data.tree import SOFTWARE
@@ -13,8 +12,6 @@ from dcgan_tf.data.tree import SOFTWARE
 GRID_MARGIN = 2
 # Tiles smaller than this are enlarged by a whole factor, so that they are easy to see.
 MIN_TILE = 48
-CAPTION_HEIGHT = 20
-LAST_FRAME_MILLISECONDS = 3000
 
 
 def make_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
@@ -55,49 +52,6 @@ def save_png(image: np.ndarray, path: pathlib.Path, *, sheet: bool = True) -> No
         mark.add_text("Software", SOFTWARE)
     with files.replacing(path) as temporary:
         to_picture(image).save(temporary, format="PNG", pnginfo=mark)
-
-
-def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathlib.Path, milliseconds: int) -> None:
-    """Joins grids into a looping GIF with a caption below each grid. The last grid is shown longer.
-
-    Args:
-        grids: PNG files of the same size.
-        captions: One line per grid.
-        path: Path of the GIF.
-        milliseconds: Duration of each frame.
-    """
-    frames = []
-    for grid, caption in zip(grids, captions, strict=True):
-        with Image.open(grid, formats=["PNG"]) as picture:
-            frame = Image.new(picture.mode, (picture.width, picture.height + CAPTION_HEIGHT), "white")
-            frame.paste(picture)
-        font = ImageFont.load_default(CAPTION_HEIGHT - 6)
-        ImageDraw.Draw(frame).text((2 * GRID_MARGIN, picture.height), caption, fill="black", font=font)
-        frames.append(frame)
-    _write_gif(frames, [milliseconds] * (len(frames) - 1) + [LAST_FRAME_MILLISECONDS], path)
-
-
-def save_animation(images: np.ndarray, frames_per_second: float, path: pathlib.Path) -> None:
-    """Writes images uint8 [N, height, width, 1 or 3] as a looping GIF, with small images enlarged.
-
-    A GIF counts time in hundredths of a second, so the duration of a frame is rounded to a whole number of them.
-    """
-    milliseconds = 10 * max(1, round(100 / frames_per_second))
-    frames = [to_picture(make_grid(image[None])) for image in images]
-    _write_gif(frames, [milliseconds] * len(frames), path)
-
-
-def _write_gif(frames: list[Image.Image], milliseconds: list[int], path: pathlib.Path) -> None:
-    with files.replacing(path) as temporary:
-        frames[0].save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=frames[1:],
-            duration=milliseconds,
-            loop=0,
-            comment=SOFTWARE.encode(),
-        )
 
 
 def to_png(image: np.ndarray) -> bytes:

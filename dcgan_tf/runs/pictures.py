@@ -6,8 +6,8 @@ import re
 import numpy as np
 from PIL import Image
 
+from dcgan_tf.drawing.animation import caption_grids, has_video, save_animation
 from dcgan_tf.drawing.curves import Curves, make_curves
-from dcgan_tf.drawing.grids import save_gif
 from dcgan_tf.objectives.losses import CHANCE_LOSSES, LOSSES_IN_NATS
 from dcgan_tf.progress import decoration, logger
 from dcgan_tf.runs.records import best_step, read_metrics
@@ -15,7 +15,7 @@ from dcgan_tf.runs.run_directory import Run
 
 FINAL_GRID = "final_grid.png"
 GIF_FRAMES = 40
-GIF_FRAME_MILLISECONDS = 150
+FRAMES_PER_SECOND, HOLD_SECONDS = 6.25, 3.0
 GRID_NAME = re.compile(r"step-[0-9]+\.png")
 
 
@@ -43,7 +43,9 @@ def read_curves(run: Run) -> Curves | None:
 
 @decoration("training.gif")
 def save_training_gif(run: Run, exported: int) -> None:
-    """Writes training.gif from at most 40 sample grids, spread evenly from the first step to the exported one.
+    """Writes training.gif, and training.mp4 where imageio-ffmpeg is installed.
+
+    They show at most 40 sample grids, spread evenly from the first step to the exported one.
 
     Args:
         run: The run. Its final_grid.png shows the exported step.
@@ -57,7 +59,8 @@ def save_training_gif(run: Run, exported: int) -> None:
     # All frames of a GIF have the same size.
     chosen = [grid for grid, size in sizes.items() if size == list(sizes.values())[-1]]
     captions = [f"step {frames[grid]:,}" for grid in chosen]
-    save_gif(chosen, captions, run.directory / "training.gif", GIF_FRAME_MILLISECONDS)
+    for name in ("training.gif", *(["training.mp4"] if has_video() else [])):
+        save_animation(caption_grids(chosen, captions), run.directory / name, FRAMES_PER_SECOND, HOLD_SECONDS)
 
 
 def sample_grids(run: Run) -> list[pathlib.Path]:

@@ -36,7 +36,7 @@ def finished(whole_run, tmp_path, quick_end):
 
 
 def test_run_leaves_everything_it_promises(whole_run):
-    assert {path.name for path in whole_run.iterdir()} == {
+    assert {path.name for path in whole_run.iterdir()} - {"training.mp4"} == {  # A video if a package is there
         ".lock", "config.json", "metrics.jsonl", "checkpoints", "tensorboard", "samples", "training.gif", "curves.png",
         "final_grid.png", "generator.keras", "saved_model",
     }  # fmt: skip
