@@ -107,12 +107,14 @@ def _groups(evaluation: Evaluation) -> list[dict[str, Any]]:
     for figure in evaluation.figures:
         title, meaning = explain(figure)
         real = "" if figure.real_value is None else format_like(figure.real_value, figure.standard_error)
+        value, separator, error = format_value(figure.value, figure.standard_error).partition("± ")
         row = {
             "title": title,
             "meaning": " · ".join(text for text in (meaning, figure.note) if text),
             "arrow": ARROWS[figure.better],
             "better": f"{DIRECTIONS[figure.better]} is better",
-            "value": format_value(figure.value, figure.standard_error),
+            "value": value,
+            "error": separator + error,
             "real": real,
         }
         groups.setdefault((network_of(figure), figure.n_fake, figure.n_real, figure.split), []).append(row)
