@@ -26,4 +26,4 @@ def run(run_dirs: list[str]) -> None:
     out = pathlib.Path(FLAGS.out)
     out.mkdir(parents=True, exist_ok=True)
     figure = write_figure(groups, out / "comparison.png")
-    print(f"\nWrote {figure}\n      {write_page(groups, figure, out / 'comparison.html')}")
+    print(f"\nWrote {figure}\n      {write_page(groups, out / 'comparison.html')}")

@@ -12,8 +12,10 @@ from absl import flags
 from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
+from dcgan_tf.cli.actions.project import load_image
 from dcgan_tf.distributed import proxy
 from dcgan_tf.drawing.grids import make_grid, save_png
+from dcgan_tf.drawing.panels import join_panels
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.source import Source
 
@@ -27,6 +29,19 @@ SLIDERS = 6
 EXTENT = 4
 SOURCE_FLAGS = ("run_dir", "checkpoint", "saved_model", "vectors")
 WALK_STEPS = 9
+PROJECTION_STEPS = 150
+LIKE = 0.6  # Cosine of the angle to an attribute's direction
+# Seeds stand below their images, not on them, and all five columns fit on a phone.
+STYLE = """
+#grid .grid-wrap { max-height: none; height: auto; overflow: visible; padding: 4px; }
+#grid .grid-container { grid-template-columns: repeat(5, minmax(0, 1fr)); gap: 4px;
+    grid-auto-rows: auto; align-content: start; }
+#grid .thumbnail-item { width: 100%; height: auto; aspect-ratio: auto; overflow: visible; }
+#grid .thumbnail-item img { width: 100%; height: auto; }
+#grid .caption-label { position: static; max-width: none; padding: 0; border: none; background: none; box-shadow: none;
+    text-align: center; font-size: 12px; line-height: 18px; opacity: .7; }
+#heading h2 { margin: 0; } #heading p { margin: 0; opacity: .7; }
+"""
 
 
 class Page:
@@ -40,6 +55,7 @@ class Page:
 
     Attributes:
         sliders: Name of the direction of each slider: first the attributes, then the numbers of the leading directions.
+        titles: What the page calls them. A leading direction that is much like an attribute says so.
     """
 
     def __init__(
@@ -53,13 +69,17 @@ class Page:
         self._source_flags = source_flags
         self._folder = folder
         leading = generator.principal_directions.vectors[:SLIDERS]
-        directions = (named or {}) | {str(number): vector for number, vector in enumerate(leading, start=1)}
-        self.sliders = tuple(directions)
-        self._directions = np.array(list(directions.values()), np.float32)
+        named = named or {}
+        numbered = {str(number): vector for number, vector in enumerate(leading, start=1)}
+        self.sliders = tuple(named) + tuple(numbered)
+        self.titles = tuple(name.replace("_", " ") for name in named) + tuple(
+            f"Direction {number}{_resembling(vector, named)}" for number, vector in numbered.items()
+        )
+        self._directions = np.array([*named.values(), *numbered.values()], np.float32)
 
     def grid(
         self, seed: float, psi: float, class_name: str | None, *amounts: float
-    ) -> tuple[list[np.ndarray], str, str]:
+    ) -> tuple[list[tuple[np.ndarray, str]], str, str]:
         """The images of 25 seeds, moved along the directions of the sliders.
 
         Args:
@@ -69,7 +89,7 @@ class Page:
             amounts: How far each slider moves, in standard deviations of a latent.
 
         Returns:
-            The uint8 images, enlarged for the page; the PNG file of the grid; and the command.
+            The uint8 images, enlarged for the page, each with its seed; the PNG file of the grid; and the command.
         """
         seed = _whole(seed)
         generator = self._generator
@@ -80,7 +100,8 @@ class Page:
         save_png(make_grid(images, COLUMNS), path)
         words = [f"--num={NUM}", f"--seed={seed}"]
         command = self._command("images", words, psi, class_name, amounts)
-        return [_enlarge(image) for image in images], str(path), command
+        tiles = [(_enlarge(image), str(number)) for number, image in enumerate(images, start=seed)]
+        return tiles, str(path), command
 
     def walk(
         self, first: int, last: int, psi: float, class_name: str | None, *amounts: float
@@ -98,6 +119,41 @@ class Page:
         command = self._command("interpolate", words, psi, class_name, amounts)
         return np.broadcast_to(picture, (*picture.shape[:2], 3)), str(path), command
 
+    def projection(self, file: str, class_name: str | None) -> tuple[np.ndarray, str, str, str]:
+        """The generated image nearest to an uploaded picture.
+
+        Args:
+            file: Path of the picture, which is cropped, resized and converted like the training images.
+            class_name: Class of the image, for a conditional run.
+
+        Returns:
+            Picture, projection and difference side by side; their PNG file; a sentence; and the command.
+
+        Raises:
+            UserError: The file is no picture that can be used.
+        """
+        generator = self._generator
+        picture = pathlib.Path(file)
+        # As the flag of the command is, when the discriminator has no features of single images.
+        weight = 0.1 if generator.discriminator is not None and generator.config.pack == 1 else 0.0
+        image = load_image(picture, generator.config, resize=True)
+        found = generator.project(image, steps=PROJECTION_STEPS, feature_weight=weight, label=self._label(class_name))
+        difference = np.abs(found.image.astype(int) - image).astype(np.uint8)
+        tiles = {"picture": image, "projection": found.image, "difference": difference}
+        panels = join_panels([(name, make_grid(tile[None])) for name, tile in tiles.items()])
+        path = self._folder / "projection.png"
+        save_png(panels, path)
+        text = f"The pixels differ by {found.median_pixel_error:g} of 255 gray levels (median)."
+        words = [f"--image={picture.name}", "--resize", f"--steps={PROJECTION_STEPS}"]
+        words += [f"--feature_weight={weight:g}"] * (weight == 0)
+        return panels, str(path), text, self._command("project", words, 1, class_name, ())
+
+    def heading(self, name: str) -> str:
+        """The generator's name, step and data, as Markdown."""
+        config = self._generator.config
+        size = "x".join(map(str, config.sample_shape))
+        return f"## {name}\nStep {self._generator.step:,} · {config.dataset}, {size} · latents of {config.latent_dim}"
+
     def _shift(self, amounts: tuple[float, ...]) -> np.ndarray:
         return np.array(amounts, np.float32) @ self._directions[: len(amounts)]
 
@@ -113,48 +169,62 @@ class Page:
         return shlex.join(words + [f"--label={class_name}"] * bool(class_name))
 
 
-def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
-    """Builds the Gradio page of a `Page`, with class buttons if there are classes."""
+def build_page(page: Page, name: str, class_names: tuple[str, ...]) -> Any:
+    """Builds the Gradio page of a `Page`, with class buttons if there are classes. ``name`` is that of the run."""
     import gradio as gr
 
-    with gr.Blocks(title="dcgan_tf", analytics_enabled=False) as blocks:
+    with gr.Blocks(title=f"{name} - dcgan_tf", analytics_enabled=False) as blocks:
         clicked = gr.State([])
+        gr.Markdown(page.heading(name), elem_id="heading")
+        # The images come first, so that a phone shows them above the sliders.
         with gr.Row():
-            with gr.Column(scale=1):
+            with gr.Column(scale=2, min_width=320):
+                gallery = gr.Gallery(
+                    show_label=False, columns=COLUMNS, format="png", allow_preview=False, object_fit="contain",
+                    height="auto", elem_id="grid", buttons=[],
+                )  # fmt: skip
+                walk_status = gr.Markdown("Click two images to walk between them.", elem_id="walk-status")
+                walk = gr.Image(label="Walk", format="png", show_label=False, elem_id="walk", buttons=[], visible=False)
+            with gr.Column(scale=1, min_width=280):
                 seed = gr.Number(0, label="First seed", precision=0, minimum=0, elem_id="seed")
-                psi = gr.Slider(
-                    0, 1.5, 1, step=0.05, label="psi (truncation): lower values give more typical, less diverse images"
-                )
+                psi = gr.Slider(0, 1.5, 1, step=0.05, label="psi", info="Less: more typical, less diverse images")
                 class_name = gr.Radio(
                     list(class_names), value=class_names[0] if class_names else None, label="Class", elem_id="class",
                     visible=bool(class_names),
                 )  # fmt: skip
                 amounts = [
-                    gr.Slider(-EXTENT, EXTENT, 0, step=0.25, label=_title(name), elem_id=f"direction-{name}")
-                    for name in page.sliders
+                    gr.Slider(-EXTENT, EXTENT, 0, step=0.25, label=title, elem_id=f"direction-{name}")
+                    for name, title in zip(page.sliders, page.titles, strict=True)
                 ]
-            with gr.Column(scale=2):
-                gallery = gr.Gallery(
-                    show_label=False, columns=COLUMNS, format="png", allow_preview=False, object_fit="contain",
-                    height=850, elem_id="grid", buttons=[],
+                upload = gr.UploadButton("Project a picture of yours", file_types=["image"], elem_id="upload")
+                projection_status = gr.Markdown(elem_id="projection-status")
+                projection = gr.Image(
+                    format="png", show_label=False, elem_id="projection", buttons=[], visible=False
                 )  # fmt: skip
-                grid_command = gr.Code(label="The same on the command line", language="shell", elem_id="grid-command")
-                grid_file = gr.DownloadButton("Download the grid as PNG", elem_id="grid-file")
-        walk_status = gr.Markdown("Click two images to walk between them.", elem_id="walk-status")
-        walk = gr.Image(label="Walk", format="png", show_label=False, elem_id="walk", buttons=[])
-        walk_command = gr.Code(label="The same on the command line", language="shell", elem_id="walk-command")
-        walk_file = gr.DownloadButton("Download the walk as PNG", elem_id="walk-file", interactive=False)
+        grid_command, grid_file = _outcome("grid", interactive=True)
+        walk_command, walk_file = _outcome("walk")
+        projection_command, projection_file = _outcome("projection")
 
         def select(
             event: gr.SelectData, clicked: list[int], seed: float, psi: float, class_name: str | None, *amounts: float
         ) -> tuple[Any, ...]:
             clicked = [*clicked, _whole(seed) + event.index][-2:] if len(clicked) < 2 else [_whole(seed) + event.index]
             if len(clicked) < 2:
-                return clicked, f"From seed {clicked[0]}: click another image.", None, "", gr.update(interactive=False)
+                status = f"From seed {clicked[0]}: click another image."
+                return clicked, status, gr.update(visible=False), "", gr.update(interactive=False)
             first, last = clicked
             picture, file, command = page.walk(first, last, psi, class_name, *amounts)
-            status = f"From seed {clicked[0]} to seed {clicked[1]}."
-            return clicked, status, picture, command, gr.update(value=file, interactive=True)
+            status = f"From seed {first} to seed {last}."
+            shown = gr.update(value=picture, visible=True)
+            return clicked, status, shown, command, gr.update(value=file, interactive=True)
+
+        def project(file: str, class_name: str | None) -> tuple[Any, ...]:
+            try:
+                picture, path, status, command = page.projection(file, class_name)
+            except UserError as error:
+                return str(error), gr.update(visible=False), "", gr.update(interactive=False)
+            shown = gr.update(value=picture, visible=True)
+            return status, shown, command, gr.update(value=path, interactive=True)
 
         # Gradio adds the events of its components at run time, so type checkers do not know them.
         settings: list[Any] = [seed, psi, class_name, *amounts]
@@ -164,7 +234,23 @@ def build_page(page: Page, class_names: tuple[str, ...]) -> Any:
             select, [clicked, *settings], [clicked, walk_status, walk, walk_command, walk_file],
             show_progress="hidden",
         )  # fmt: skip
+        upload.upload(
+            project, [upload, class_name], [projection_status, projection, projection_command, projection_file],
+            show_progress_on=projection_status,
+        )  # fmt: skip
     return blocks
+
+
+def _outcome(name: str, interactive: bool = False) -> tuple[Any, Any]:
+    """The command that makes a picture, and the button that downloads it."""
+    import gradio as gr
+
+    with gr.Row(equal_height=True):
+        with gr.Column(scale=4, min_width=280):
+            command = gr.Textbox(label=f"The {name} on the command line", elem_id=f"{name}-command", buttons=["copy"])
+        with gr.Column(scale=1, min_width=120):
+            file = gr.DownloadButton(f"Download {name}", elem_id=f"{name}-file", interactive=interactive)
+    return command, file
 
 
 def define_flags() -> None:
@@ -192,13 +278,13 @@ def run() -> None:
     with tempfile.TemporaryDirectory(prefix="dcgan_tf-") as folder:
         print("Computing the leading directions of the latent space ...")
         page = Page(generator, source_flags, pathlib.Path(folder), named)
-        blocks = build_page(page, generator.class_names)
+        blocks = build_page(page, source.directory.resolve().name, generator.class_names)
         # System fonts, because those of the themes are fetched from the network.
         theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
         try:
             blocks.launch(
                 server_name=HOST, server_port=FLAGS.port, share=False, quiet=True, ssr_mode=False, theme=theme,
-                footer_links=[], prevent_thread_lock=True,
+                footer_links=[], prevent_thread_lock=True, css=STYLE,
             )  # fmt: skip
         except OSError:
             raise UserError(f"--port: {FLAGS.port} is in use. Choose another port") from None
@@ -218,8 +304,11 @@ def named_directions(source: Source, generator: "Generator") -> dict[str, np.nda
     return {name: vector.values for name, vector in vectors.items() if vector.is_direction}
 
 
-def _title(direction: str) -> str:
-    return f"Direction {direction}" if direction.isdecimal() else direction.replace("_", " ")
+def _resembling(direction: np.ndarray, named: dict[str, np.ndarray]) -> str:
+    """The name of the attribute whose direction is much like this one, in brackets; or nothing."""
+    likeness = {name: abs(float(direction @ vector)) for name, vector in named.items()}
+    name = max(likeness, key=lambda each: likeness[each], default=None)
+    return f" (like {name.replace('_', ' ')})" if name and likeness[name] >= LIKE else ""
 
 
 def _whole(seed: float | None) -> int:

@@ -9,9 +9,9 @@ from dcgan_tf import notices
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
 from dcgan_tf.config.sections.data import OWN_PICTURES
-from dcgan_tf.data.inspection import describe, examine
+from dcgan_tf.data.inspection import describe, examine, sample_classes
 from dcgan_tf.data.pictures import Recipe
-from dcgan_tf.data.prepare import resolve
+from dcgan_tf.data.prepare import contact_sheet_path, resolve
 from dcgan_tf.data.sources import find_source
 from dcgan_tf.errors import UserError
 
@@ -21,13 +21,13 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     command_line.define_config_flags()
     command_line.define_path(
-        "out", "contact_sheet.png", "PNG file for a sample of the images, as the networks will see them."
+        "out", "", "PNG file for a sample of the images, as the networks will see them. Default: beside the cache."
     )
 
 
 def run() -> None:
     out = pathlib.Path(FLAGS.out)
-    if out.suffix.lower() != ".png":
+    if FLAGS.out and out.suffix.lower() != ".png":
         raise UserError(f"--out: expected a file that ends in .png. Received: '{out}'")
     config = make_config(command_line.typed_config_values())
     if config.draws_points:
@@ -45,9 +45,12 @@ def run() -> None:
     print(describe(source, config, facts, seconds))
 
     from dcgan_tf.drawing.grids import make_grid, save_png
+    from dcgan_tf.drawing.panels import draw_classes
 
+    classes = sample_classes(source, facts)
     rows = [fact.row for fact in facts if fact.row is not None]
     if rows:
+        out = out if FLAGS.out else contact_sheet_path(config, source)
         out.parent.mkdir(parents=True, exist_ok=True)
-        save_png(make_grid(np.stack(rows)), out)
+        save_png(draw_classes(classes) if classes else make_grid(np.stack(rows)), out)
         print(f"Wrote {out}: a sample of the images as the networks will see them")

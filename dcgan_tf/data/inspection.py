@@ -21,6 +21,8 @@ from dcgan_tf.errors import printable
 
 PICTURES_PER_SHARD = 256
 SHEET_PICTURES = 64
+# A sheet of classes has a row for each, at most this many, and is chosen from more pictures.
+SHEET_CLASSES, SHEET_COLUMNS, SHEET_CHOICE = 40, 8, 3
 LINES_A_TABLE = 10
 HASH_SIDE = 16
 NEAR_BITS = 12
@@ -62,7 +64,8 @@ def examine(source: Source, recipe: Recipe) -> tuple[list[Facts], float]:
     """
     count = source.count()
     shards = [Shard(first, min(first + PICTURES_PER_SHARD, count)) for first in range(0, count, PICTURES_PER_SHARD)]
-    sheet = frozenset(round(i) for i in np.linspace(0, count - 1, min(count, SHEET_PICTURES)))
+    chosen = max(SHEET_PICTURES, SHEET_CHOICE * SHEET_COLUMNS * min(len(source.class_names), SHEET_CLASSES))
+    sheet = frozenset(round(i) for i in np.linspace(0, count - 1, min(count, chosen)))
     work = functools.partial(_examine_shard, recipe=recipe, sheet=sheet)
     parts = {}
     start = time.monotonic()
@@ -71,6 +74,22 @@ def examine(source: Source, recipe: Recipe) -> tuple[list[Facts], float]:
             parts[first] = facts
             shown.update(len(facts))
     return [facts for first in sorted(parts) for facts in parts[first]], time.monotonic() - start
+
+
+def sample_classes(source: Source, facts: Sequence[Facts]) -> list[tuple[str, np.ndarray]]:
+    """A few pictures of each class, the most frequent class first, as training would see them.
+
+    Returns:
+        Name and number of pictures of each class, and uint8 [N, height, width, channels]. Empty without classes.
+    """
+    counts = collections.Counter(fact.label for fact in facts if not fact.reason and fact.label >= 0)
+    classes = []
+    for label, count in counts.most_common(SHEET_CLASSES):
+        rows = [fact.row for fact in facts if fact.label == label and fact.row is not None]
+        if rows:
+            spread = [rows[i] for i in sorted({round(i) for i in np.linspace(0, len(rows) - 1, SHEET_COLUMNS)})]
+            classes.append((f"{printable(source.class_names[label])}: {count:,}", np.stack(spread)))
+    return classes
 
 
 def describe(source: Source, config: Config, facts: Sequence[Facts], seconds: float) -> str:

@@ -1,10 +1,10 @@
-"""Grids, PNG files and GIFs. Needs no TensorFlow, so that a client that only draws starts quickly."""
+"""Grids and PNG files. Needs no TensorFlow, so that a client that only draws starts quickly."""
 
+import io
 import pathlib
-from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
 from dcgan_tf import files
 from dcgan_tf.data.tree import SOFTWARE
@@ -55,47 +55,11 @@ def save_png(image: np.ndarray, path: pathlib.Path, *, sheet: bool = True) -> No
         to_picture(image).save(temporary, format="PNG", pnginfo=mark)
 
 
-def save_gif(grids: Sequence[pathlib.Path], captions: Sequence[str], path: pathlib.Path, milliseconds: int) -> None:
-    """Joins grids into a looping GIF with a caption below each grid. The last grid is shown longer.
-
-    Args:
-        grids: PNG files of the same size.
-        captions: One line per grid.
-        path: Path of the GIF.
-        milliseconds: Duration of each frame.
-    """
-    frames = []
-    for grid, caption in zip(grids, captions, strict=True):
-        with Image.open(grid, formats=["PNG"]) as picture:
-            opaque = on_white(picture)
-            frame = Image.new(opaque.mode, (opaque.width, opaque.height + 16), "white")
-            frame.paste(opaque)
-        ImageDraw.Draw(frame).text((GRID_MARGIN, opaque.height + 2), caption, fill="black")
-        frames.append(frame)
-    _write_gif(frames, [milliseconds] * (len(frames) - 1) + [2000], path)
-
-
-def save_animation(images: np.ndarray, frames_per_second: float, path: pathlib.Path) -> None:
-    """Writes images uint8 [N, height, width, 1, 3 or 4] as a looping GIF, with small images enlarged.
-
-    A GIF counts time in hundredths of a second, so the duration of a frame is rounded to a whole number of them.
-    """
-    milliseconds = 10 * max(1, round(100 / frames_per_second))
-    frames = [on_white(to_picture(make_grid(image[None]))) for image in images]
-    _write_gif(frames, [milliseconds] * len(frames), path)
-
-
-def _write_gif(frames: list[Image.Image], milliseconds: list[int], path: pathlib.Path) -> None:
-    with files.replacing(path) as temporary:
-        frames[0].save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=frames[1:],
-            duration=milliseconds,
-            loop=0,
-            comment=SOFTWARE.encode(),
-        )
+def to_png(image: np.ndarray) -> bytes:
+    """An image uint8 [height, width, 1, 3 or 4] as the contents of a PNG file."""
+    buffer = io.BytesIO()
+    to_picture(image).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def to_picture(image: np.ndarray) -> Image.Image:

@@ -10,6 +10,7 @@ from dcgan_tf.drawing.grids import make_grid, on_white, to_picture
 LINE = 16
 GAP = 12
 FONT_SIZE = 12
+NAME_LENGTH = 36
 
 
 def join_panels(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
@@ -58,6 +59,21 @@ def label_rows(images: np.ndarray, rows: Sequence[str], columns: Sequence[str]) 
     for number, name in enumerate(columns):
         draw.text((left + (number + 0.5) * grid.shape[1] / len(columns), 1), name, "black", _font(), anchor="ma")
     return np.asarray(canvas)
+
+
+def draw_classes(classes: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
+    """A row of images uint8 [N, height, width, 1, 3 or 4] per class, with a name each. Short rows end in white."""
+    columns = max(len(images) for _, images in classes)
+    padded = [
+        np.concatenate([images, np.full((columns - len(images), *images.shape[1:]), 255, np.uint8)])
+        for _, images in classes
+    ]
+    return label_rows(np.concatenate(padded), [_shorten(name) for name, _ in classes], [""] * columns)
+
+
+def _shorten(name: str) -> str:
+    """A long name with its middle left out."""
+    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH // 2]}...{name[-NAME_LENGTH // 2 :]}"
 
 
 def _width(text: str) -> int:

@@ -3,21 +3,34 @@
 import dataclasses
 import json
 import pathlib
+import textwrap
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from dcgan_tf import files
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.tree import SOFTWARE
-from dcgan_tf.drawing import page
+from dcgan_tf.drawing.page import Picture, Table, render
+from dcgan_tf.drawing.style import COLORS, GRAY, to_png
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.figures import format_value
 from dcgan_tf.evaluation.report import JSON_FILE
+from dcgan_tf.evaluation.splits import dataset_name
 from dcgan_tf.runs import run_directory
 from dcgan_tf.runs.records import read_metrics
 
 PANELS_A_ROW = 3
+MARKERS = "osD^vP"
+LABEL_WIDTH = 24  # Characters per line
+SPREAD = (
+    "One run: ± is the standard error of the metric. Several seeds: mean ± standard deviation over the seeds, and the "
+    "number of runs."
+)
+LEGEND = (
+    "One dot per run, with its standard error. Several seeds: a bar at their mean. The dashed line is the score of "
+    "real training images."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +61,10 @@ class Group:
     label: str
     runs: list[EvaluatedRun]
 
-    def values(self, name: str) -> list[float]:
-        """The values of the metric of that name, for each run that has it."""
-        figures = (run.figure(name) for run in self.runs)
-        return [figure["value"] for figure in figures if figure is not None]
+    def values(self, name: str, which: str = "value") -> list[float]:
+        """The values of the metric of that name, or their standard errors or values of real images, where known."""
+        figures = (run.figure(name) or {} for run in self.runs)
+        return [figure[which] for figure in figures if figure.get(which) is not None]
 
 
 def read_run(run_dir: str) -> EvaluatedRun:
@@ -121,49 +134,70 @@ def format_groups(groups: list[Group]) -> str:
 
 
 def write_figure(groups: list[Group], path: pathlib.Path) -> pathlib.Path:
-    """Draws one panel per metric, with one dot per run and a line at the mean of each group."""
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
-    names = _figure_names(groups)
-    rows = -(-len(names) // PANELS_A_ROW)
-    drawing = Figure(figsize=(4.2 * PANELS_A_ROW, 2.8 * rows + 0.3 * len(groups)), layout="constrained")
-    panels = drawing.subplots(rows, PANELS_A_ROW, squeeze=False).ravel()
-    for axes, name in zip(panels, names, strict=False):
-        for number, group in enumerate(groups):
-            values = group.values(name)
-            if values:
-                axes.plot([number] * len(values), values, "o", color=f"C{number % 10}")
-                axes.hlines(np.mean(values), number - 0.25, number + 0.25, color=f"C{number % 10}")
-        axes.set_title(name, fontsize=9)
-        axes.set(xlim=(-0.6, len(groups) - 0.4), xticks=[])
-        axes.grid(alpha=0.3)
-    for axes in panels[len(names) :]:
-        axes.axis("off")
-    handles = [Line2D([], [], marker="o", color=f"C{n % 10}", label=group.label) for n, group in enumerate(groups)]
-    drawing.legend(handles=handles, loc="outside lower center", fontsize=8)
-    with files.replacing(path) as temporary:
-        drawing.savefig(temporary, format="png", dpi=110, metadata={"Software": SOFTWARE})
-    return path
+    """Draws one panel per metric as a PNG file."""
+    return files.write_bytes(path, to_png(_draw(groups, _figure_names(groups), PANELS_A_ROW)))
 
 
-def write_page(groups: list[Group], figure: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
-    """Writes the table and the figure as a self-contained page."""
+def write_page(groups: list[Group], path: pathlib.Path) -> pathlib.Path:
+    """Writes the table and the panels as a self-contained page."""
     cells = [_cells(group) for group in groups]
     names = list(dict.fromkeys(name for column in cells for name in column))
-    rows = [(name, *(column.get(name) for column in cells)) for name in names]
-    note = "Groups with several seeds: mean ± standard deviation over the seeds (number of runs)."
+    rows = [(name, *(column.get(name, "") for column in cells)) for name in names]
+    heads = ("Metric", *(group.label for group in groups))
     members = [(group.label, ", ".join(run.name for run in group.runs)) for group in groups]
-    sections = [
-        page.table("Metrics", ("", *(group.label for group in groups)), rows, note),
-        f"<h2>One dot per run, one line per mean</h2>{page.picture(figure.read_bytes(), 'Metrics by group')}",
-        page.table("Runs", ("Group", "Runs"), members),
-    ]
-    return files.write_text(path, page.page("Comparison of runs", sections))
+    runs = [run for group in groups for run in group.runs]
+    page = render(
+        "comparison.html",
+        "Comparison of runs" if len(runs) > 1 else runs[0].name,
+        summary=[("Data", ", ".join(sorted({dataset_name(run.config) for run in runs}))), ("Runs", f"{len(runs):,}")],
+        metrics=Table("Metrics", heads, rows, SPREAD, range(1, len(heads))),
+        legend=LEGEND,
+        pictures=[Picture(to_png(_draw(groups, [name], 1)), name) for name in _figure_names(groups)],
+        runs=Table("Runs", ("Group", "Runs"), members),
+    )
+    return files.write_text(path, page)
+
+
+def _draw(groups: list[Group], names: list[str], columns: int) -> Figure:
+    """Panels with one row per group, a dot per run, a bar at the mean of each group, and a line at real images."""
+    rows = -(-len(names) // columns)
+    drawing = Figure(figsize=(4.2 * columns, (1.2 + 0.35 * len(groups)) * rows), layout="constrained")
+    panels = drawing.subplots(rows, columns, squeeze=False)
+    for axes, name in zip(panels.ravel(), names, strict=False):
+        real = [value for group in groups for value in group.values(name, "real_value")]
+        if real:
+            axes.axvline(np.mean(real), color=GRAY, linewidth=1.2, linestyle="--", label="real images")
+        for number, group in enumerate(groups):
+            color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
+            for run in group.runs:
+                figure = run.figure(name)
+                if figure is not None:
+                    error = figure.get("standard_error") or 0
+                    axes.errorbar(figure["value"], number, xerr=error, fmt=marker, color=color, markersize=6, alpha=0.8)
+            if len(group.values(name)) > 1:
+                axes.plot(np.mean(group.values(name)), number, "|", color=color, markersize=22, markeredgewidth=2)
+        axes.set_title(name, fontsize=9, fontweight="bold", loc="left")
+        # The first group is on top.
+        axes.set(ylim=(len(groups) - 0.4, -0.6), yticks=range(len(groups)), yticklabels=_short_labels(groups))
+        axes.margins(x=0.15)
+        axes.locator_params(axis="x", nbins=5)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.25, axis="x")
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels.ravel()[len(names) :]:
+        axes.axis("off")
+    return drawing
+
+
+def _short_labels(groups: list[Group]) -> list[str]:
+    """How the rows of a panel are called: a run that is alone by its name."""
+    alone = len(groups) == 1 and len(groups[0].runs) == 1
+    labels = [groups[0].runs[0].name] if alone else [group.label for group in groups]
+    return ["\n".join(textwrap.wrap(label, LABEL_WIDTH, max_lines=2, placeholder=" ...")) for label in labels]
 
 
 def _cells(group: Group) -> dict[str, str]:
-    cells = {name: _spread(group.values(name)) for name in _figure_names([group])}
+    cells = {name: _spread(group.values(name), group.values(name, "standard_error")) for name in _figure_names([group])}
     cells["checkpoint"] = _spread([run.evaluation["checkpoint_step"] for run in group.runs])
     cells["images seen"] = _spread([run.evaluation["images_seen"] for run in group.runs])
     seconds = [run.seconds for run in group.runs if run.seconds is not None]
@@ -172,9 +206,10 @@ def _cells(group: Group) -> dict[str, str]:
     return cells
 
 
-def _spread(values: list[float]) -> str:
+def _spread(values: list[float], errors: list[float] | None = None) -> str:
+    """A single value with its standard error, or the mean with the standard deviation and the number of values."""
     if len(values) == 1:
-        return format_value(values[0])
+        return format_value(values[0], errors[0] if errors else None)
     deviation = float(np.std(values, ddof=1))
     mean = format_value(float(np.mean(values)), deviation) if deviation else f"{format_value(values[0])} ± 0"
     return f"{mean} ({len(values)})"

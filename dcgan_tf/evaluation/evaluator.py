@@ -54,6 +54,7 @@ MEMORIZATION_IMAGES = 1000
 MAX_TRAINING_IMAGES = 100_000
 NEIGHBORS_SHOWN = 5
 SAMPLES_SHOWN = 8
+IMAGES_SHOWN = 64
 STACKED_MNIST = "stacked_mnist"
 
 
@@ -98,7 +99,11 @@ class NeighborPicture:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The results. ``facts`` is the protocol: what was measured, how, on which data, and when."""
+    """The results.
+
+    ``facts`` is the protocol: what was measured, how, on which data, and when. ``generated`` and ``real`` are images to
+    look at, uint8 [N, height, width, channels].
+    """
 
     facts: dict[str, str | int | float]
     networks: list[FeatureNetwork]
@@ -107,6 +112,8 @@ class Evaluation:
     probes: list[ProbeResult]
     synthetic: list[SyntheticResult]
     pictures: list[NeighborPicture]
+    generated: np.ndarray
+    real: np.ndarray
 
 
 def evaluate_run(run: Run, options: Options) -> Evaluation:
@@ -151,7 +158,8 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
     fakes = compute_features(networks, batches, count, "generated images")
     figures, missing = _measure(networks, fakes, training, test, rows, cache_root(config) / "features")
     left_out |= missing
-    memorization, missing, pictures = _memorization(np.concatenate(kept), training, test, real_rows)
+    generated = np.concatenate(kept)
+    memorization, missing, pictures = _memorization(generated, training, test, real_rows)
     figures += memorization
     left_out |= missing
     probes = _probes(probed, training, test.data, classes, options)
@@ -173,7 +181,8 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
         "tensorflow": tf.__version__,
         "seconds": round(time.monotonic() - start, 1),
     }
-    return Evaluation(facts, networks, figures, left_out, probes, synthetic, pictures)
+    real = test.data.read(real_rows[:IMAGES_SHOWN])
+    return Evaluation(facts, networks, figures, left_out, probes, synthetic, pictures, generated[:IMAGES_SHOWN], real)
 
 
 def _measure(

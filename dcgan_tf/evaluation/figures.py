@@ -191,7 +191,7 @@ def format_table(figures: list[Figure]) -> str:
     """Formats the metrics for a terminal, one per line."""
     rows = [("metric", "generated", "real images", "better", "N real/generated")]
     for figure in figures:
-        real = "" if figure.real_value is None else format_value(figure.real_value)
+        real = "" if figure.real_value is None else format_like(figure.real_value, figure.standard_error)
         counts = f"{figure.n_real:,}/{figure.n_fake:,}"
         better = DIRECTIONS[figure.better]
         rows.append((figure.name, format_value(figure.value, figure.standard_error), real, better, counts))
@@ -210,5 +210,13 @@ def format_value(value: float, error: float | None = None) -> str:
     """Formats a value with its error to two significant digits of the error; four significant digits without error."""
     if error is None or not 0 < error < np.inf:
         return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
-    decimals = max(0, 1 - int(np.floor(np.log10(error))))
-    return f"{value:,.{decimals}f} ± {error:,.{decimals}f}"
+    return f"{format_like(value, error)} ± {format_like(error, error)}"
+
+
+def format_like(value: float, error: float | None) -> str:
+    """Formats a value that has no error of its own with the digits of a value with this error."""
+    if error is None or not 0 < error < np.inf:
+        return format_value(value)
+    # The exponent of the rounded error: 0.9996 is 1.0.
+    decimals = max(0, 1 - int(f"{error:.1e}".partition("e")[2]))
+    return f"{value:,.{decimals}f}"

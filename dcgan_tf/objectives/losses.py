@@ -1,5 +1,6 @@
 """Adversarial losses on logits. A term is a vector with one value per image; the train step averages over the batch."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -133,3 +134,16 @@ LOSSES: dict[str, Loss] = {
         relative=relative_to_partner,
     ),
 }
+
+# The chance level of the discriminator's loss, at which it cannot tell real from fake, by the name of the loss. The
+# Wasserstein loss is a distance without a scale and has no chance level.
+CHANCE_LOSSES = {
+    "non_saturating": 2 * math.log(2),
+    "minimax": 2 * math.log(2),
+    "least_squares": 0.25,
+    "hinge": 2.0,
+    "relativistic_average": 2 * math.log(2),
+    "relativistic_pairing": math.log(2),
+}
+# Losses that are negative logarithms of probabilities.
+LOSSES_IN_NATS = ("non_saturating", "minimax", "relativistic_average", "relativistic_pairing")

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+import pathlib
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -11,17 +13,19 @@ import tensorflow as tf
 from tensorboard.plugins.histogram import metadata
 from tensorboard.plugins.hparams import api as hparams
 
-from dcgan_tf.config.settings import Config
+from dcgan_tf.config.settings import Config, changed_settings
 from dcgan_tf.drawing.grids import save_png
 from dcgan_tf.drawing.samples import draw_samples
 from dcgan_tf.progress import decoration
 from dcgan_tf.runs.pictures import sample_grids, step_of
 from dcgan_tf.runs.records import RecordFile
 from dcgan_tf.runs.run_directory import Run
+from dcgan_tf.runs.tags import describe_scalar, tag_of
 
 # By default, TensorBoard shows ten random pictures of a training. With 0, documented as all, it shows none.
 TENSORBOARD_FLAGS = "--samples_per_plugin images=1000"
 HISTOGRAM_BUCKETS = 30
+NAMING_SETTINGS = ("preset", "dataset", "loss", "seed")  # Hyperparameters even with their defaults
 
 
 class Summaries:
@@ -53,28 +57,20 @@ class Summaries:
             self._writer.close()
 
     def start(self, networks: Sequence[keras.Model], real_images: np.ndarray) -> None:
-        """Records what is written once per run: the settings, some real images, and the graphs of both networks."""
-        settings = dataclasses.asdict(self._run.config)
-        table = "\n".join(["| setting | value |", "|---|---|", *(f"| {k} | {v} |" for k, v in settings.items())])
-        table = table.encode("utf-8", "backslashreplace").decode()  # A path may be undecodable.
+        """Records what is written once per run: the settings, some real images, and the graph of the networks."""
+        config = self._run.config
         with self._events(0):
-            hparams.hparams({f.name: settings[f.name] for f in dataclasses.fields(Config) if _is_hyperparameter(f)})
-            tf.summary.text("configuration", table)
-            tf.summary.image("samples/real", draw_samples(real_images, self._run.config)[None])
-        for network in networks:
-            with decoration(f"TensorBoard's graph of the {network.name}"):
-                # TensorBoard shows one graph per run, so each network gets a run of its own.
-                graph_writer = tf.summary.create_file_writer(str(self._run.tensorboard / network.name))
-                with graph_writer.as_default():
-                    function = tf.function(lambda *inputs, model=network: model(_one_or_all(inputs), training=False))
-                    tf.summary.graph(function.get_concrete_function(*_batch_specs(network)).graph)
-                graph_writer.close()
+            hparams.hparams(_hyperparameters(config), trial_id=_escape(self._run.directory.resolve().name))
+            tf.summary.text("settings", _describe_settings(config), description="All settings, as in config.json")
+            tf.summary.image("samples/real", draw_samples(real_images, config)[None], description="Training images")
+        with decoration("TensorBoard's graph"), self._events(0):
+            tf.summary.graph(tf.function(_call_each(networks)).get_concrete_function(*_batch_specs(networks)).graph)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Writes scalars to TensorBoard and as one line of metrics.jsonl."""
         with self._events(step):
             for name, value in values.items():
-                tf.summary.scalar(name, np.float32(value))
+                tf.summary.scalar(tag_of(name), np.float32(value), description=describe_scalar(name))
         self._records.write(step, values)
 
     def samples(self, step: int, networks: Sequence[keras.Model], samples: np.ndarray) -> None:
@@ -84,7 +80,7 @@ class Summaries:
         with decoration(f"'{path}'"):
             save_png(grid, path)
         with self._events(step):
-            tf.summary.image("samples/fixed_z", grid[None])
+            tf.summary.image("samples/fixed_z", grid[None], description="Always of the same latents")
             for network in networks:
                 for variable in network.trainable_variables:
                     _write_histogram(f"weights/{network.name}/{variable.path}", np.asarray(variable.value))
@@ -102,20 +98,64 @@ class Summaries:
             self._writer = tf.summary.create_noop_writer()
 
 
+@decoration("TensorBoard's event file")
+def record_model_card(run: Run, step: int, card: pathlib.Path) -> None:
+    """Shows the model card of an export in TensorBoard, without its header for programs."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", card.read_text(encoding="utf-8"), flags=re.DOTALL)
+    writer = tf.summary.create_file_writer(str(run.tensorboard))
+    with writer.as_default(np.int64(step)):
+        tf.summary.text("model_card", text, description="The model card of the export")
+    writer.close()
+
+
 def _write_histogram(name: str, values: np.ndarray) -> None:
     """Writes a histogram. ``tf.summary.histogram`` needs 240 bytes per value: 800 MB for the largest kernel."""
     counts, edges = np.histogram(values[np.isfinite(values)], HISTOGRAM_BUCKETS)
     buckets = np.stack([edges[:-1], edges[1:], counts], axis=1).astype(np.float64)
-    tf.summary.write(name, buckets, metadata=metadata.create_summary_metadata(display_name=None, description=None))
+    described = metadata.create_summary_metadata(display_name=None, description="Distribution of a tensor of weights")
+    tf.summary.write(name, buckets, metadata=described)
 
 
-def _is_hyperparameter(field: dataclasses.Field) -> bool:
-    return field.metadata["flag"] and not field.metadata["may_change"]
+def _hyperparameters(config: Config) -> dict[str, Any]:
+    """The settings by which runs differ: those that are not the default, and what names a run."""
+    return {
+        field.name: _escape(value) if isinstance(value, str) else value
+        for field, value in ((field, getattr(config, field.name)) for field in dataclasses.fields(Config))
+        if field.name in NAMING_SETTINGS
+        or (field.metadata["flag"] and not field.metadata["may_change"] and value != field.default)
+    }
 
 
-def _batch_specs(network: Any) -> list[tf.TensorSpec]:
-    return [tf.TensorSpec((None, *each.shape[1:]), each.dtype, name=each.name) for each in network.inputs]
+def _describe_settings(config: Config) -> str:
+    """The settings as Markdown, those that are not the default first."""
+    changed = [f"`{setting}`" for setting in changed_settings(config)]
+    rows = [f"| {name} | {value} |" for name, value in dataclasses.asdict(config).items()]
+    heading = f"Different from the defaults: {', '.join(changed) or 'none'}"
+    return _escape("\n".join([heading, "", "| setting | value |", "|---|---|", *rows]))
 
 
-def _one_or_all(inputs: tuple[Any, ...]) -> Any:
-    return inputs[0] if len(inputs) == 1 else list(inputs)
+def _escape(text: str) -> str:
+    """Escapes what a path may hold that is not text."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _call_each(networks: Sequence[Any]) -> Callable[..., list[tf.Tensor]]:
+    """A function of the inputs of all networks, in which each is a node of its own: a run has one graph."""
+
+    def call(*inputs: tf.Tensor) -> list[tf.Tensor]:
+        remaining, outputs = list(inputs), []
+        for network in networks:
+            own = [remaining.pop(0) for _ in network.inputs]
+            with tf.name_scope(network.name):
+                outputs.append(network(own[0] if len(own) == 1 else own, training=False))
+        return outputs
+
+    return call
+
+
+def _batch_specs(networks: Sequence[Any]) -> list[tf.TensorSpec]:
+    return [
+        tf.TensorSpec((None, *each.shape[1:]), each.dtype, name=f"{network.name}_{each.name}")
+        for network in networks
+        for each in network.inputs
+    ]

@@ -28,9 +28,10 @@ from dcgan_tf.models.stock import stock_generator
 from dcgan_tf.progress import decoration, logger
 from dcgan_tf.runs import run_directory
 from dcgan_tf.runs.checkpoints import Checkpoints
-from dcgan_tf.runs.pictures import save_curves, save_training_gif
+from dcgan_tf.runs.pictures import FINAL_GRID, save_curves, save_training_gif
 from dcgan_tf.runs.records import QUICK_METRIC, Means, best_step, metrics_at, read_metrics
-from dcgan_tf.runs.summaries import Summaries
+from dcgan_tf.runs.summaries import Summaries, record_model_card
+from dcgan_tf.serving.model_card import MODEL_CARD
 from dcgan_tf.serving.saved_model import export_networks, exported_steps, newest_version, show_newest_card
 from dcgan_tf.training.devices import describe_device, explain, read_scalars, settle_precision
 from dcgan_tf.training.gan import GAN
@@ -219,16 +220,17 @@ def _train(
             return TrainResult(directory, step, [], None)
         logger.info("Writing the curves, the GIF, the final grid and the export ...")
         save_curves(run)
-        save_training_gif(run)
         trained = load_networks(run, set_aside_damaged=True)
         if trained.step != step:
             samples = training_samples(trained.generator, config)
             logger.info("Samples and export are from step %s, which had the best evaluation.", f"{trained.step:,}")
-        with decoration("final_grid.png"):
-            save_png(draw_samples(samples, config), run.directory / "final_grid.png")
+        with decoration(FINAL_GRID):
+            save_png(draw_samples(samples, config), run.directory / FINAL_GRID)
+        save_training_gif(run, trained.step)
         with decoration("generator.keras"):
             stock_generator(trained.generator).save(run.directory / "generator.keras")
         saved_model = export_networks(trained, run.saved_model, config.keep_versions, metrics_at(run, trained.step))
+        record_model_card(run, trained.step, run.saved_model / MODEL_CARD)
         return TrainResult(directory, step, read_metrics(run.metrics_file), saved_model)
 
 

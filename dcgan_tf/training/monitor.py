@@ -11,17 +11,8 @@ from dcgan_tf.config.combinations import LOSSES_WITH_SIGN
 from dcgan_tf.config.settings import Config
 from dcgan_tf.evaluation.features import random_network
 from dcgan_tf.metrics.variety import RealVariety
+from dcgan_tf.objectives.losses import CHANCE_LOSSES
 
-# The chance level of the discriminator's loss, at which it cannot tell real from fake, by the name of the loss. The
-# Wasserstein loss is a distance without a scale and has no chance level, so only collapse is recognized there.
-CHANCE_LOSSES = {
-    "non_saturating": 2 * math.log(2),
-    "minimax": 2 * math.log(2),
-    "least_squares": 0.25,
-    "hinge": 2.0,
-    "relativistic_average": 2 * math.log(2),
-    "relativistic_pairing": math.log(2),
-}
 WINDOW = 6  # Number of records that must agree before a failure is reported
 # Records of few steps vary at random, so a window covers at least about this many steps.
 WINDOW_STEPS = 60
@@ -70,6 +61,7 @@ class Monitor:
         self._config = config
         self._network = None if config.draws_points else random_network(config.sample_shape)
         self._real = RealVariety(np.concatenate([self._features(part) for part in real_images]))
+        # Without a chance level, only collapse is recognized.
         self._chance_loss = CHANCE_LOSSES.get(config.loss)
         self._signs = ["diversity", "repeats", "group_distance", "realism", "probability_gap"]
         if self._chance_loss is not None:

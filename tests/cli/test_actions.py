@@ -338,6 +338,8 @@ def test_projector_takes_names_of_classes_that_are_not_utf_8(tmp_path):
         (["interpolate", "--seeds="], "--seeds: expected seeds from 0 on"),
         (["interpolate", "--seeds=5"], "--seeds: expected at least 2 seeds"),
         (["interpolate", "--seeds=9-3"], "--seeds: expected seeds from 0 on"),
+        (["interpolate", "--out=a.avi"], "--out: expected a file that ends in .png, .gif or .mp4"),
+        (["walk", "--fps=9"], "--fps: a PNG file does not move"),
         (["interpolate", "--fps=9"], "--fps: a PNG file does not move"),
         (["interpolate", "--fps=99", "--out=a.gif"], "--fps: expected from 0.1 to 50"),
         (["walk", "--seed=-1"], "--seed: expected seeds from 0 on"),

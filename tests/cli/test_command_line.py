@@ -151,7 +151,7 @@ def test_version(cli):
         (("trian",), "unknown command 'trian'. Did you mean 'train'?"),
         (("zzz",), "Expected one of: train, sample,"),
         (("sample", "wlak"), "unknown action 'wlak'. Did you mean 'walk'?"),
-        (("sample", "walk", "--fps=3"), "unknown flag --fps"),
+        (("sample", "sweep", "--fps=3"), "unknown flag --fps"),
         (("sample", "--checkpoint=latest"), "--run_dir is required, such as --run_dir="),
         (("evaluate",), "--run_dir is required"),
         (("export",), "--run_dir is required"),

@@ -13,11 +13,13 @@ import urllib.request
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dcgan_tf import load_generator
 from dcgan_tf.cli import explore
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.explore import Page, named_directions
+from dcgan_tf.errors import UserError
 from dcgan_tf.generation.vectors import Vector, VectorFile
 from tests.conftest import ROOT, one_line
 from tests.small_runs import read
@@ -31,8 +33,37 @@ def test_the_page_shows_what_its_commands_make(sample, conditional_run_dir, tmp_
         assert words[:4] == ["python", "-m", "dcgan_tf", "sample"]
         sample(*words[4:], f"--out={number}.png")
         np.testing.assert_array_equal(read(f"{number}.png"), read(file))
-    assert len(answers[0][0]) == 25
+    assert [seed for _, seed in answers[0][0]] == [str(seed) for seed in range(5, 30)]
     assert "--psi" not in answers[1][2]
+
+
+def test_a_picture_is_projected_as_its_command_does(sample, conditional_run_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(explore, "PROJECTION_STEPS", 2)
+    Image.fromarray(np.full((9, 30, 3), 200, np.uint8)).save("mine.png")
+    page = Page(load_generator(conditional_run_dir), [f"--run_dir={conditional_run_dir}"], tmp_path)
+    picture, file, text, command = page.projection("mine.png", "1")
+    assert picture.ndim == 3
+    assert "of 255 gray levels" in text
+    sample(*shlex.split(command)[4:], "--out=same.png")
+    np.testing.assert_array_equal(read("same.png"), read(file))
+    pathlib.Path("text.png").write_text("text")
+    with pytest.raises(UserError, match=r"'text.png' cannot be used"):
+        page.projection("text.png", "1")
+
+
+def test_the_heading_names_what_is_shown(conditional_run_dir, tmp_path):
+    heading = Page(load_generator(conditional_run_dir), [], tmp_path).heading("000-mine")
+    assert heading.startswith("## 000-mine\nStep ")
+    assert "16x16x3 · latents of 5" in heading
+
+
+def test_leading_directions_name_the_attribute_that_they_are_like(conditional_run_dir, tmp_path):
+    generator = load_generator(conditional_run_dir)
+    first, second = generator.principal_directions.vectors[:2]
+    named = {"thick_strokes": -(first + 0.2 * second) / np.linalg.norm(first + 0.2 * second)}
+    page = Page(generator, [], tmp_path, named)
+    assert page.titles[:3] == ("thick strokes", "Direction 1 (like thick strokes)", "Direction 2")
+    assert page.sliders[:3] == ("thick_strokes", "1", "2")
 
 
 def test_attributes_have_sliders_of_their_own(sample, conditional_run_dir, tmp_path, capsys):
@@ -105,14 +136,14 @@ def page_port(conditional_run_dir, tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while "Open http://127.0.0.1" not in (tmp_path / "log").read_text():
             assert process.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.2)
         yield port
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0, (tmp_path / "log").read_text()
+        assert process.wait(200) == 0, (tmp_path / "log").read_text()
     finally:
         process.kill()
         log.close()
@@ -141,12 +172,12 @@ def browser(tmp_path):
 
 
 @pytest.mark.long
-def test_the_page_in_a_browser(page_port, browser):
+def test_the_page_in_a_browser(page_port, browser, tmp_path):
     def find(selector):
         return browser.find_elements("css selector", selector)
 
     def wait(condition):
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not (value := condition()):
             assert time.monotonic() < deadline, browser.get_screenshot_as_base64()[:80]
             time.sleep(0.2)
@@ -155,20 +186,24 @@ def test_the_page_in_a_browser(page_port, browser):
     def pictures():
         return [image.get_attribute("src") for image in find("#grid img")]
 
+    def command(name):
+        boxes = find(f"#{name}-command textarea, #{name}-command input")
+        return boxes[0].get_attribute("value") if boxes else ""
+
     browser.get(f"http://127.0.0.1:{page_port}")
     first = wait(lambda: len(pictures()) == 25 and pictures())
-    wait(lambda: "--seed=0" in find("#grid-command")[0].text)
+    wait(lambda: "--seed=0" in command("grid"))
 
     # A class button changes the pictures and the command.
     find("#class label")[1].click()
-    wait(lambda: "--label=1" in find("#grid-command")[0].text)
+    wait(lambda: "--label=1" in command("grid"))
     second = wait(lambda: pictures() != first and pictures())
 
     # So does a slider.
     slider = find("#direction-2 input[type=number]")[0]
     slider.clear()
     slider.send_keys("2.5\n")
-    wait(lambda: "--shift=2:2.5" in find("#grid-command")[0].text)
+    wait(lambda: "--shift=2:2.5" in command("grid"))
     wait(lambda: pictures() != second)
 
     # Two clicks make a walk.
@@ -176,15 +211,32 @@ def test_the_page_in_a_browser(page_port, browser):
     wait(lambda: "From seed 3: click another" in find("#walk-status")[0].text)
     find("#grid button.thumbnail-item")[8].click()
     wait(lambda: find("#walk img"))
-    wait(lambda: "--seeds=3,8" in find("#walk-command")[0].text)
+    wait(lambda: "--seeds=3,8" in command("walk"))
     walk = find("#walk img")[0].get_attribute("src")
     find("#grid button.thumbnail-item")[1].click()
     wait(lambda: "From seed 1: click another" in find("#walk-status")[0].text)
     find("#grid button.thumbnail-item")[2].click()
     wait(lambda: find("#walk img") and find("#walk img")[0].get_attribute("src") != walk)
 
-    errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    assert not errors
+    # An uploaded picture is projected; one that is none is named.
+    Image.new("L", (40, 20), 99).save(tmp_path / "mine.png")
+    (tmp_path / "text.png").write_text("text")
+    find("input[type=file]")[0].send_keys(str(tmp_path / "mine.png"))
+    wait(lambda: find("#projection img"))
+    wait(lambda: "--image=mine.png --resize" in command("projection"))
+    find("input[type=file]")[0].send_keys(str(tmp_path / "text.png"))
+    wait(lambda: "cannot be used" in find("#projection-status")[0].text)
+
+    # Each image has its seed below it, and a phone shows all of them without scrolling sideways.
+    assert [tile.text for tile in find("#grid button.thumbnail-item")] == [str(seed) for seed in range(25)]
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    )
+    wait(lambda: browser.execute_script("return document.documentElement.scrollWidth") <= 400)
+    for tile in find("#grid button.thumbnail-item"):
+        assert 0 <= tile.rect["x"] < tile.rect["x"] + tile.rect["width"] <= 400
+
+    assert browser.get_log("browser") == []
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = {
         message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"

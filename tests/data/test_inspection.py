@@ -6,10 +6,12 @@ import pytest
 from PIL import Image
 
 from dcgan_tf.config.making import make_config
-from dcgan_tf.data.inspection import _near_duplicates, describe, examine
+from dcgan_tf.data.inspection import _near_duplicates, describe, examine, sample_classes
 from dcgan_tf.data.pictures import Recipe
 from dcgan_tf.data.prepare import prepare, resolve
 from dcgan_tf.data.sources import find_source
+from dcgan_tf.drawing.grids import make_grid
+from dcgan_tf.drawing.panels import draw_classes
 from tests.data.test_pictures import bomb
 
 
@@ -107,6 +109,36 @@ def test_command_writes_a_contact_sheet_and_nothing_else(cli, folder, tmp_path, 
         assert sheet.width > 100
     assert not (tmp_path / "cache" / "dcgan_tf").exists()
     assert sorted(path for path in tmp_path.rglob("*") if "cache" not in path.parts) == sorted([*before, out])
+
+
+def test_contact_sheet_lies_beside_the_cache(cli, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    cache = tmp_path / "cache"
+    result = cli("inspect", "--dataset=folder", f"--data_dir={folder}", f"--cache_dir={cache}")
+    assert result.returncode == 0, result.stderr
+    (sheet,) = cache.iterdir()
+    assert sheet.name.endswith("-contact_sheet.png")
+    assert f"Wrote {sheet}" in result.stdout
+    assert [path for path in sorted(tmp_path.rglob("*")) if cache not in (path, *path.parents)] == before
+
+
+def test_contact_sheet_has_a_row_per_class(folder):
+    config = make_config({"dataset": "folder", "data_dir": str(folder)})
+    source = find_source(config)
+    config = resolve(config, source)
+    facts, _ = examine(source, Recipe.of(config))
+    classes = sample_classes(source, facts)
+    assert [(name, len(images)) for name, images in classes] == [("dog: 4", 4), ("cat: 2", 2)]
+    height, width, channels = Recipe.of(config).height, Recipe.of(config).width, Recipe.of(config).channels
+    assert classes[0][1].shape == (4, height, width, channels)
+    sheet = draw_classes(classes)
+    first = make_grid(classes[0][1], 4)
+    left = sheet.shape[1] - first.shape[1]
+    np.testing.assert_array_equal(sheet[16 : 16 + len(first), left:], np.broadcast_to(first, (*first.shape[:2], 3)))
+    half = left + first.shape[1] // 2
+    assert (sheet[16 + len(first) :, half:] == 255).all()  # Of two cats, nothing stands in the other half.
+    assert (sheet[:, :left] < 100).any()  # The names
 
 
 def test_command_on_a_data_set_that_is_not_on_disk(cli, tmp_path, monkeypatch):

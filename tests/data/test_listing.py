@@ -10,7 +10,8 @@ from dcgan_tf.data import listing as listing_module
 from dcgan_tf.data.folder import find_folder
 from dcgan_tf.data.listing import EARLIER_RULES, RULES, list_pictures
 from dcgan_tf.data.prepare import prepare, resolve
-from dcgan_tf.drawing.grids import save_gif, save_png
+from dcgan_tf.drawing.animation import caption_grids, save_animation
+from dcgan_tf.drawing.grids import save_png
 from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.evaluation.splits import open_split, open_test_split
 from dcgan_tf.runs import run_directory
@@ -189,7 +190,7 @@ def test_own_sheets_are_no_data(tmp_path, in_process, monkeypatch, said):
     samples = np.full((16, 16, 3), 7, np.uint8)
     before, _ = prepare(folder_config(folder))
     save_png(samples.repeat(4, axis=0), folder / "samples.png")
-    save_gif([folder / "samples.png"], ["a caption"], folder / "walk.gif", 100)
+    save_animation(caption_grids([folder / "samples.png"], ["a caption"]), folder / "walk.gif", 10)
     after, again = prepare(folder_config(folder))
     assert (before.image_size, before.data_digest) == (after.image_size, after.data_digest)
     assert again.bad_files == 0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.drawing.grids import make_grid, save_gif, save_png
+from dcgan_tf.drawing.grids import make_grid, save_png
 
 
 def test_grid_layout():
@@ -24,15 +24,9 @@ def test_small_tiles_are_enlarged_by_whole_pixels():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_png_and_gif_can_be_read_back(tmp_path, channels):
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 50, 60, channels), np.uint8)
-    for index, picture in enumerate(pictures):
-        save_png(picture, tmp_path / f"{index}.png")
+def test_png_can_be_read_back(tmp_path, channels):
+    picture = np.random.default_rng(0).integers(0, 256, (50, 60, channels), np.uint8)
+    save_png(picture, tmp_path / "1.png")
     with Image.open(tmp_path / "1.png") as opened:
-        np.testing.assert_array_equal(np.asarray(opened).reshape(50, 60, channels), pictures[1])
-    save_gif([tmp_path / f"{i}.png" for i in range(3)], ["a", "b", "c"], tmp_path / "all.gif", milliseconds=100)
-    with Image.open(tmp_path / "all.gif") as gif:
-        assert gif.n_frames == 3
-        assert gif.size == (60, 66)
-        assert gif.info["duration"] == 100
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "1.png", "2.png", "all.gif"]
+        np.testing.assert_array_equal(np.asarray(opened).reshape(50, 60, channels), picture)
+    assert [path.name for path in tmp_path.iterdir()] == ["1.png"]

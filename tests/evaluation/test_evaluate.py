@@ -18,7 +18,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import classifier, evaluator, synthetic
 from dcgan_tf.evaluation.comparison import format_groups, group_runs, read_run, write_figure, write_page
 from dcgan_tf.evaluation.evaluator import Options, evaluate_run
-from dcgan_tf.evaluation.figures import Figure, format_table, format_value
+from dcgan_tf.evaluation.figures import Figure, format_like, format_table, format_value
 from dcgan_tf.evaluation.published import compare_with_published
 from dcgan_tf.evaluation.quick import QuickEvaluation
 from dcgan_tf.evaluation.report import write_json, write_report
@@ -135,8 +135,12 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     assert content["figures"][0]["network"].startswith(name)
     page = Page(write_report(evaluation, run).read_text())
     assert not page.foreign
-    assert f"coverage[{name}]" in page.text
-    assert len(page.pictures) >= 5  # Grids, three of neighbors, curves.
+    assert f"By {name}" in page.text
+    assert f"{coverage.value:.4f}"[:5] in page.text
+    assert "at least 129 samples. Received: 120" in page.text
+    assert "60 real ones of the split test" in page.text
+    assert len(page.pictures) == 11  # Two grids of images, three of neighbors, four curves, two grids of training.
+    assert len(set(page.pictures)) == 11
     for picture in page.pictures:
         Image.open(io.BytesIO(base64.b64decode(picture))).verify()
 
@@ -160,9 +164,10 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     assert "± 0.71 (2)" in format_groups(groups)
     picture = write_figure(groups, tmp_path / "comparison.png")
     Image.open(picture).verify()
-    page = Page(write_page(groups, picture, tmp_path / "comparison.html").read_text())
+    page = Page(write_page(groups, tmp_path / "comparison.html").read_text())
     assert not page.foreign
     assert "loss=minimax" in page.text
+    assert len(page.pictures) == len(groups[0].runs[0].evaluation["figures"])
 
     figures = changed["figures"]
     for alike in ({"figures": [{**figures[0], "n_fake": 7}, *figures[1:]]}, {"protocol": 1}):
@@ -275,6 +280,9 @@ def test_digits_follow_the_error():
     assert format_value(12345.6, 234.0) == "12,346 ± 234"
     assert format_value(0.024123456) == "0.02412"
     assert format_value(3.0, 0.0) == "3"
+    assert format_value(34.1712, 0.9996) == "34.2 ± 1.0"
+    assert format_like(1.60789, 0.5448) == "1.61"
+    assert format_like(0.8621, None) == "0.8621"
 
 
 @pytest.mark.parametrize(

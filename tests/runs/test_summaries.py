@@ -11,13 +11,18 @@ import pytest
 import tensorflow as tf
 from tensorboard import program
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from dcgan_tf.drawing.grids import save_png
 from dcgan_tf.models.discriminator import build_discriminator
 from dcgan_tf.models.generator import build_generator
 from dcgan_tf.runs.pictures import sample_grids, save_curves, save_training_gif
-from dcgan_tf.runs.records import read_metrics
-from dcgan_tf.runs.summaries import TENSORBOARD_FLAGS, Summaries
+from dcgan_tf.runs.records import QUICK_METRIC, read_metrics
+from dcgan_tf.runs.run_directory import Run
+from dcgan_tf.runs.summaries import TENSORBOARD_FLAGS, Summaries, record_model_card
+from dcgan_tf.runs.tags import describe_scalar, tag_of
+from dcgan_tf.training.gan import ADAPTIVE_METRICS, METRICS
+from dcgan_tf.training.monitor import ADVICE
 from tests.conftest import ROOT
 
 IMAGES = np.zeros((4, 16, 16, 1), np.uint8)
@@ -32,18 +37,80 @@ def test_tensorboard_holds_scalars_images_histograms_graphs_and_settings(run, ne
     with Summaries(run, first_step=0) as summaries:
         summaries.start(networks, IMAGES)
         summaries.samples(0, networks, IMAGES)
-        summaries.scalars(5, {"loss/generator": 1.5, "prob/real": 0.25})
+        summaries.scalars(5, {"loss/generator": 1.5, "prob/real": 0.25, "diagnosis/collapse": 1.0})
     events = EventAccumulator(str(run.tensorboard), size_guidance={"tensors": 0}).Reload()
     tags = events.Tags()["tensors"]
-    assert {"loss/generator", "prob/real", "samples/fixed_z", "samples/real", "configuration"} <= set(tags)
+    assert {"loss/generator", "prob/real", "monitor/collapse", "samples/fixed_z", "samples/real", "settings"} <= set(
+        tags
+    )
     assert "weights/generator/project/kernel" in tags
     assert "weights/discriminator/logits/bias" in tags
     assert events.summary_metadata["samples/fixed_z"].plugin_data.plugin_name == "images"
-    assert any("hparams" in tag for tag in tags)
-    for network in ("generator", "discriminator"):
-        assert EventAccumulator(str(run.tensorboard / network)).Reload().Tags()["graph"]
+    assert [tag for tag in tags if not events.summary_metadata[tag].summary_description and "hparams" not in tag] == []
     (record,) = read_metrics(run.metrics_file)
-    assert record == {"step": 5, "loss/generator": 1.5, "prob/real": 0.25}
+    assert record == {"step": 5, "loss/generator": 1.5, "prob/real": 0.25, "diagnosis/collapse": 1.0}
+
+
+def test_a_run_is_one_run_with_one_graph_of_both_networks(run, networks):
+    with Summaries(run, first_step=0) as summaries:
+        summaries.start(networks, IMAGES)
+    assert all(path.is_file() for path in run.tensorboard.iterdir())
+    graph = EventAccumulator(str(run.tensorboard)).Reload().Graph()
+    assert {"generator", "discriminator"} <= {node.name.partition("/")[0] for node in graph.node}
+
+
+def test_hyperparameters_are_those_by_which_runs_differ(small_config, networks, tmp_path):
+    run = Run(tmp_path / "smooth", small_config(label_smoothing=0.1, data_dir="/photos"))
+    with Summaries(run, first_step=0) as summaries:
+        summaries.start(networks, IMAGES)
+    events = EventAccumulator(str(run.tensorboard)).Reload()
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    session = HParamsPluginData.FromString(content).session_start_info
+    assert session.group_name == "smooth"
+    assert session.hparams["label_smoothing"].number_value == 0.1
+    assert session.hparams["seed"].number_value == 0
+    assert not {"beta_1", "data_dir", "steps"} & set(session.hparams)
+
+
+def test_settings_are_text_with_those_that_differ_first(run, networks):
+    with Summaries(run, first_step=0) as summaries:
+        summaries.start(networks, IMAGES)
+    (event,) = EventAccumulator(str(run.tensorboard)).Reload().Tensors("settings")
+    text = event.tensor_proto.string_val[0].decode()
+    assert text.startswith("Different from the defaults: `split=train[:256]`")
+    assert "| beta_1 | 0.5 |" in text
+
+
+def test_model_card_is_shown_without_its_header(run, tmp_path):
+    card = tmp_path / "MODEL_CARD.md"
+    card.write_text("---\nlicense: mit\n---\n# A generator\n\n---\nend\n")
+    record_model_card(run, 5, card)
+    (event,) = EventAccumulator(str(run.tensorboard)).Reload().Tensors("model_card")
+    assert event.step == 5
+    assert event.tensor_proto.string_val[0].decode() == "# A generator\n\n---\nend\n"
+
+
+def test_model_card_that_is_missing_stops_nothing(run, tmp_path, caplog):
+    record_model_card(run, 5, tmp_path / "gone.md")
+    assert "TensorBoard's event file could not be written" in caplog.text
+
+
+SCALARS = {*METRICS, *ADAPTIVE_METRICS, "loss/penalty", QUICK_METRIC, "perf/steps_per_sec", "perf/images_per_sec"}
+SCALARS |= {"weight_norm/generator", *(f"diagnosis/{name.replace(' ', '_')}" for name in ADVICE)}
+SIGNS = ("diversity", "repeats", "group_distance", "realism", "probability_gap", "discriminator_loss_share")
+SCALARS |= {f"diagnosis/{name}" for name in SIGNS}
+
+
+def test_losses_and_evaluations_come_first():
+    """TensorBoard sorts groups by name, and opens the first two."""
+    tags = {tag_of(name) for name in SCALARS}
+    groups = sorted({tag.partition("/")[0] for tag in tags} | {"samples", "weights"})
+    assert groups[:2] == ["loss", "metric"]
+    assert len(tags) == len(SCALARS)
+
+
+def test_every_scalar_of_a_training_is_described():
+    assert [name for name in SCALARS if describe_scalar(name) == f"{name} in metrics.jsonl"] == []
 
 
 def test_histograms_are_those_of_tensorflow(run, networks, tmp_path):
@@ -129,7 +196,7 @@ def test_what_only_shows_the_training_does_not_stop_it(run, networks, caplog):
             summaries.samples(step, networks, IMAGES)
             summaries.scalars(step, {"loss/generator": 1.5})
     save_curves(run)
-    save_training_gif(run)
+    save_training_gif(run, 2)
     assert [record["step"] for record in read_metrics(run.metrics_file)] == [1, 2]
     said = caplog.text
     assert said.count("TensorBoard's event file could not be written") == 1, said

@@ -16,9 +16,9 @@ from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.evaluation.quick import spread_images
 from dcgan_tf.generation.sampling import monitored_samples
-from dcgan_tf.objectives.losses import LOSSES
+from dcgan_tf.objectives.losses import CHANCE_LOSSES, LOSSES, LOSSES_IN_NATS
 from dcgan_tf.training.gan import GAN
-from dcgan_tf.training.monitor import ADVICE, ALIKE, CHANCE_LOSSES, REAL_IMAGES, WINDOW, Monitor, least_loss
+from dcgan_tf.training.monitor import ADVICE, ALIKE, REAL_IMAGES, WINDOW, Monitor, least_loss
 from tests.conftest import SMALL
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 1), np.uint8)
@@ -41,6 +41,7 @@ def test_chance_losses_by_the_losses_themselves(name):
     value = loss.discriminator_real(undecided) + loss.discriminator_fake(undecided)
     np.testing.assert_allclose(value, CHANCE_LOSSES[name], rtol=1e-6)
     assert {*CHANCE_LOSSES, "wasserstein"} == set(LOSS_NAMES)
+    assert set(LOSSES_IN_NATS) <= set(LOSS_NAMES)
 
 
 def test_each_failure_by_its_record(small_config):

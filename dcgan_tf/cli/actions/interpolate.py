@@ -1,15 +1,10 @@
-"""interpolate: transitions from one seed's image to the next, as a strip or a GIF."""
+"""interpolate: transitions from one seed's image to the next, as a strip, a GIF or a video."""
 
-import pathlib
-
-import numpy as np
 from absl import flags
 
-from dcgan_tf.cli.actions import common
+from dcgan_tf.cli.actions import common, moving
 from dcgan_tf.cli.actions.common import FLAGS
 from dcgan_tf.cli.actions.shifts import define_shift_flag, find_shift, parse_shifts
-from dcgan_tf.drawing.grids import make_grid, save_animation, save_png
-from dcgan_tf.errors import UserError
 
 
 def define_flags() -> None:
@@ -22,16 +17,16 @@ def define_flags() -> None:
         ["spherical", "linear"],
         "Path between latents. spherical: along great circles. linear: along straight lines.",
     )
-    flags.DEFINE_boolean("closed", False, "Return to the first seed at the end, so that a GIF loops without a jump.")
+    flags.DEFINE_boolean("closed", False, "Return to the first seed at the end, so that a GIF or video loops smoothly.")
     flags.DEFINE_float(
         "psi", 1.0, "Scale of the latents. 1: as in training. Lower values give more typical, less diverse images."
     )
-    flags.DEFINE_float(
-        "fps", 10.0, "Images per second of a GIF, from 0.1 to 50. GIFs measure time in hundredths of a second."
-    )
+    moving.define_fps_flag()
     define_shift_flag()
     common.define_label_flag()
-    common.define_out_flag("interpolation.png", "A .png file for a strip with one row per transition, or a .gif file.")
+    common.define_out_flag(
+        "interpolation.png", "A .png file for a strip with one row per transition, or a .gif or .mp4 file."
+    )
 
 
 def run() -> None:
@@ -39,13 +34,7 @@ def run() -> None:
     seeds = common.parse_seeds(FLAGS.seeds, at_least=2)
     common.at_least("steps", 1)
     common.at_least("psi", 0)
-    if not 0.1 <= FLAGS.fps <= 50:
-        raise UserError(f"--fps: expected from 0.1 to 50. Received: {FLAGS.fps}")
-    out = pathlib.Path(FLAGS.out)
-    if out.suffix.lower() not in (".png", ".gif") or out.is_dir():
-        raise UserError(f"--out: expected a file that ends in .png or .gif. Received: '{out}'")
-    if out.suffix.lower() == ".png" and FLAGS["fps"].present:
-        raise UserError("--fps: a PNG file does not move. Remove it, or use an --out that ends in .gif")
+    out = moving.path_file(FLAGS.out)
     shifts = parse_shifts(FLAGS.shift)
     label = common.required_label(source)
 
@@ -59,12 +48,5 @@ def run() -> None:
         shift=find_shift(source, generator, shifts),
         label=label,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix.lower() == ".gif":
-        save_animation(images, FLAGS.fps, out)
-    else:
-        from dcgan_tf.generation.paths import path_rows
-
-        path = np.concatenate([images, images[:1]]) if FLAGS.closed else images
-        save_png(make_grid(path_rows(path, FLAGS.steps), FLAGS.steps + 1), out)
+    moving.save_path(images, FLAGS.steps, FLAGS.closed, out)
     print(f"Wrote {len(images)} images through the seeds {', '.join(map(str, seeds))} to {out}")

@@ -1,11 +1,9 @@
 """walk: draws smooth transitions through nine random points (the DCGAN paper's figure 4)."""
 
-import numpy as np
 from absl import flags
 
-from dcgan_tf.cli.actions import common
+from dcgan_tf.cli.actions import common, moving
 from dcgan_tf.cli.actions.common import FLAGS
-from dcgan_tf.drawing.grids import make_grid, save_png
 
 POINTS = 9
 
@@ -18,21 +16,19 @@ def define_flags() -> None:
         9,
         "Number of steps from each point to the next, one row per transition. The last returns to the first.",
     )
+    moving.define_fps_flag()
     common.define_label_flag()
-    common.define_out_flag("walk.png", "PNG file to write.")
+    common.define_out_flag("walk.png", "A .png file with one row per transition, or a .gif or .mp4 file.")
 
 
 def run() -> None:
     source = common.find_source()
     common.at_least("steps", 1)
     seeds = common.parse_seeds(f"{FLAGS.seed}-{FLAGS.seed + POINTS - 1}", flag="seed")
-    out = common.png_path(FLAGS.out)
+    out = moving.path_file(FLAGS.out)
     label = common.required_label(source)
 
     generator = common.load(source)
-    from dcgan_tf.generation.paths import path_rows
-
     images = generator.interpolate(seeds, FLAGS.steps, closed=True, label=label)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_png(make_grid(path_rows(np.concatenate([images, images[:1]]), FLAGS.steps), FLAGS.steps + 1), out)
+    moving.save_path(images, FLAGS.steps, True, out)
     print(f"Wrote a walk through the seeds {seeds[0]} to {seeds[-1]} and back to the first to {out}")
