@@ -29,7 +29,7 @@ from dcgan_tf.evaluation.features import (
 from dcgan_tf.evaluation.figures import FeatureSets, Figure, measure
 from dcgan_tf.evaluation.inception import load_inception
 from dcgan_tf.evaluation.labeled import labeled_config, labeled_network
-from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_images
+from dcgan_tf.evaluation.memorization import NeighborPicture, distance_ratio, nearest_training_images
 from dcgan_tf.evaluation.probe import (
     LabeledImages,
     ProbeResult,
@@ -86,15 +86,6 @@ class Options:
     labels_per_class: tuple[int, ...] = (0,)
     draws: int = 10
     synthetic: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class NeighborPicture:
-    """Rows of an image and its nearest training images, as one array of uint8 images."""
-
-    title: str
-    images: np.ndarray
-    columns: int
 
 
 @dataclasses.dataclass(frozen=True)

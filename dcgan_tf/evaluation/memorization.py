@@ -27,6 +27,14 @@ class Neighbors(NamedTuple):
     rows: np.ndarray
 
 
+class NeighborPicture(NamedTuple):
+    """Rows of an image and its nearest training images, as one array of uint8 images."""
+
+    title: str
+    images: np.ndarray
+    columns: int
+
+
 def nearest_training_images(
     images: np.ndarray, read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, count: int, description: str
 ) -> Neighbors:

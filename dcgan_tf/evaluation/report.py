@@ -11,9 +11,10 @@ from dcgan_tf import files
 from dcgan_tf.config.settings import changed_settings
 from dcgan_tf.drawing.grids import make_grid, to_png
 from dcgan_tf.drawing.page import Picture, Table, render
-from dcgan_tf.evaluation.evaluator import Evaluation, NeighborPicture
+from dcgan_tf.evaluation.evaluator import Evaluation
 from dcgan_tf.evaluation.explanations import ARROWS, choose_headlines, explain, network_of
 from dcgan_tf.evaluation.figures import DIRECTIONS, format_like, format_value
+from dcgan_tf.evaluation.memorization import NeighborPicture
 from dcgan_tf.evaluation.published import compare_with_published
 from dcgan_tf.runs.pictures import read_curves, sample_grids, save_curves, step_of
 from dcgan_tf.runs.run_directory import Run
