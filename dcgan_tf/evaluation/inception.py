@@ -19,7 +19,7 @@ GRAPH_IMAGES = "ExpandDims:0"
 GRAPH_FEATURES = "pool_3:0"
 
 
-def load_inception(path: str) -> FeatureNetwork:
+def load_inception(path: str, resizer: str = "") -> FeatureNetwork:
     """Loads Inception v3 from a file.
 
     A ``.pb`` file is the 2015 frozen graph (``classify_image_graph_def.pb`` from ``inception-2015-12-05.tgz``). Its

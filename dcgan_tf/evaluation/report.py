@@ -12,6 +12,7 @@ from dcgan_tf.drawing import page
 from dcgan_tf.drawing.grids import make_grid, to_picture
 from dcgan_tf.evaluation.evaluator import Evaluation
 from dcgan_tf.evaluation.figures import DIRECTIONS, format_value
+from dcgan_tf.evaluation.per_class import cells
 from dcgan_tf.evaluation.published import compare_with_published
 from dcgan_tf.runs.pictures import sample_grids, save_curves, step_of
 from dcgan_tf.runs.run_directory import Run
@@ -23,19 +24,7 @@ GRIDS_SHOWN = 6
 
 def write_json(evaluation: Evaluation, run: Run) -> pathlib.Path:
     """Writes evaluation.json into the run's folder, whole or not at all."""
-    networks = [
-        {"name": n.name, "digest": n.digest, "resizer": n.resizer, "description": n.description}
-        for n in evaluation.networks
-    ]
-    content = {
-        **evaluation.facts,
-        "networks": networks,
-        "figures": [dataclasses.asdict(figure) for figure in evaluation.figures],
-        "left_out": evaluation.left_out,
-        "probes": [dataclasses.asdict(result) for result in evaluation.probes],
-        "train_on_synthetic": [dataclasses.asdict(result) for result in evaluation.synthetic],
-    }
-    return files.write_json(run.directory / JSON_FILE, content)
+    return files.write_json(run.directory / JSON_FILE, evaluation.as_json())
 
 
 def write_report(evaluation: Evaluation, run: Run) -> pathlib.Path:
@@ -44,6 +33,7 @@ def write_report(evaluation: Evaluation, run: Run) -> pathlib.Path:
     title = f"{run.directory.resolve().name}, step {evaluation.facts['checkpoint_step']:,}"
     sections = [
         _figures(evaluation),
+        _classes(evaluation),
         _published(evaluation, run),
         _uses(evaluation),
         _grids(run),
@@ -78,6 +68,16 @@ def _figures(evaluation: Evaluation) -> str:
         "training images instead of generated ones. ± is one standard error, for a new draw of all images."
     )
     return page.table("Metrics", heads, rows, note) + (f"<p>Left out:</p><ul>{left_out}</ul>" if left_out else "")
+
+
+def _classes(evaluation: Evaluation) -> str:
+    table = evaluation.classes
+    if table is None:
+        return ""
+    heads = ("Class", "Frechet distance", "Of training images", "Precision", "Recall", "N real / generated")
+    rows = [(row.name, *cells(row), f"{row.n_real:,} / {row.n_fake:,}") for row in table.rows]
+    worst = f" The worst class is {table.worst}: {table.worst_because}." if table.worst else ""
+    return page.table("By class", heads, rows, f"Features of {table.network}, {table.labels}.{worst}")
 
 
 def _published(evaluation: Evaluation, run: Run) -> str:

@@ -6,6 +6,8 @@ import numpy as np
 
 from dcgan_tf.metrics.arrays import JACKKNIFE_BLOCKS, check_features, jackknife_error, random_blocks
 
+MIN_SAMPLES = 2
+
 
 class Moments(NamedTuple):
     """The mean float64 [features] and the covariance float64 [features, features] of a set of features."""
@@ -23,7 +25,8 @@ def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """Computes |m_a - m_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)) (Dowson and Landau 1982; Heusel et al. 2017).
 
     Only with the features of the 2015 Inception network is it what papers call FID. It decreases with the number of
-    samples, so compare only distances of equally many samples.
+    samples, so compare only distances of equally many samples. With fewer samples than features, the covariances are
+    singular, and the distance is far too large.
 
     Args:
         features_a, features_b: float [samples, features], from the same network.
@@ -32,10 +35,9 @@ def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
         The distance, at least 0.
 
     Raises:
-        UserError: There are no more samples than features, so the covariances are undetermined, or features are not
-            finite.
+        UserError: There are fewer than 2 samples, or features are not finite.
     """
-    _check(features_a, features_b)
+    _check(features_a, features_b, minimum=MIN_SAMPLES)
     return frechet_distance_of_moments(moments(features_a), moments(features_b))
 
 
@@ -53,7 +55,7 @@ def frechet_distance_of_moments(a: Moments, b: Moments) -> float:
 
 def frechet_standard_error(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """The standard error of `frechet_distance` by the block jackknife: a tenth of one set is left out at a time."""
-    _check(features_a, features_b)
+    _check(features_a, features_b, minimum=2 * JACKKNIFE_BLOCKS)
     sums_a, sums_b = (
         [_Sums.of(block) for block in random_blocks(features, JACKKNIFE_BLOCKS, key)]
         for key, features in enumerate((features_a, features_b))
@@ -65,8 +67,8 @@ def frechet_standard_error(features_a: np.ndarray, features_b: np.ndarray) -> fl
     return jackknife_error(*left_out)
 
 
-def _check(features_a: np.ndarray, features_b: np.ndarray) -> None:
-    check_features("frechet_distance", features_a, features_b, minimum=features_a.shape[-1] + 1)
+def _check(features_a: np.ndarray, features_b: np.ndarray, minimum: int) -> None:
+    check_features("frechet_distance", features_a, features_b, minimum=minimum)
 
 
 class _Sums(NamedTuple):
