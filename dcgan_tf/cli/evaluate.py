@@ -81,9 +81,9 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         "inception_resizer",
         "",
-        ["", "clean"],
-        "How --inception_weights resizes images. Default: as the file's own program does. clean: bicubic with "
-        "antialiasing, as clean-fid does.",
+        ["", "tensorflow", "pytorch", "clean"],
+        "How images are resized for --inception_weights. tensorflow: as in 2015 and by torch-fidelity. pytorch: as by "
+        "pytorch-fid. clean: as by clean-fid. Default: as by the program that the file comes from.",
     )
     common.define_classifier_flags()
     flags.DEFINE_boolean(
