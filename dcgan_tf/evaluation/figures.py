@@ -12,7 +12,7 @@ from dcgan_tf.metrics.arrays import Estimate
 from dcgan_tf.metrics.class_balance import class_balance
 from dcgan_tf.metrics.density_coverage import density_coverage
 from dcgan_tf.metrics.diversity import mean_pairwise_distance
-from dcgan_tf.metrics.frechet import frechet_distance, frechet_standard_error
+from dcgan_tf.metrics.frechet import extrapolated_frechet_distance, frechet_distance, frechet_standard_error
 from dcgan_tf.metrics.inception_score import inception_score
 from dcgan_tf.metrics.kernel import kernel_distance
 from dcgan_tf.metrics.modes import count_modes
@@ -98,6 +98,7 @@ def measure(sets: FeatureSets, *, only_distances: bool = False) -> tuple[list[Fi
     }  # fmt: skip
     if not only_distances:
         measures |= {
+            "frechet_distance_extrapolated": _extrapolated,
             "precision, recall": _precision_recall,
             "density, coverage": _density_coverage,
             "mean_pairwise_distance": _diversity,
@@ -148,6 +149,16 @@ def _frechet(sets: FeatureSets) -> Measured:
         note += f"; far too large, because {samples:,} images are fewer than the {features:,} features"
     estimate = Estimate(frechet_distance(real, fake), error)
     yield "frechet_distance", "lower", estimate, _yardstick(sets, lambda x: frechet_distance(real, x.values)), note
+
+
+def _extrapolated(sets: FeatureSets) -> Measured:
+    real, fake = sets.real.values, sets.fake.values
+    has_error = real.shape[1] <= MAX_FEATURES_FOR_FRECHET_ERROR
+    error = frechet_standard_error(real, fake) if has_error else None
+    yardstick = _yardstick(sets, lambda x: extrapolated_frechet_distance(real, x.values))
+    note = "to infinitely many images, like FID-infinity"
+    estimate = Estimate(extrapolated_frechet_distance(real, fake), error)
+    yield "frechet_distance_extrapolated", "lower", estimate, yardstick, note
 
 
 def _kernel(sets: FeatureSets) -> Measured:
