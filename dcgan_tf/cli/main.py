@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": "Put evaluated runs into one table and figure.",
     "inspect": "Inspect a data set before training on it.",
     "benchmark": "Measure speed and memory on this machine.",
+    "quality": "Measure how good a generator becomes in a fixed time.",
     "export": "Export a run as a SavedModel for TensorFlow Serving.",
     "client": "Ask a TensorFlow Serving server for images.",
 }

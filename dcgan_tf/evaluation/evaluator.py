@@ -1,10 +1,10 @@
-"""Evaluates a checkpoint of a run with all metrics."""
+"""Evaluates a checkpoint of a run, or any set of images, with all metrics."""
 
 import dataclasses
 import datetime
-import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,23 +13,11 @@ from dcgan_tf import __version__, progress
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.prepare import ImageData, cache_root, prepare
 from dcgan_tf.errors import UserError
-from dcgan_tf.evaluation.classifier import load_or_train_classifier
-from dcgan_tf.evaluation.features import (
-    DISCRIMINATOR,
-    FeatureNetwork,
-    Features,
-    cached_features,
-    classifier_network,
-    compute_features,
-    discriminator_network,
-    random_network,
-    read_batches,
-    stacked_network,
-)
-from dcgan_tf.evaluation.figures import FeatureSets, Figure, measure
-from dcgan_tf.evaluation.inception import load_inception
-from dcgan_tf.evaluation.labeled import labeled_config, labeled_network
+from dcgan_tf.evaluation.features import DISCRIMINATOR, FeatureNetwork, discriminator_network
+from dcgan_tf.evaluation.figures import Figure
+from dcgan_tf.evaluation.judge import NetworkOptions, RealSide, measure_sets, other_networks, own_network
 from dcgan_tf.evaluation.memorization import NeighborPicture, distance_ratio, nearest_training_images
+from dcgan_tf.evaluation.per_class import ClassTable
 from dcgan_tf.evaluation.probe import (
     LabeledImages,
     ProbeResult,
@@ -38,38 +26,33 @@ from dcgan_tf.evaluation.probe import (
     probe,
     raw_pixels,
 )
+from dcgan_tf.evaluation.sets import ImageSet
 from dcgan_tf.evaluation.splits import Split, open_split, open_test_split, random_rows, spread_rows
 from dcgan_tf.evaluation.synthetic import FEW_LABELS, GENERATED_IMAGES, SyntheticResult, train_on_synthetic
 from dcgan_tf.generation.attention import require_single_images
 from dcgan_tf.generation.networks import Networks, load_networks
-from dcgan_tf.generation.sampling import ROWS_PER_CALL, generate
-from dcgan_tf.metrics.arrays import slices
+from dcgan_tf.generation.sampling import generate
 from dcgan_tf.models.configured import configured_discriminator
 from dcgan_tf.runs.run_directory import Run
 
 # Increase PROTOCOL with any change in how metrics are computed: only metrics of the same protocol are comparable.
 PROTOCOL = 2
-GENERATED_AT_ONCE = 8 * ROWS_PER_CALL
 MEMORIZATION_IMAGES = 1000
 MAX_TRAINING_IMAGES = 100_000
 NEIGHBORS_SHOWN = 5
 SAMPLES_SHOWN = 8
 IMAGES_SHOWN = 64
-STACKED_MNIST = "stacked_mnist"
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-    """Options of an evaluation.
+class Options(NetworkOptions):
+    """Options of the evaluation of a run.
 
     Attributes:
         checkpoint: ``best``, ``latest``, or a step.
         num: Number of generated images, and at most as many real ones. Both are smaller if there are fewer training
             images.
         seed: Seed of the first generated image.
-        inception_weights: File of Inception weights, or empty.
-        features_from: Folder of labeled pictures or of a run, whose classifier is used as well; or empty.
-        resize: Whether to prepare these pictures at the size of the run's images if theirs is different.
         probe: Whether to test the discriminator's features.
         labels_per_class: Numbers of labels for the probe; 0 stands for all labels.
         draws: Number of random label subsets, unless all labels are used.
@@ -79,9 +62,6 @@ class Options:
     checkpoint: str = "best"
     num: int = 10_000
     seed: int = 0
-    inception_weights: str = ""
-    features_from: str = ""
-    resize: bool = False
     probe: bool = False
     labels_per_class: tuple[int, ...] = (0,)
     draws: int = 10
@@ -100,11 +80,28 @@ class Evaluation:
     networks: list[FeatureNetwork]
     figures: list[Figure]
     left_out: dict[str, str]
-    probes: list[ProbeResult]
-    synthetic: list[SyntheticResult]
-    pictures: list[NeighborPicture]
-    generated: np.ndarray
-    real: np.ndarray
+    probes: list[ProbeResult] = dataclasses.field(default_factory=list)
+    synthetic: list[SyntheticResult] = dataclasses.field(default_factory=list)
+    pictures: list[NeighborPicture] = dataclasses.field(default_factory=list)
+    classes: ClassTable | None = None
+    generated: np.ndarray | None = None
+    real: np.ndarray | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The contents of evaluation.json."""
+        networks = [
+            {"name": n.name, "digest": n.digest, "resizer": n.resizer, "description": n.description}
+            for n in self.networks
+        ]
+        return {
+            **self.facts,
+            "networks": networks,
+            "figures": [dataclasses.asdict(figure) for figure in self.figures],
+            "left_out": self.left_out,
+            "classes": None if self.classes is None else dataclasses.asdict(self.classes),
+            "probes": [dataclasses.asdict(result) for result in self.probes],
+            "train_on_synthetic": [dataclasses.asdict(result) for result in self.synthetic],
+        }
 
 
 def evaluate_run(run: Run, options: Options) -> Evaluation:
@@ -128,7 +125,9 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
             "`train_on_synthetic=True`: expected a run trained with `conditional=True`, because the generated images "
             "need labels"
         )
-    networks = _networks(config, training, options)
+    # Raise errors about files and folders before a classifier is trained for minutes.
+    others = other_networks(config, options)
+    networks = [own_network(config, training.class_names, config.sample_shape), *others]
     left_out = {}
     try:
         networks.append(discriminator_network(require_single_images(trained.discriminator, config.pack)))
@@ -142,15 +141,17 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
             "to compare with."
         )
 
-    kept: list[np.ndarray] = []
     # The classes are as frequent as in the reference, and in random order.
     labels = training.labels[yardstick_rows] if config.label_count else None
-    batches = _generated(trained, options.seed, count, labels, kept)
-    fakes = compute_features(networks, batches, count, "generated images")
-    figures, missing = _measure(networks, fakes, training, test, rows, cache_root(config) / "features")
-    left_out |= missing
-    generated = np.concatenate(kept)
-    memorization, missing, pictures = _memorization(generated, training, test, real_rows)
+    generated = ImageSet.of_generator(trained.generator, config, options.seed, count, labels, str(run.directory))
+    cache = cache_root(config) / "features"
+    real, yardstick = (
+        ImageSet.of_data(data, part, cache) for data, part in zip((test.data, training), rows, strict=True)
+    )
+    measured = measure_sets(networks, generated, real, yardstick, test.describe())
+    figures, left_out = measured.figures, left_out | measured.left_out
+    first = generated.read(generated.rows[:MEMORIZATION_IMAGES])
+    memorization, missing, pictures = _memorization(first, training, test, real_rows)
     figures += memorization
     left_out |= missing
     probes = _probes(probed, training, test.data, classes, options)
@@ -167,59 +168,45 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
         "resizer_of_the_data": "Lanczos with antialiasing, when prepared",
         "n_fake": count,
         "seed": options.seed,
+        **_circumstances(start),
+    }
+    shown = first[:IMAGES_SHOWN], test.data.read(real_rows[:IMAGES_SHOWN])
+    return Evaluation(facts, networks, figures, left_out, probes, synthetic, pictures, measured.classes, *shown)
+
+
+def evaluate_sets(networks: list[FeatureNetwork], generated: ImageSet, real: RealSide) -> Evaluation:
+    """Compares any two sets of images.
+
+    Args:
+        networks: The feature networks.
+        generated: The images to be judged.
+        real: The images that they are compared with.
+
+    Raises:
+        UserError: Features are not finite.
+    """
+    start = time.monotonic()
+    tf.config.experimental.enable_op_determinism()
+    measured = measure_sets(networks, generated, real)
+    facts: dict[str, str | int | float] = {
+        "protocol": PROTOCOL,
+        "generated": generated.name,
+        "real": real.name,
+        "n_fake": len(generated),
+        "n_real": len(real),
+        **_circumstances(start),
+    }
+    return Evaluation(facts, networks, measured.figures, measured.left_out, classes=measured.classes)
+
+
+def _circumstances(start: float) -> dict[str, str | float]:
+    """When and with which versions the evaluation that began at ``start`` was made."""
+    return {
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "dcgan_tf": __version__,
         "tensorflow": tf.__version__,
         "seconds": round(time.monotonic() - start, 1),
     }
-    real = test.data.read(real_rows[:IMAGES_SHOWN])
-    return Evaluation(facts, networks, figures, left_out, probes, synthetic, pictures, generated[:IMAGES_SHOWN], real)
-
-
-def _measure(
-    networks: list[FeatureNetwork],
-    fakes: dict[str, Features],
-    training: ImageData,
-    test: Split,
-    rows: tuple[np.ndarray, np.ndarray],
-    cache: pathlib.Path,
-) -> tuple[list[Figure], dict[str, str]]:
-    """The metrics of all networks, and the reasons for those that were left out."""
-    figures: list[Figure] = []
-    left_out: dict[str, str] = {}
-    for network in networks:
-        progress.logger.info(f"Measuring with {network.name} ...")
-        is_discriminator = network.name == DISCRIMINATOR
-        description = f"{network.name}, real images"
-        real, yardstick = (
-            # Features of a discriminator belong to a single checkpoint, so caching them is not worthwhile.
-            compute_features([network], read_batches(data.read, part), len(part), description)[network.name]
-            if is_discriminator
-            else cached_features(network, data.read, part, data.digest, cache, description)
-            for data, part in zip((test.data, training), rows, strict=True)
-        )
-        sets = FeatureSets(network, real, fakes[network.name], yardstick, test.describe())
-        found, missing = measure(sets, only_distances=is_discriminator)
-        figures += found
-        left_out |= missing
-    return figures, left_out
-
-
-def _networks(config: Config, data: ImageData, options: Options) -> list[FeatureNetwork]:
-    image_shape = data.images.shape[1:]
-    # Raise errors about files and folders before a classifier is trained for minutes.
-    if options.resize and not options.features_from:
-        raise UserError("`resize=True` has no effect without `features_from`: remove it")
-    others = [load_inception(options.inception_weights)] if options.inception_weights else []
-    if options.features_from:
-        labeled = labeled_config(options.features_from, config, resize=options.resize)
-        others.insert(0, labeled_network(labeled, image_shape))
-    if config.dataset == STACKED_MNIST:
-        digits = dataclasses.replace(config, dataset="mnist", split="train", channels="1")
-        return [stacked_network(load_or_train_classifier(digits), image_shape), *others]
-    if len(data.class_names) >= 2:
-        return [classifier_network(load_or_train_classifier(config), image_shape), *others]
-    return [random_network(image_shape), *others]
 
 
 def _choose_rows(training: ImageData, test: Split, wanted: int) -> tuple[np.ndarray, np.ndarray]:
@@ -233,18 +220,6 @@ def _choose_rows(training: ImageData, test: Split, wanted: int) -> tuple[np.ndar
     rows = random_rows(len(training.images), 2 * wanted)
     half = len(rows) // 2
     return rows[:half], rows[half : 2 * half]
-
-
-def _generated(
-    trained: Networks, seed: int, count: int, labels: np.ndarray | None, kept: list[np.ndarray]
-) -> Iterator[np.ndarray]:
-    """Yields the images of the seeds from ``seed`` on, and keeps the first of them in ``kept``."""
-    for part in slices(count, GENERATED_AT_ONCE):
-        seeds = np.arange(seed + part.start, seed + part.stop)
-        images = generate(trained.generator, seeds, None if labels is None else labels[part])
-        if part.start < MEMORIZATION_IMAGES:
-            kept.append(images[: MEMORIZATION_IMAGES - part.start])
-        yield images
 
 
 def _memorization(

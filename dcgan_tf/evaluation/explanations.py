@@ -9,6 +9,7 @@ from dcgan_tf.evaluation.figures import Figure, format_like, format_value
 # Name of a metric without its network -> its title and its meaning.
 EXPLANATIONS = {
     "frechet_distance": ("Frechet distance", "Between Gaussians fitted to the features of generated and real images"),
+    "frechet_distance_extrapolated": ("Frechet distance, extrapolated", "What infinitely many images would score"),
     "kernel_distance": ("Kernel distance", "Maximum mean discrepancy of the features, with a cubic kernel"),
     "precision": ("Precision", "Share of generated images that lie among real ones: fidelity"),
     "recall": ("Recall", "Share of real images that lie among generated ones: variety"),

@@ -186,9 +186,11 @@ def compute_features(
     return features
 
 
-def read_batches(read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the images of the given rows int64 [N] in batches."""
-    for part in slices(len(rows), IMAGES_PER_CALL):
+def read_batches(
+    read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, at_once: int = IMAGES_PER_CALL
+) -> Iterator[np.ndarray]:
+    """Yields the images of the given rows int64 [N] in batches of at most ``at_once``."""
+    for part in slices(len(rows), at_once):
         yield read(rows[part])
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from dcgan_tf.metrics.arrays import Estimate
 from dcgan_tf.metrics.class_balance import class_balance
 from dcgan_tf.metrics.density_coverage import density_coverage
 from dcgan_tf.metrics.diversity import mean_pairwise_distance
-from dcgan_tf.metrics.frechet import frechet_distance, frechet_standard_error
+from dcgan_tf.metrics.frechet import extrapolated_frechet_distance, frechet_distance, frechet_standard_error
 from dcgan_tf.metrics.inception_score import inception_score
 from dcgan_tf.metrics.kernel import kernel_distance
 from dcgan_tf.metrics.modes import count_modes
@@ -19,6 +20,12 @@ from dcgan_tf.metrics.precision_recall import precision_recall
 
 # With more features than this, the jackknife of the Frechet distance takes minutes.
 MAX_FEATURES_FOR_FRECHET_ERROR = 512
+# Name of a network -> what its Frechet distance is called.
+FID_NOTES = {
+    "inception-2015": "this is FID",
+    "inception-2015-pytorch": "this is FID as pytorch-fid computes it",
+    "inception-2015-clean": "this is clean-FID",
+}
 # Value of `Figure.better` -> its text in tables.
 DIRECTIONS = {"lower": "lower", "higher": "higher", "nearer": "closer to real"}
 
@@ -62,14 +69,14 @@ class FeatureSets:
         network: The network.
         real: Features of held-out images, with which the others are compared.
         fake: Features of generated images.
-        training: Features of as many training images, as a reference.
+        training: Features of as many training images, as a reference; None if there are none.
         split: Name of the split of the held-out images.
     """
 
     network: FeatureNetwork
     real: Features
     fake: Features
-    training: Features
+    training: Features | None
     split: str
 
 
@@ -91,6 +98,7 @@ def measure(sets: FeatureSets, *, only_distances: bool = False) -> tuple[list[Fi
     }  # fmt: skip
     if not only_distances:
         measures |= {
+            "frechet_distance_extrapolated": _extrapolated,
             "precision, recall": _precision_recall,
             "density, coverage": _density_coverage,
             "mean_pairwise_distance": _diversity,
@@ -123,47 +131,70 @@ def measure(sets: FeatureSets, *, only_distances: bool = False) -> tuple[list[Fi
     return figures, left_out
 
 
+T = TypeVar("T")
+
+
+def _yardstick(sets: FeatureSets, function: Callable[[Features], T]) -> T | None:
+    """The metric of the training images, which is what a perfect generator would score; None without such images."""
+    return None if sets.training is None else function(sets.training)
+
+
 def _frechet(sets: FeatureSets) -> Measured:
-    real, fake, training = sets.real.values, sets.fake.values, sets.training.values
+    real, fake = sets.real.values, sets.fake.values
+    samples, features = min(len(real), len(fake)), real.shape[1]
+    has_error = features <= MAX_FEATURES_FOR_FRECHET_ERROR and samples > features
+    error = frechet_standard_error(real, fake) if has_error else None
+    note = FID_NOTES.get(sets.network.name, "not FID")
+    if samples <= features:
+        note += f"; far too large, because {samples:,} images are fewer than the {features:,} features"
+    estimate = Estimate(frechet_distance(real, fake), error)
+    yield "frechet_distance", "lower", estimate, _yardstick(sets, lambda x: frechet_distance(real, x.values)), note
+
+
+def _extrapolated(sets: FeatureSets) -> Measured:
+    real, fake = sets.real.values, sets.fake.values
     has_error = real.shape[1] <= MAX_FEATURES_FOR_FRECHET_ERROR
     error = frechet_standard_error(real, fake) if has_error else None
-    note = "this is FID" if sets.network.name == "inception-2015" else "not FID"
-    estimate = Estimate(frechet_distance(real, fake), error)
-    yield "frechet_distance", "lower", estimate, frechet_distance(real, training), note
+    yardstick = _yardstick(sets, lambda x: extrapolated_frechet_distance(real, x.values))
+    note = "to infinitely many images, like FID-infinity"
+    estimate = Estimate(extrapolated_frechet_distance(real, fake), error)
+    yield "frechet_distance_extrapolated", "lower", estimate, yardstick, note
 
 
 def _kernel(sets: FeatureSets) -> Measured:
-    real, fake, training = sets.real.values, sets.fake.values, sets.training.values
-    yield "kernel_distance", "lower", kernel_distance(real, fake), kernel_distance(real, training).value, ""
+    real, fake = sets.real.values, sets.fake.values
+    yardstick = _yardstick(sets, lambda x: kernel_distance(real, x.values).value)
+    yield "kernel_distance", "lower", kernel_distance(real, fake), yardstick, ""
 
 
 def _precision_recall(sets: FeatureSets) -> Measured:
     result = precision_recall(sets.real.values, sets.fake.values)
-    yardstick = precision_recall(sets.real.values, sets.training.values)
-    yield "precision", "higher", result.precision, yardstick.precision.value, "3 neighbors"
-    yield "recall", "higher", result.recall, yardstick.recall.value, "3 neighbors"
+    yardstick = _yardstick(sets, lambda x: precision_recall(sets.real.values, x.values))
+    yield "precision", "higher", result.precision, yardstick and yardstick.precision.value, "3 neighbors"
+    yield "recall", "higher", result.recall, yardstick and yardstick.recall.value, "3 neighbors"
 
 
 def _density_coverage(sets: FeatureSets) -> Measured:
     result = density_coverage(sets.real.values, sets.fake.values)
-    yardstick = density_coverage(sets.real.values, sets.training.values)
-    yield "density", "nearer", result.density, yardstick.density.value, "5 neighbors"
-    yield "coverage", "higher", result.coverage, yardstick.coverage.value, "5 neighbors"
+    yardstick = _yardstick(sets, lambda x: density_coverage(sets.real.values, x.values))
+    yield "density", "nearer", result.density, yardstick and yardstick.density.value, "5 neighbors"
+    yield "coverage", "higher", result.coverage, yardstick and yardstick.coverage.value, "5 neighbors"
 
 
 def _diversity(sets: FeatureSets) -> Measured:
-    real = mean_pairwise_distance(sets.training.values)
+    # Without training images, the real images are what the others should be like.
+    real = mean_pairwise_distance((sets.training or sets.real).values)
     yield "mean_pairwise_distance", "nearer", mean_pairwise_distance(sets.fake.values), real.value, ""
 
 
 def _score(sets: FeatureSets) -> Measured:
-    fake, training = _probabilities(sets.fake), _probabilities(sets.training)
+    fake, training = _probabilities(sets.fake), _probabilities(sets.training or sets.real)
     note = "Inception-style score, from 1 to the number of classes"
     yield "classifier_score", "higher", inception_score(fake), inception_score(training).value, note
 
 
 def _classes(sets: FeatureSets) -> Measured:
-    fake, training = _probabilities(sets.fake), _probabilities(sets.training)
+    fake, training = _probabilities(sets.fake), _probabilities(sets.training or sets.real)
     classes = fake.shape[1]
     balance, yardstick = (class_balance(np.argmax(p, 1), classes) for p in (fake, training))
     rarest = int(np.argmin(balance.shares))
@@ -175,7 +206,7 @@ def _classes(sets: FeatureSets) -> Measured:
 
 
 def _modes(sets: FeatureSets) -> Measured:
-    fake, training = _probabilities(sets.fake), _probabilities(sets.training)
+    fake, training = _probabilities(sets.fake), _probabilities(sets.training or sets.real)
     total = fake.shape[1]
     modes, yardstick = (count_modes(np.argmax(p, 1), total) for p in (fake, training))
     yield "modes_found", "higher", Estimate(float(modes.found), None), float(yardstick.found), f"of {total}"

@@ -11,39 +11,58 @@ from google.protobuf.message import DecodeError
 from dcgan_tf import progress
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.features import FeatureNetwork
+from dcgan_tf.evaluation.fid_inception import build_fid_inception
+from dcgan_tf.evaluation.torch_weights import read_tensors
 
 SIDE = 299
 FEATURES = 2048
 # Tensor names in the 2015 frozen graph, classify_image_graph_def.pb: the images before resizing, and the last pooling.
 GRAPH_IMAGES = "ExpandDims:0"
 GRAPH_FEATURES = "pool_3:0"
+DEFAULT_RESIZERS = {".pb": "tensorflow", ".pth": "pytorch", ".h5": "clean"}
+RESIZERS_OF_FILES = {".pb": ("tensorflow", "clean"), ".pth": ("pytorch", "tensorflow", "clean"), ".h5": ("clean",)}
+# What a resizer adds to the name of the network, because distances of different resizers are not comparable.
+NAMES = {"tensorflow": "", "pytorch": "-pytorch", "clean": "-clean"}
+DESCRIPTIONS = {
+    "tensorflow": f"bilinear to {SIDE}x{SIDE}, by the graph",
+    "pytorch": f"bilinear to {SIDE}x{SIDE}, centers aligned, as pytorch-fid",
+    "clean": f"bicubic with antialiasing to {SIDE}x{SIDE}, as clean-fid",
+}
 
 
-def load_inception(path: str) -> FeatureNetwork:
+def load_inception(path: str, resizer: str = "") -> FeatureNetwork:
     """Loads Inception v3 from a file.
 
     A ``.pb`` file is the 2015 frozen graph (``classify_image_graph_def.pb`` from ``inception-2015-12-05.tgz``). Its
-    Frechet distance is the FID of Heusel et al. 2017. The graph itself resizes the images, bilinearly without
-    antialiasing. An ``.h5`` file holds Keras's ImageNet weights without the top layer, which give a similar distance,
-    but not FID.
+    Frechet distance is the FID of Heusel et al. 2017. A ``.pth`` file holds the same weights as pytorch-fid and
+    torch-fidelity store them (``pt_inception-2015-12-05-6726825d.pth``). An ``.h5`` file holds Keras's ImageNet weights
+    without the top layer, which give a similar distance, but not FID.
 
     Args:
         path: Path of the file.
+        resizer: How images are brought to 299x299 pixels. ``tensorflow``: bilinearly without antialiasing, as the graph
+            of 2015 and torch-fidelity do. ``pytorch``: the same with the centers of pixels aligned, as pytorch-fid
+            does. ``clean``: bicubic with antialiasing, as clean-fid does. Empty: as the program that the file comes
+            from does.
 
     Raises:
-        UserError: There is no such file, or its contents are something else.
+        UserError: There is no such file, its contents are something else, or it does not take the resizer.
     """
     file = pathlib.Path(path).expanduser()
     if not file.is_file():
         raise UserError(f"`inception_weights`: expected a file. Received: '{path}'")
+    if file.suffix not in DEFAULT_RESIZERS:
+        raise UserError(
+            "`inception_weights`: expected the 2015 weights (the frozen graph, .pb, or pytorch-fid's file, .pth), or "
+            f"Keras's weights without top (.h5). Received: '{path}'"
+        )
+    resizer = resizer or DEFAULT_RESIZERS[file.suffix]
+    if resizer not in RESIZERS_OF_FILES[file.suffix]:
+        expected = " or ".join(RESIZERS_OF_FILES[file.suffix])
+        raise UserError(f"`inception_resizer={resizer}`: expected {expected} for a {file.suffix} file")
     content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     progress.logger.info(f"Inception weights '{file}', sha256 {digest}")
-    if file.suffix == ".pb":
-        function, features = _frozen_graph(content, file)
-        name = "inception-2015" if features == FEATURES else f"graph-{digest[:8]}"
-        description = f"frozen graph, sha256 {digest}"
-        return FeatureNetwork(name, digest[:12], f"bilinear to {SIDE}x{SIDE}, by the graph", description, function)
     if file.suffix == ".h5":
         return FeatureNetwork(
             "inception-keras",
@@ -52,13 +71,42 @@ def load_inception(path: str) -> FeatureNetwork:
             f"Keras's ImageNet weights, sha256 {digest}; not the network of FID",
             _keras_network(file),
         )
-    raise UserError(
-        f"`inception_weights`: expected the 2015 frozen graph (.pb) or Keras's weights without top (.h5). Received: "
-        f"'{path}'. PyTorch files (.pt, .pth) are not loaded, because they can contain programs"
-    )
+    if file.suffix == ".pb":
+        function, features = _frozen_graph(content, file, resizer)
+        description = f"frozen graph, sha256 {digest}"
+    else:
+        function, features = _pytorch_file(file, resizer)
+        description = f"pytorch-fid's file of the 2015 weights, sha256 {digest}"
+    name = f"inception-2015{NAMES[resizer]}" if features == FEATURES else f"graph-{digest[:8]}"
+    return FeatureNetwork(name, digest[:12], DESCRIPTIONS[resizer], description, function)
 
 
-def _frozen_graph(content: bytes, file: pathlib.Path) -> tuple[Callable, int]:
+def resize(images: tf.Tensor, resizer: str) -> tf.Tensor:
+    """Brings images float32 [N, height, width, 3] from 0 to 255 to 299x299 pixels; see `load_inception`."""
+    if resizer == "tensorflow":
+        return tf.raw_ops.ResizeBilinear(images=images, size=[SIDE, SIDE])
+    if resizer == "pytorch":
+        return tf.image.resize(images, [SIDE, SIDE], method="bilinear", antialias=False)
+    return tf.clip_by_value(tf.image.resize(images, [SIDE, SIDE], method="bicubic", antialias=True), 0.0, 255.0)
+
+
+def _pytorch_file(file: pathlib.Path, resizer: str) -> tuple[Callable, int]:
+    try:
+        network = build_fid_inception(read_tensors(file))
+    except UserError as error:
+        raise UserError(f"`inception_weights`: {error}") from None
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8)])
+    def function(images: tf.Tensor) -> tf.Tensor:
+        resized = resize(_three_channels(tf.cast(images, tf.float32)), resizer)
+        # pytorch-fid scales 255 to 1. The others do what the graph of 2015 does.
+        scaled = resized / 127.5 - 1.0 if resizer == "pytorch" else (resized - 128.0) / 128.0
+        return network(tf.ensure_shape(scaled, [None, SIDE, SIDE, 3]))
+
+    return lambda images: (function(images), None), function.get_concrete_function().output_shapes[-1]
+
+
+def _frozen_graph(content: bytes, file: pathlib.Path, resizer: str) -> tuple[Callable, int]:
     try:
         graph = tf.compat.v1.GraphDef.FromString(content)
     except DecodeError as error:
@@ -66,6 +114,8 @@ def _frozen_graph(content: bytes, file: pathlib.Path) -> tuple[Callable, int]:
 
     def run(images: tf.Tensor) -> tf.Tensor:
         floats = _three_channels(tf.cast(images, tf.float32))
+        if resizer != "tensorflow":
+            floats = resize(floats, resizer)  # The graph leaves images of its own size as they are.
         (features,) = tf.compat.v1.import_graph_def(
             graph, input_map={GRAPH_IMAGES: floats}, return_elements=[GRAPH_FEATURES], name=""
         )

@@ -15,6 +15,7 @@ from dcgan_tf.evaluation.evaluator import Evaluation
 from dcgan_tf.evaluation.explanations import ARROWS, choose_headlines, explain, network_of
 from dcgan_tf.evaluation.figures import DIRECTIONS, format_like, format_value
 from dcgan_tf.evaluation.memorization import NeighborPicture
+from dcgan_tf.evaluation.per_class import cells
 from dcgan_tf.evaluation.published import compare_with_published
 from dcgan_tf.runs.pictures import read_curves, sample_grids, save_curves, step_of
 from dcgan_tf.runs.run_directory import Run
@@ -27,23 +28,13 @@ GAP = 10  # Pixels
 
 def write_json(evaluation: Evaluation, run: Run) -> pathlib.Path:
     """Writes evaluation.json into the run's folder, whole or not at all."""
-    networks = [
-        {"name": n.name, "digest": n.digest, "resizer": n.resizer, "description": n.description}
-        for n in evaluation.networks
-    ]
-    content = {
-        **evaluation.facts,
-        "networks": networks,
-        "figures": [dataclasses.asdict(figure) for figure in evaluation.figures],
-        "left_out": evaluation.left_out,
-        "probes": [dataclasses.asdict(result) for result in evaluation.probes],
-        "train_on_synthetic": [dataclasses.asdict(result) for result in evaluation.synthetic],
-    }
-    return files.write_json(run.directory / JSON_FILE, content)
+    return files.write_json(run.directory / JSON_FILE, evaluation.as_json())
 
 
 def write_report(evaluation: Evaluation, run: Run) -> pathlib.Path:
     """Writes report.html into the run's folder, whole or not at all."""
+    assert evaluation.generated is not None  # The images of a run are always there.
+    assert evaluation.real is not None
     save_curves(run)
     curves = read_curves(run)
     facts = [
@@ -60,8 +51,7 @@ def write_report(evaluation: Evaluation, run: Run) -> pathlib.Path:
         real=_grid(evaluation.real, f"Real images ({evaluation.facts['real_split']})"),
         groups=_groups(evaluation),
         left_out=list(evaluation.left_out.items()),
-        # A table by class belongs here, first.
-        results=[*_probes(evaluation), *_synthetic(evaluation), *_published(evaluation, run)],
+        results=[*_classes(evaluation), *_probes(evaluation), *_synthetic(evaluation), *_published(evaluation, run)],
         neighbors=[Picture(to_png(_apart(each)), f"{each.title}.") for each in evaluation.pictures],
         curves=[Picture(png, title) for title, png in curves.pictures()] if curves else [],
         grids=[Picture(grid.read_bytes(), f"step {step_of(grid):,}") for grid in _spread_grids(run)],
@@ -128,6 +118,16 @@ def _groups(evaluation: Evaluation) -> list[dict[str, Any]]:
         }
         for (network, n_fake, n_real, split), rows in groups.items()
     ]
+
+
+def _classes(evaluation: Evaluation) -> list[Table]:
+    table = evaluation.classes
+    if table is None:
+        return []
+    heads = ("Class", "Frechet distance", "Of training images", "Precision", "Recall", "N real / generated")
+    rows = [(row.name, *cells(row), f"{row.n_real:,} / {row.n_fake:,}") for row in table.rows]
+    worst = f" The worst class is {table.worst}: {table.worst_because}." if table.worst else ""
+    return [Table("By class", heads, rows, f"Features of {table.network}, {table.labels}.{worst}", range(1, 6))]
 
 
 def _published(evaluation: Evaluation, run: Run) -> list[Table]:

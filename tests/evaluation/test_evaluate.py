@@ -15,7 +15,7 @@ from PIL import Image
 from dcgan_tf.config.storage import load_config, save_config
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.errors import UserError
-from dcgan_tf.evaluation import classifier, evaluator, synthetic
+from dcgan_tf.evaluation import classifier, evaluator, judge, sets, synthetic
 from dcgan_tf.evaluation.comparison import format_groups, group_runs, read_run, write_figure, write_page
 from dcgan_tf.evaluation.evaluator import Options, evaluate_run
 from dcgan_tf.evaluation.figures import Figure, format_like, format_table, format_value
@@ -104,15 +104,20 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     monkeypatch.setattr(evaluator, "MEMORIZATION_IMAGES", 60)
     monkeypatch.setattr(classifier, "TEST_IMAGES", 50)
     asked_for = []
-    monkeypatch.setattr(evaluator, "generate", lambda *arguments: asked_for.append(arguments) or generate(*arguments))
+    monkeypatch.setattr(sets, "generate", lambda *arguments: asked_for.append(arguments) or generate(*arguments))
     run = run_directory.load_run(tmp_path / "first")
     options = Options(num=220, probe=True, labels_per_class=(5,), draws=2, synthetic=True)
     evaluation = evaluate_run(run, options)
     figures = {figure.name: figure for figure in evaluation.figures}
     name = evaluation.networks[0].name
     assert name.endswith("-classifier")
-    # 120 test images are fewer than the 128 features: that is said, and nothing made up.
-    assert "at least 129 samples. Received: 120" in evaluation.left_out[f"frechet_distance[{name}]"]
+    # 120 test images are fewer than the 128 features: the distance is what other tools give, with a warning.
+    distance = figures[f"frechet_distance[{name}]"]
+    assert distance.standard_error is None
+    assert "far too large, because 120 images are fewer than the 128 features" in distance.note
+    assert evaluation.classes is not None
+    assert [(row.name, row.n_real) for row in evaluation.classes.rows] == [("across", 60), ("down", 60)]
+    assert evaluation.classes.labels == "labels of both sides"
     coverage = figures[f"coverage[{name}]"]
     assert (coverage.n_real, coverage.n_fake, coverage.split) == (120, 220, "test")
     assert coverage.value < 0.2 < coverage.real_value  # Sixteen steps of training are not enough.
@@ -133,6 +138,7 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     content = json.loads(write_json(evaluation, run).read_text())
     assert content["checkpoint_step"] == 8
     assert content["figures"][0]["network"].startswith(name)
+    assert [row["name"] for row in content["classes"]["rows"]] == ["across", "down"]
     page = Page(write_report(evaluation, run).read_text())
     assert not page.foreign
     assert f"By {name}" in page.text
@@ -141,6 +147,7 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     assert "60 real ones of the split test" in page.text
     assert len(page.pictures) == 11  # Two grids of images, three of neighbors, four curves, two grids of training.
     assert len(set(page.pictures)) == 11
+    assert "By class" in page.text
     for picture in page.pictures:
         Image.open(io.BytesIO(base64.b64decode(picture))).verify()
 
@@ -237,7 +244,7 @@ def test_changed_data_are_refused(trained, bars, tmp_path):
 
 
 def test_what_cannot_be_done_is_said_first(trained, bars, monkeypatch):
-    monkeypatch.setattr(evaluator, "load_or_train_classifier", None)  # Nothing that takes minutes is begun.
+    monkeypatch.setattr(judge, "load_or_train_classifier", None)  # Nothing that takes minutes is begun.
     run = run_directory.load_run(trained)
     with pytest.raises(UserError, match="`inception_weights`: expected a file"):
         evaluate_run(run, Options(num=220, inception_weights="missing.pb"))

@@ -48,9 +48,22 @@ def test_wrong_files_are_one_line(tmp_path):
     write_graph(tmp_path / "other.pb", feature_name="embedding")
     with pytest.raises(UserError, match="is not the 2015 graph"):
         load_inception(str(tmp_path / "other.pb"))
-    (tmp_path / "weights.pth").write_bytes(b"x")
-    with pytest.raises(UserError, match="can contain programs"):
-        load_inception(str(tmp_path / "weights.pth"))
+    (tmp_path / "weights.onnx").write_bytes(b"x")
+    with pytest.raises(UserError, match="expected the 2015 weights"):
+        load_inception(str(tmp_path / "weights.onnx"))
+
+
+def test_graph_gets_images_of_its_own_size_from_another_resizer(tmp_path):
+    path = tmp_path / "graph.pb"
+    write_graph(path, features=2048)
+    network = load_inception(str(path), "clean")
+    assert (network.name, network.resizer) == (
+        "inception-2015-clean",
+        "bicubic with antialiasing to 299x299, as clean-fid",
+    )
+    gray = np.full((1, 4, 4, 1), 10, np.uint8)
+    plain = load_inception(str(path)).function(tf.constant(gray))[0]
+    np.testing.assert_allclose(network.function(tf.constant(gray))[0], plain, rtol=1e-4)
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ from scipy.linalg import sqrtm
 from dcgan_tf.errors import UserError
 from dcgan_tf.metrics.frechet import (
     Moments,
+    extrapolated_frechet_distance,
     frechet_distance,
     frechet_distance_of_moments,
     frechet_standard_error,
@@ -103,7 +104,7 @@ def test_kernel_of_disjoint_sets_is_large():
 
 
 @pytest.mark.parametrize(
-    ("metric", "minimum"), [(frechet_distance, 5), (frechet_standard_error, 5), (kernel_distance, 100)]
+    ("metric", "minimum"), [(frechet_distance, 2), (frechet_standard_error, 20), (kernel_distance, 100)]
 )
 def test_too_few_samples_says_the_minimum(metric, minimum):
     metric(draw(0, minimum), draw(1, minimum))
@@ -122,3 +123,22 @@ def test_features_that_are_not_finite_are_refused(value):
 def test_features_of_different_networks_are_refused():
     with pytest.raises(UserError, match=r"of one network. Received: \(100, 5\)"):
         kernel_distance(draw(0, 100, 4), draw(0, 100, 5))
+
+
+def test_extrapolation_takes_the_bias_of_few_samples_away():
+    # Standard normals: the distance of infinitely many samples is 0 here, and 16 * 0.5^2 = 4 if the means differ.
+    for mean, expected in ((0.0, 0.0), (0.5, 4.0)):
+        pairs = [(draw(2 * i, 200, 16), draw(2 * i + 1, 200, 16, mean=mean)) for i in range(40)]
+        plain = np.array([frechet_distance(a, b) for a, b in pairs])
+        extrapolated = np.array([extrapolated_frechet_distance(a, b) for a, b in pairs])
+        error = extrapolated.std() / np.sqrt(len(pairs))
+        assert plain.mean() - expected > 5 * error
+        assert abs(extrapolated.mean() - expected) < 4 * error + 0.02 * plain.mean()
+        # So that the standard error of the plain distance is that of the extrapolated one.
+        assert extrapolated.std() < 1.25 * plain.std()
+
+
+def test_extrapolation_needs_twice_as_many_samples_as_features():
+    extrapolated_frechet_distance(draw(0, 42, 16), draw(1, 42, 16))
+    with pytest.raises(UserError, match=r"at least 42 samples\. Received: 41"):
+        extrapolated_frechet_distance(draw(0, 41, 16), draw(1, 42, 16))

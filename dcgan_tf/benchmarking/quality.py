@@ -1,0 +1,270 @@
+"""How good a generator becomes in a fixed time: trains a program, and judges the samples that it leaves at each mark.
+
+Any program can take part. It gets the training images as a file, and leaves its samples as files. `docs/benchmark.md`
+has the rules.
+"""
+
+import dataclasses
+import json
+import pathlib
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from dcgan_tf import __version__, files, progress
+from dcgan_tf.config.settings import Config
+from dcgan_tf.data.arrays import open_array
+from dcgan_tf.data.batches import make_batches
+from dcgan_tf.data.prepare import ImageData, cache_root, prepare
+from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation.figures import FeatureSets, Figure, format_value, measure
+from dcgan_tf.evaluation.judge import own_network
+from dcgan_tf.evaluation.sets import ImageSet
+from dcgan_tf.evaluation.splits import dataset_name, open_split, open_test_split, random_rows
+from dcgan_tf.generation.sampling import generate
+from dcgan_tf.training.gan import GAN
+
+SAMPLES = 10_000
+OURS = "dcgan_tf"
+REAL = "real training images"
+KEY = ("data", "program", "seed", "minutes")
+METRICS = ("frechet_distance", "kernel_distance")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A program that takes part.
+
+    Attributes:
+        name: Its name in the table.
+        command: How to start it; ``--images=FILE --minutes=2,5,15 --seed=N --out=FOLDER`` is added. Empty: this program
+            is trained.
+        samples: A file of samples that are judged without any training; or empty.
+    """
+
+    name: str
+    command: str = ""
+    samples: str = ""
+
+
+class Results:
+    """The rows of the results file, one JSON object per line. A later row replaces one with the same key.
+
+    Args:
+        path: Path of the file. The Markdown table is written next to it.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self.rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            for row in map(json.loads, lines):
+                self.rows[tuple(row[name] for name in KEY)] = row
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"`results`: '{path}' is damaged ({files.reason(error)}). Use another file") from None
+
+    def has(self, data: str, program: str, seed: int, minutes: float) -> bool:
+        """Whether there is such a row."""
+        return (data, program, seed, minutes) in self.rows
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Writes a row at once."""
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self.rows[tuple(row[name] for name in KEY)] = row
+
+    def write_table(self) -> pathlib.Path:
+        """Writes the Markdown table, whole or not at all."""
+        return files.write_text(self._path.with_suffix(".md"), format_results(self.rows.values()))
+
+
+def run_quality(entry: Entry, config: Config, minutes: list[float], results: Results) -> None:
+    """Trains a program, judges its samples at each mark, and adds the rows that are missing.
+
+    Args:
+        entry: The program.
+        config: Settings with the data set, the seed, and for this program those of its training.
+        minutes: Ascending marks, in minutes of training.
+        results: Receives the rows.
+
+    Raises:
+        UserError: The program failed, or its samples are not what is expected.
+    """
+    config, data = prepare(config)
+    assert isinstance(data, ImageData)
+    name = dataset_name(config)
+    missing = [mark for mark in minutes if not results.has(name, entry.name, config.seed, mark)]
+    if not missing:
+        progress.logger.info(f"{entry.name} on {name}, seed {config.seed}: all rows are there already.")
+        return
+    judge = Judge(config, data)
+    if not results.has(name, REAL, 0, 0):
+        results.add(judge.row(REAL, 0, 0, judge.measure(judge.training.read(judge.training.rows))))
+    with tempfile.TemporaryDirectory(prefix="dcgan_tf-quality-") as folder:
+        for mark, samples, facts in _samples(entry, config, data, missing, pathlib.Path(folder)):
+            row = judge.row(entry.name, config.seed, mark, judge.measure(samples)) | facts
+            results.add(row)
+            distance, error = row["frechet_distance"]
+            progress.logger.info(f"{entry.name} on {name} after {mark:g} min: {format_value(distance, error)}")
+
+
+class Judge:
+    """Compares samples with the held-out images of a data set, always in the same way.
+
+    Args:
+        config: A complete configuration of the data set.
+        data: Its training images.
+    """
+
+    def __init__(self, config: Config, data: ImageData) -> None:
+        self._name = dataset_name(config)
+        self._network = own_network(config, data.class_names, config.sample_shape)
+        test, training = open_test_split(config), open_split(config, config.split)
+        cache = cache_root(config) / "features"
+        self._split = test.describe()
+        self._real = ImageSet.of_data(test.data, random_rows(len(test.data.images), SAMPLES), cache)
+        self.training = ImageSet.of_data(training, random_rows(len(training.images), SAMPLES), cache)
+
+    def measure(self, samples: np.ndarray) -> list[Figure]:
+        """The metrics of samples uint8 [N, height, width, channels], which are resized if their size is different."""
+        shape = self._real.shape
+        if samples.shape[3] != shape[2]:
+            raise UserError(f"expected samples with {shape[2]} channels. Received: {samples.shape[3]}")
+        if samples.shape[1:3] != shape[:2]:
+            samples = _resized(samples, shape)
+        rows = random_rows(len(samples), len(samples))
+        generated = ImageSet("samples", shape, rows, lambda chosen: samples[chosen])
+        networks = [self._network]
+        real, fake = (
+            side.features(networks, description)[self._network.name]
+            for side, description in ((self._real, "real images"), (generated, "samples"))
+        )
+        figures, left_out = measure(FeatureSets(self._network, real, fake, None, self._split), only_distances=True)
+        if left_out:
+            raise UserError(f"`samples`: {'; '.join(left_out.values())}")
+        return figures
+
+    def row(self, program: str, seed: int, minutes: float, figures: list[Figure]) -> dict[str, Any]:
+        """A row of the results: each metric with its standard error, and how it was measured."""
+        found = {figure.name.split("[")[0]: figure for figure in figures}
+        first = figures[0]
+        return {
+            "data": self._name,
+            "program": program,
+            "seed": seed,
+            "minutes": minutes,
+            **{name: [found[name].value, found[name].standard_error] for name in METRICS},
+            "judge": first.network,
+            "n_real": first.n_real,
+            "n_fake": first.n_fake,
+            "split": first.split,
+            "dcgan_tf": __version__,
+            "tensorflow": tf.__version__,
+        }
+
+
+def read_samples(path: pathlib.Path) -> np.ndarray:
+    """Reads samples; raises UserError unless they are a uint8 array [N, height, width, channels]."""
+    try:
+        samples = np.load(path, mmap_mode="r", allow_pickle=False)
+        open_array(samples[:1] if samples.ndim else samples)  # Checks the type and the shape
+    except FileNotFoundError:
+        raise UserError(f"`samples`: there is no file '{path}'") from None
+    except (ValueError, EOFError) as error:
+        raise UserError(f"`samples`: '{path}': {files.reason(error)}") from None
+    return samples
+
+
+def format_results(rows: Iterable[dict[str, Any]]) -> str:
+    """The Markdown table: the Frechet distance by program and minutes, with means over the seeds."""
+    rows = list(rows)
+    minutes = sorted({row["minutes"] for row in rows} - {0})
+    lines = [
+        "| Data | Program | Seeds | " + " | ".join(f"{mark:g} min" for mark in minutes) + " | Judge |",
+        "|---" * (4 + len(minutes)) + "|",
+    ]
+    for data, program in dict.fromkeys((row["data"], row["program"]) for row in rows):
+        own = [row for row in rows if (row["data"], row["program"]) == (data, program)]
+        cells = [_cell([row for row in own if row["minutes"] in (mark, 0)]) for mark in minutes]
+        judge = f"{own[0]['judge'].split()[0]}, {own[0]['n_real']:,} images of {own[0]['split']}"
+        lines.append(f"| {data} | {program} | {len({row['seed'] for row in own})} | {' | '.join(cells)} | {judge} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(rows: list[dict[str, Any]]) -> str:
+    values = [row["frechet_distance"][0] for row in rows]
+    if len(values) > 1:
+        return format_value(float(np.mean(values)), float(np.std(values, ddof=1)))
+    return format_value(*rows[0]["frechet_distance"]) if rows else ""
+
+
+def _samples(
+    entry: Entry, config: Config, data: ImageData, minutes: list[float], folder: pathlib.Path
+) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
+    """Yields each mark with the samples and further facts for the row."""
+    if entry.samples:
+        for mark in minutes:
+            yield mark, read_samples(pathlib.Path(entry.samples)), {}
+    elif entry.command:
+        yield from _run_program(entry, config, data, minutes, folder)
+    else:
+        yield from _train(config, data, minutes)
+
+
+def _run_program(
+    entry: Entry, config: Config, data: ImageData, minutes: list[float], folder: pathlib.Path
+) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
+    images = folder / "images.npy"
+    training = open_split(config, config.split)
+    np.save(images, training.read(np.arange(len(training.images))))
+    marks = ",".join(f"{mark:g}" for mark in minutes)
+    command = [
+        *shlex.split(entry.command), f"--images={images}", f"--minutes={marks}", f"--seed={config.seed}",
+        f"--out={folder}",
+    ]  # fmt: skip
+    progress.logger.info(f"Running {shlex.join(command)}")
+    start = time.monotonic()
+    try:
+        subprocess.run(command, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(f"`program`: '{entry.command}' failed: {files.reason(error)}") from None
+    facts = {"wall_seconds": round(time.monotonic() - start, 1)}
+    for mark in minutes:
+        yield mark, read_samples(folder / f"samples-{mark:g}.npy"), facts
+
+
+def _train(config: Config, data: ImageData, minutes: list[float]) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
+    """Trains this program. The clock includes compilation, and stands still while samples are drawn and judged."""
+    tf.config.experimental.enable_op_determinism()  # As a training does
+    gan = GAN(config)
+    batches = iter(make_batches(data, config, 0, config.steps))
+    trained, step = 0.0, 0
+    with progress.bar(total=round(60 * minutes[-1]), desc=f"training {OURS}", unit="s") as shown:
+        for mark in minutes:
+            start = time.perf_counter()
+            while step < config.steps and trained + time.perf_counter() - start < 60 * mark:
+                count = min(config.steps_per_call, config.steps - step)
+                metrics, _ = gan.train_steps(batches, tf.constant(count))
+                float(metrics["loss/generator"])  # Waits for the steps.
+                step += count
+                shown.n = min(round(trained + time.perf_counter() - start), shown.total)
+                shown.refresh()
+            trained += time.perf_counter() - start
+            facts = {"steps": step, "seconds": round(trained, 1)}
+            yield mark, generate(gan.ema_generator, np.arange(SAMPLES)), facts
+
+
+def _resized(samples: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Samples at the size of the data (Lanczos, with antialiasing), as data are prepared."""
+    size = (shape[1], shape[0])
+    rows = (Image.fromarray(image.squeeze(-1) if shape[2] == 1 else image) for image in samples)
+    resized = [np.asarray(row.resize(size, Image.Resampling.LANCZOS)).reshape(shape) for row in rows]
+    return np.stack(resized)

@@ -1,0 +1,144 @@
+"""The benchmark of quality: any program's samples are judged alike, and rows that are there are not made again."""
+
+import argparse
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_tf.benchmarking import quality
+from dcgan_tf.benchmarking.quality import Entry, Results, format_results, read_samples, run_quality
+from dcgan_tf.errors import UserError
+from tests.benchmarks import reference_program
+from tests.conftest import one_line
+
+# Darkens the training images that it gets, and says what it got.
+PROGRAM = """
+import argparse, numpy as np
+parser = argparse.ArgumentParser()
+for name in ("images", "minutes", "seed", "out"):
+    parser.add_argument(f"--{name}")
+options = parser.parse_args()
+images = np.load(options.images)
+assert (images.dtype, images.shape, options.seed) == (np.uint8, (150, 16, 16, 1), "3")
+for minutes in options.minutes.split(","):
+    np.save(f"{options.out}/samples-{minutes}.npy", images // (1 + int(float(minutes) < 1)))
+"""
+
+
+@pytest.fixture
+def data_config(small_config, tmp_path):
+    """A folder of 150 pictures without classes or held-out images."""
+    folder = tmp_path / "blocks"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(150):
+        image = random.integers(0, 60, (16, 16), np.uint8)
+        top, left = random.integers(0, 10, 2)
+        image[top : top + 6, left : left + 6] = 255
+        Image.fromarray(image).save(folder / f"{number}.png")
+    changes = {"architecture": "mlp", "generator_filters": "4", "discriminator_filters": "4", "seed": 3}
+    return small_config(dataset="folder", data_dir=str(folder), split="train", **changes)
+
+
+def test_a_program_gets_the_images_and_is_judged_at_each_mark(data_config, tmp_path, monkeypatch):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    path = tmp_path / "quality.jsonl"
+    entry = Entry("darker", f"{sys.executable} {tmp_path / 'program.py'}")
+    run_quality(entry, data_config, [0.5, 2], Results(path))
+    rows = Results(path).rows
+    assert list(rows) == [("blocks", "real training images", 0, 0), *(("blocks", "darker", 3, m) for m in (0.5, 2))]
+    real, dark, same = (row["frechet_distance"][0] for row in rows.values())
+    assert real == pytest.approx(0, abs=1e-3)  # There are no held-out images here.
+    assert same == pytest.approx(0, abs=1e-3)
+    assert dark > 10
+    assert rows["blocks", "darker", 3, 2]["judge"].startswith("random-convolutions ")
+
+    # What is there is not made again, and what is missing is.
+    monkeypatch.setattr(quality, "Judge", None)
+    run_quality(entry, data_config, [0.5, 2], Results(path))
+    monkeypatch.undo()
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    run_quality(entry, data_config, [0.5, 2], Results(path))
+    assert len(path.read_text().splitlines()) == 3
+    table = Results(path).write_table().read_text()
+    assert "| Data | Program | Seeds | 0.5 min | 2 min | Judge |" in table
+    assert "| blocks | darker | 1 | " in table
+
+
+def test_samples_of_another_size_are_resized(data_config, tmp_path):
+    rows = Results(tmp_path / "quality.jsonl")
+    image = np.asarray(Image.open(tmp_path / "blocks" / "0.png"))
+    np.save(tmp_path / "large.npy", np.repeat([np.kron(image, np.ones((2, 2), np.uint8))[..., None]], 120, axis=0))
+    run_quality(Entry("large", samples=str(tmp_path / "large.npy")), data_config, [5], rows)
+    assert rows.rows["blocks", "large", 3, 5]["n_fake"] == 120
+    np.save(tmp_path / "color.npy", np.zeros((120, 16, 16, 3), np.uint8))
+    with pytest.raises(UserError, match=r"expected samples with 1 channels\. Received: 3"):
+        run_quality(Entry("color", samples=str(tmp_path / "color.npy")), data_config, [5], rows)
+
+
+def test_this_program_is_trained_until_its_schedule_ends(data_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(quality, "SAMPLES", 110)
+    rows = Results(tmp_path / "quality.jsonl")
+    run_quality(Entry("dcgan_tf"), data_config, [1, 2], rows)
+    first, last = (rows.rows["blocks", "dcgan_tf", 3, mark] for mark in (1, 2))
+    assert first["steps"] == last["steps"] == data_config.steps
+    assert first["frechet_distance"] == last["frechet_distance"]
+
+
+def test_seeds_are_averaged():
+    def row(seed, minutes, value):
+        return {
+            "data": "digits", "program": "a", "seed": seed, "minutes": minutes, "frechet_distance": [value, 0.25],
+            "judge": "network 0", "n_real": 1000, "split": "test",
+        }  # fmt: skip
+
+    text = format_results([row(0, 2, 9.0), row(0, 5, 4.0), row(1, 5, 6.0)])
+    assert "| digits | a | 2 | 9.00 ± 0.25 | 5.0 ± 1.4 | network, 1,000 images of test |" in text
+
+
+def test_the_clock_of_reference_programs_stands_still_for_samples(tmp_path, monkeypatch):
+    seconds, steps = [], []
+    monkeypatch.setattr(reference_program.time, "perf_counter", lambda: len(seconds))
+
+    def step():
+        seconds.append(1)
+        steps.append(1)
+
+    def sample(count):
+        seconds.extend([1] * 1000)
+        return np.full(count, len(steps))
+
+    options = argparse.Namespace(minutes="0.5,1", out=str(tmp_path))
+    reference_program.train_to_marks(options, step, sample)
+    for mark, expected in (("0.5", 30), ("1", 60)):
+        samples = np.load(tmp_path / f"samples-{mark}.npy")
+        assert (samples[0], len(samples)) == (expected, reference_program.SAMPLES)
+
+
+def test_what_is_wrong_is_said_in_one_line(tmp_path, data_config):
+    with pytest.raises(UserError, match="`samples`: there is no file"):
+        read_samples(tmp_path / "missing.npy")
+    np.save(tmp_path / "float.npy", np.zeros((3, 16, 16, 1)))
+    with pytest.raises(UserError, match=r"`samples`: .* expected images as a uint8 array"):
+        read_samples(tmp_path / "float.npy")
+    (tmp_path / "bad.jsonl").write_text('{"data": 1}\n')
+    with pytest.raises(UserError, match=r"`results`: .* is damaged"):
+        Results(tmp_path / "bad.jsonl")
+    with pytest.raises(UserError, match="`program`: 'false' failed"):
+        run_quality(Entry("a", "false"), data_config, [1], Results(tmp_path / "quality.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "--results: expected a file in an existing folder"),
+        (["--results=x.jsonl", "--minutes=5,2"], "--minutes: expected ascending numbers such as 2,5,15. Received: 5,2"),
+        (["--results=x.jsonl", "--program=a"], "--name: name the program"),
+        (["--results=x.jsonl", "--program=a", "--samples=b", "--name=c"], "--program and --samples: give one of them"),
+        (["--results=x.jsonl", "--samples=b", "--name=c"], "--minutes: give the one number of minutes"),
+    ],
+)
+def test_mistakes_of_the_command_are_one_line(cli, arguments, expected):
+    assert expected in one_line(cli("quality", *arguments))
