@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -48,12 +49,16 @@ def run_script(text, folder, *arguments, **options):
     script = folder / "script.py"
     script.write_text(text)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, script, *arguments], env=environment, **options)
+    # Signals that a parent of the tests ignores, such as nohup, would be ignored here, too.
+    unignored = lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGINT)]  # noqa: E731
+    command = [sys.executable, script, *arguments]
+    return subprocess.Popen(command, env=environment, preexec_fn=unignored, **options)
 
 
-def wait_for(log, text):
+def wait_for(process, log, text):
     while text not in (log.read_text() if log.exists() else ""):
-        pass
+        assert process.poll() is None
+        time.sleep(0.01)
 
 
 def test_closed_terminal_is_handled_once_and_printing_to_it_stops_nothing(tmp_path):
@@ -61,10 +66,10 @@ def test_closed_terminal_is_handled_once_and_printing_to_it_stops_nothing(tmp_pa
     log = tmp_path / "log"
     process = run_script(HUNG_UP, tmp_path, log, stdin=inner, stdout=inner, stderr=inner)
     os.close(inner)
-    wait_for(log, "ready")
+    wait_for(process, log, "ready")
     os.close(outer)
     process.send_signal(signal.SIGHUP)
-    wait_for(log, "1 ")
+    wait_for(process, log, "1 ")
     process.send_signal(signal.SIGHUP)  # Shell and kernel send one each.
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
@@ -74,9 +79,9 @@ def test_closed_terminal_is_handled_once_and_printing_to_it_stops_nothing(tmp_pa
 def test_log_file_is_written_after_a_hang_up(tmp_path):
     log, output = tmp_path / "log", tmp_path / "output"
     process = run_script(HUNG_UP, tmp_path, log, stdout=open(output, "w"), stderr=subprocess.STDOUT)
-    wait_for(log, "ready")
+    wait_for(process, log, "ready")
     process.send_signal(signal.SIGHUP)
-    wait_for(log, "1 ")
+    wait_for(process, log, "1 ")
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     assert output.read_text() == "to a terminal that is gone\nerror\n"
