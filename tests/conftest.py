@@ -22,6 +22,11 @@ os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
+# nohup, or a shell that starts the tests in the background, ignores signals for all their processes.
+for number, default in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, default)
+
 # Small enough that a test which trains takes seconds, with every part of the default run in it.
 SMALL = {
     "split": "train[:256]",

@@ -88,6 +88,7 @@ def test_result_is_all_that_a_training_leaves(straight):
     config = result.generator.config
     assert (config.dataset, config.image_size, config.channels) == ("array", "16x20", "1")  # Not resized
     assert config.class_names == ("0", "1", "2")
+    assert config.mixed_precision in (True, False)  # What auto chose
     images = result.generator.sample([0, 1], labels=[2, 0])
     assert (images.shape, images.dtype) == ((2, 16, 20, 1), np.uint8)
 

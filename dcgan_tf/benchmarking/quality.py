@@ -226,10 +226,8 @@ def _run_program(
     training = open_split(config, config.split)
     np.save(images, training.read(np.arange(len(training.images))))
     marks = ",".join(f"{mark:g}" for mark in minutes)
-    command = [
-        *shlex.split(entry.command), f"--images={images}", f"--minutes={marks}", f"--seed={config.seed}",
-        f"--out={folder}",
-    ]  # fmt: skip
+    arguments = {"images": images, "minutes": marks, "seed": config.seed, "out": folder}
+    command = [*shlex.split(entry.command), *(f"--{name}={value}" for name, value in arguments.items())]
     progress.logger.info(f"Running {shlex.join(command)}")
     start = time.monotonic()
     try:

@@ -37,8 +37,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "program",
         "",
-        "Command of another program. It gets --images=FILE.npy --minutes=2,5,15 --seed=N --out=FOLDER, and writes "
-        "samples-2.npy and so on into the folder: 10,000 images, uint8 [N, height, width, channels].",
+        "Command of another program, to which --images, --minutes, --seed and --out are added. docs/benchmark.md says "
+        "what it is to write.",
     )
     command_line.define_path("samples", "", "File of samples to judge, made by another program in --minutes.")
 

@@ -49,10 +49,7 @@ def run_script(text, folder, *arguments, **options):
     script = folder / "script.py"
     script.write_text(text)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    # Signals that a parent of the tests ignores, such as nohup, would be ignored here, too.
-    unignored = lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGINT)]  # noqa: E731
-    command = [sys.executable, script, *arguments]
-    return subprocess.Popen(command, env=environment, preexec_fn=unignored, **options)
+    return subprocess.Popen([sys.executable, script, *arguments], env=environment, **options)
 
 
 def wait_for(process, log, text):

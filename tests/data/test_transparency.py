@@ -7,7 +7,8 @@ from PIL import Image
 import dcgan_tf
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.pictures import Recipe, make_row
-from dcgan_tf.drawing.grids import make_grid, on_white, save_animation, to_picture
+from dcgan_tf.drawing.animation import enlarge_images, save_animation
+from dcgan_tf.drawing.grids import make_grid, on_white, to_picture
 from dcgan_tf.drawing.panels import join_panels
 from tests.conftest import SMALL
 from tests.small_runs import read
@@ -57,7 +58,7 @@ def test_grids_are_transparent_between_the_images_and_other_sheets_white(tmp_pat
     )  # fmt: skip
     assert np.asarray(on_white(to_picture(grid)))[10, (10, 60)].tolist() == [[255] * 3, [0] * 3]
     assert join_panels([("two", grid)]).shape[2] == 3
-    save_animation(images, 10, tmp_path / "walk.gif")
+    save_animation(enlarge_images(images), tmp_path / "walk.gif", 10)
     with Image.open(tmp_path / "walk.gif") as frames:
         tones = []
         for number in range(2):

@@ -3,11 +3,10 @@
 import pytest
 import tensorflow as tf
 
+from dcgan_tf.config.storage import save_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.runs.run_directory import configure
-from dcgan_tf.training import devices, loop
-
-POINTS = {"architecture": "mlp", "image_size": "auto", "channels": "auto", "split": "train"}
+from dcgan_tf.training import devices
 
 
 @pytest.fixture
@@ -93,19 +92,14 @@ def test_precision_on_a_gpu_stays_float32(small_config, gpu, monkeypatch, tmp_pa
     assert devices.settle_precision(small_config(mixed_precision="auto")).mixed_precision is False
 
 
-@pytest.mark.parametrize("supports_bfloat16", [True, False])
-def test_precision_is_chosen_once_and_kept_in_the_run(small_config, monkeypatch, tmp_path, supports_bfloat16):
-    monkeypatch.setattr(devices, "multiplies_in_bfloat16", lambda: supports_bfloat16)
-    run_dir = str(tmp_path / "run")
-    loop.train(small_config(dataset="ring", mixed_precision="auto", steps=2, **POINTS), run_dir)
-    assert configure(run_dir, {}).mixed_precision is False  # Points have no convolutions.
-    run_dir = str(tmp_path / "images")
-    loop.train(small_config(mixed_precision="auto", steps=2), run_dir)
-    monkeypatch.setattr(devices, "multiplies_in_bfloat16", lambda: not supports_bfloat16)
-    for typed in ({"steps": 4}, {"steps": 4, "mixed_precision": "auto"}):
-        assert configure(run_dir, typed).mixed_precision is supports_bfloat16
-    with pytest.raises(UserError, match=f"`mixed_precision` is {supports_bfloat16} there"):
-        configure(run_dir, {"mixed_precision": not supports_bfloat16})
+@pytest.mark.parametrize("chosen", [True, False])
+def test_precision_is_kept_in_the_run(small_config, tmp_path, chosen):
+    save_config(small_config(mixed_precision=chosen), tmp_path / "config.json")
+    (tmp_path / "checkpoints").mkdir()
+    for typed in ({"steps": 14}, {"steps": 14, "mixed_precision": "auto"}):
+        assert configure(str(tmp_path), typed).mixed_precision is chosen
+    with pytest.raises(UserError, match=f"`mixed_precision` is {chosen} there"):
+        configure(str(tmp_path), {"mixed_precision": not chosen})
 
 
 @pytest.mark.parametrize(
