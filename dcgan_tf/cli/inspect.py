@@ -11,7 +11,7 @@ from dcgan_tf.config.making import make_config
 from dcgan_tf.config.sections.data import OWN_PICTURES
 from dcgan_tf.data.inspection import describe, examine, sample_classes
 from dcgan_tf.data.pictures import Recipe
-from dcgan_tf.data.prepare import contact_sheet_path, resolve
+from dcgan_tf.data.prepare import cache_root, readable_name, resolve
 from dcgan_tf.data.sources import find_source
 from dcgan_tf.errors import UserError
 
@@ -50,7 +50,8 @@ def run() -> None:
     classes = sample_classes(source, facts)
     rows = [fact.row for fact in facts if fact.row is not None]
     if rows:
-        out = out if FLAGS.out else contact_sheet_path(config, source)
+        # By default, beside the prepared images.
+        out = out if FLAGS.out else cache_root(config) / f"{readable_name(config, source)}-contact_sheet.png"
         out.parent.mkdir(parents=True, exist_ok=True)
         save_png(draw_classes(classes) if classes else make_grid(np.stack(rows)), out)
         print(f"Wrote {out}: a sample of the images as the networks will see them")

@@ -222,22 +222,16 @@ def _cache_key(config: Config, source: Source) -> str:
     if limits["max_side"] != Config.max_side:  # Omitted otherwise, to find data prepared before this limit existed.
         recipe["max_side"] = limits["max_side"]
     settings = json.dumps([FORMAT_VERSION, source.full_name, source.fingerprint, config.split, recipe])
-    return f"{_readable_name(config, source)}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+    return f"{readable_name(config, source)}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
 
-def _readable_name(config: Config, source: Source) -> str:
-    name = f"{source.full_name}-{config.split}-{config.image_size}x{config.channels}"
-    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")
+def readable_name(config: Config, source: Source) -> str:
+    """A name for files about the images of a split at their size."""
+    parts = (source.full_name, config.split, f"{config.image_size}x{config.channels}")
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts)).strip("-")
 
 
-def contact_sheet_path(config: Config, source: Source) -> pathlib.Path:
-    """Where a sheet of sample images is written by default: beside the prepared data."""
-    return cache_root(config) / f"{_readable_name(config, source)}-contact_sheet.png"
-
-
-@functools.cache
-def _say_once(note: str) -> None:
-    logger.info(note)
+_say_once = functools.cache(logger.info)
 
 
 def _open_or_build(config: Config, source: Source, directory: pathlib.Path) -> ImageData:
