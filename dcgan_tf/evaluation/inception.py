@@ -141,9 +141,9 @@ def _keras_network(file: pathlib.Path) -> Callable:
             f"{str(error).splitlines()[0][:200]}"
         ) from None
 
-    @tf.function
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8)])
     def function(images: tf.Tensor) -> tuple[tf.Tensor, None]:
-        floats = _three_channels(tf.cast(images, tf.float32))
+        floats = tf.ensure_shape(_three_channels(tf.cast(images, tf.float32)), [None, None, None, 3])
         resized = tf.image.resize(floats, [SIDE, SIDE], method="bicubic", antialias=True)
         return network(tf.clip_by_value(resized, 0.0, 255.0) / 127.5 - 1.0, training=False), None
 
