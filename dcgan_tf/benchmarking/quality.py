@@ -29,6 +29,7 @@ from dcgan_tf.evaluation.judge import own_network
 from dcgan_tf.evaluation.sets import ImageSet
 from dcgan_tf.evaluation.splits import dataset_name, open_split, open_test_split, random_rows
 from dcgan_tf.generation.sampling import generate
+from dcgan_tf.training.devices import settle_precision
 from dcgan_tf.training.gan import GAN
 
 SAMPLES = 10_000
@@ -242,6 +243,7 @@ def _run_program(
 def _train(config: Config, data: ImageData, minutes: list[float]) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
     """Trains this program. The clock includes compilation, and stands still while samples are drawn and judged."""
     tf.config.experimental.enable_op_determinism()  # As a training does
+    config = settle_precision(config)
     gan = GAN(config)
     batches = iter(make_batches(data, config, 0, config.steps))
     trained, step = 0.0, 0
@@ -256,7 +258,7 @@ def _train(config: Config, data: ImageData, minutes: list[float]) -> Iterator[tu
                 shown.n = min(round(trained + time.perf_counter() - start), shown.total)
                 shown.refresh()
             trained += time.perf_counter() - start
-            facts = {"steps": step, "seconds": round(trained, 1)}
+            facts = {"steps": step, "seconds": round(trained, 1), "mixed_precision": config.mixed_precision}
             yield mark, generate(gan.ema_generator, np.arange(SAMPLES)), facts
 
 

@@ -51,12 +51,12 @@ def settle_precision(config: Config) -> Config:
     """Replaces ``auto`` in ``mixed_precision`` by True where training in bfloat16 is faster, and else by False.
 
     It was faster on processors that multiply in bfloat16. On GPUs it has not been measured yet, so they keep float32.
-    Second derivatives of virtual updates stay in float32, too.
+    So do virtual updates and the penalties whose second derivatives were not measured in bfloat16.
     """
     if config.mixed_precision != "auto":
         return config
-    is_faster = config.architecture == "dcgan" and not config.unroll_steps and multiplies_in_bfloat16()
-    return dataclasses.replace(config, mixed_precision=is_faster)
+    is_measured = config.architecture == "dcgan" and not config.unroll_steps and config.penalty in ("none", "r1")
+    return dataclasses.replace(config, mixed_precision=is_measured and multiplies_in_bfloat16())
 
 
 def multiplies_in_bfloat16() -> bool:

@@ -22,12 +22,13 @@ import tensorflow as tf  # noqa: E402
 from keras import layers  # noqa: E402
 
 BATCH_SIZE = 256
+LATENTS = 100
 
 
 def build_generator() -> tf.keras.Model:
     return tf.keras.Sequential(
         [
-            layers.Input((100,)),
+            layers.Input((LATENTS,)),
             layers.Dense(7 * 7 * 256, use_bias=False),
             layers.BatchNormalization(),
             layers.LeakyReLU(),
@@ -59,15 +60,18 @@ def build_discriminator() -> tf.keras.Model:
     )
 
 
-def tutorial_step(in_our_order: bool) -> Callable[[], float]:
-    generator, discriminator = build_generator(), build_discriminator()
-    generator_optimizer, discriminator_optimizer = tf.keras.optimizers.Adam(1e-4), tf.keras.optimizers.Adam(1e-4)
+def make_train_step(
+    generator: tf.keras.Model,
+    discriminator: tf.keras.Model,
+    generator_optimizer: tf.keras.optimizers.Optimizer,
+    discriminator_optimizer: tf.keras.optimizers.Optimizer,
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The tutorial's step, in which one pass of D over the fakes serves both updates. It returns G's loss."""
     cross_entropy = tf.keras.losses.BinaryCrossentropy(from_logits=True)
-    images = tf.random.uniform((BATCH_SIZE, 28, 28, 1), -1, 1)
 
-    @tf.function
+    @tf.function(reduce_retracing=True)
     def train_step(images: tf.Tensor) -> tf.Tensor:
-        noise = tf.random.normal((BATCH_SIZE, 100))
+        noise = tf.random.normal((BATCH_SIZE, LATENTS))
         with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
             generated = generator(noise, training=True)
             real_output = discriminator(images, training=True)
@@ -84,9 +88,18 @@ def tutorial_step(in_our_order: bool) -> Callable[[], float]:
         )
         return generator_loss
 
+    return train_step
+
+
+def tutorial_step(in_our_order: bool) -> Callable[[], float]:
+    generator, discriminator = build_generator(), build_discriminator()
+    generator_optimizer, discriminator_optimizer = tf.keras.optimizers.Adam(1e-4), tf.keras.optimizers.Adam(1e-4)
+    cross_entropy = tf.keras.losses.BinaryCrossentropy(from_logits=True)
+    images = tf.random.uniform((BATCH_SIZE, 28, 28, 1), -1, 1)
+
     @tf.function
     def train_step_in_our_order(images: tf.Tensor) -> tf.Tensor:
-        noise = tf.random.normal((BATCH_SIZE, 100))
+        noise = tf.random.normal((BATCH_SIZE, LATENTS))
         with tf.GradientTape() as generator_tape:
             generated = generator(noise, training=True)
             with generator_tape.stop_recording(), tf.GradientTape() as discriminator_tape:
@@ -104,7 +117,8 @@ def tutorial_step(in_our_order: bool) -> Callable[[], float]:
         generator_optimizer.apply_gradients(zip(gradients, generator.trainable_variables, strict=True))
         return generator_loss
 
-    step = train_step_in_our_order if in_our_order else train_step
+    networks = generator, discriminator, generator_optimizer, discriminator_optimizer
+    step = train_step_in_our_order if in_our_order else make_train_step(*networks)
     return lambda: float(step(images))
 
 

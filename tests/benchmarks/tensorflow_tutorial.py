@@ -12,9 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from tests.benchmarks.reference_program import parse_arguments, train_to_marks
-from tests.benchmarks.tensorflow_step import BATCH_SIZE, build_discriminator, build_generator
+from tests.benchmarks.tensorflow_step import BATCH_SIZE, LATENTS, build_discriminator, build_generator, make_train_step
 
-LATENTS = 100
 LEARNING_RATE = 1e-4
 SAMPLES_AT_ONCE = 500
 
@@ -29,27 +28,8 @@ def main() -> None:
     dataset = tf.data.Dataset.from_tensor_slices(normalized).shuffle(len(normalized)).batch(BATCH_SIZE)
     batches = iter(dataset.repeat())
     generator, discriminator = build_generator(), build_discriminator()
-    generator_optimizer, discriminator_optimizer = (tf.keras.optimizers.Adam(LEARNING_RATE) for _ in range(2))
-    cross_entropy = tf.keras.losses.BinaryCrossentropy(from_logits=True)
-
-    @tf.function(reduce_retracing=True)
-    def train_step(images: tf.Tensor) -> tf.Tensor:
-        noise = tf.random.normal([BATCH_SIZE, LATENTS])
-        with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
-            generated = generator(noise, training=True)
-            real_output = discriminator(images, training=True)
-            fake_output = discriminator(generated, training=True)
-            generator_loss = cross_entropy(tf.ones_like(fake_output), fake_output)
-            discriminator_loss = cross_entropy(tf.ones_like(real_output), real_output) + cross_entropy(
-                tf.zeros_like(fake_output), fake_output
-            )
-        gradients = generator_tape.gradient(generator_loss, generator.trainable_variables)
-        discriminator_gradients = discriminator_tape.gradient(discriminator_loss, discriminator.trainable_variables)
-        generator_optimizer.apply_gradients(zip(gradients, generator.trainable_variables, strict=True))
-        discriminator_optimizer.apply_gradients(
-            zip(discriminator_gradients, discriminator.trainable_variables, strict=True)
-        )
-        return generator_loss
+    optimizers = [tf.keras.optimizers.Adam(LEARNING_RATE) for _ in range(2)]
+    train_step = make_train_step(generator, discriminator, *optimizers)
 
     def sample(count: int) -> np.ndarray:
         parts = [

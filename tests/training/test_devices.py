@@ -68,6 +68,8 @@ def test_gpu_without_bfloat16_is_refused(small_config, gpu):
         (None, None, {}, False),
         ("flags : avx512_bf16", None, {"unroll_steps": 1}, False),
         ("flags : avx512_bf16", None, {"architecture": "mlp"}, False),
+        ("flags : avx512_bf16", None, {"penalty": "wgan_gp"}, False),
+        ("flags : avx512_bf16", None, {"penalty": "r1"}, True),
         ("flags : avx512_bf16", None, {"mixed_precision": False}, False),
         ("flags : fpu", None, {"mixed_precision": True}, True),
     ],

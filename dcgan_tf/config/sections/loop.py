@@ -34,7 +34,8 @@ class Loop:
     mixed_precision: Switch = option(
         "auto",
         "Compute in bfloat16; weights and losses stay in float32. auto: on processors that multiply in bfloat16 "
-        "(AVX512-BF16 or AMX), except with `unroll_steps` and without convolutions. The choice is kept in the run.",
+        "(AVX512-BF16 or AMX), except with `unroll_steps`, with a penalty other than r1, and without convolutions. The "
+        "choice is kept in the run.",
     )
     strategy: str = option(
         "none",
