@@ -1,9 +1,9 @@
 """How soon generated digits are good: python -m tests.benchmarks.time_to_quality --results=FILE
 
-Trains each candidate for some minutes and measures, on the way, the Frechet distance between 10,000 samples of the
-moving average and the test split, on the features of the data set's own classifier. The clock stands still while it
-measures and compiles. Each finished run is a line of the results file, so an interrupted command goes on where it was;
-at the end a table of all lines is printed. One run of the default takes 20 minutes on two cores.
+Trains each candidate for some minutes, or with --steps for some steps. On the way, it measures the Frechet distance
+between 10,000 samples of the moving average and the test split, on the features of the data set's own classifier. The
+clock stops while it measures and compiles. Each finished run is a line of the results file, so an interrupted command
+continues where it stopped; at the end, a table of all lines is printed. It trains in the precision of a run.
 """
 
 import json
@@ -26,6 +26,7 @@ from dcgan_tf.evaluation.features import FeatureNetwork, classifier_network, com
 from dcgan_tf.evaluation.splits import open_test_split
 from dcgan_tf.generation.sampling import generate
 from dcgan_tf.metrics.frechet import frechet_distance
+from dcgan_tf.training.devices import settle_precision
 from dcgan_tf.training.gan import GAN
 from tests.benchmarks.settings import parse_settings
 
@@ -59,15 +60,17 @@ def define_flags() -> None:
     flags.DEFINE_string("pictures", "", "Folder for a picture of each run's last samples.")
     flags.DEFINE_list("candidates", ["default", "quick_pair"], "Names of the rows of CANDIDATES to run.")
     flags.DEFINE_list("minutes", ["1", "2", "4", "8", "12"], "Minutes of training after which to measure.")
+    flags.DEFINE_list("steps", [], "Training steps after which to measure, instead of minutes.")
     flags.DEFINE_integer("seeds", 1, "Runs of each candidate.")
     flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
 
 
 def train_and_measure(name: str, seed: int) -> dict[str, Any]:
-    """Trains one candidate and measures it after each of the minutes."""
-    marks = sorted(float(minutes) * 60 for minutes in FLAGS.minutes)
+    """Trains one candidate and measures it at each of the marks."""
+    marks = [(float("inf"), int(steps)) for steps in FLAGS.steps]
+    marks = marks or [(float(minutes) * 60, 10**7) for minutes in FLAGS.minutes]
     config = make_config({"steps": 10**7, "seed": seed, **CANDIDATES_BY_NAME[name], **parse_settings(FLAGS.set)})
-    config, data = prepare(config)
+    config, data = prepare(settle_precision(config))
     network = classifier_network(load_or_train_classifier(config), config.sample_shape)
     test = open_test_split(config)
     rows = np.arange(SAMPLES)
@@ -76,14 +79,15 @@ def train_and_measure(name: str, seed: int) -> dict[str, Any]:
     batches = iter(make_batches(data, config, 0, config.steps))
     gan.train_steps(batches, tf.constant(1))
     rows_of_table, trained, processor = [], 0.0, 0.0
-    for mark in marks:
+    for seconds, steps in marks:
         start, processor_start = time.perf_counter(), time.process_time()
-        while trained + time.perf_counter() - start < mark:
-            metrics, _ = gan.train_steps(batches, tf.constant(config.steps_per_call))
+        while (done := int(gan.step)) < steps and trained + time.perf_counter() - start < seconds:
+            metrics, _ = gan.train_steps(batches, tf.constant(min(config.steps_per_call, steps - done)))
         float(metrics["loss/generator"])
         trained += time.perf_counter() - start
         processor += time.process_time() - processor_start
-        row = {"seconds": trained, "processor_seconds": processor, "steps": int(gan.step)}
+        mark = f"{steps} steps" if FLAGS.steps else f"{seconds / 60:g} min"
+        row = {"mark": mark, "seconds": trained, "processor_seconds": processor, "steps": int(gan.step)}
         row["frechet_distance"] = measure(gan, network, real)
         print(json.dumps({"candidate": name, "seed": seed, **row}), flush=True)
         rows_of_table.append(row)
@@ -99,18 +103,17 @@ def measure(gan: GAN, network: FeatureNetwork, real: np.ndarray) -> float:
 
 
 def print_table(records: list[dict[str, Any]]) -> None:
-    """Distances by the minutes of training: means and deviations over the seeds."""
+    """Distances by the marks: means and standard deviations over the seeds."""
     for record in records:
         record["name"] = " ".join([record["candidate"], *record["settings"]])
-    minutes = sorted({round(row["seconds"] / 60) for record in records for row in record["rows"]})
-    print("| candidate | seeds | steps | " + " | ".join(f"{minute} min" for minute in minutes) + " |")
-    print("|---" * (3 + len(minutes)) + "|")
+    marks = list(dict.fromkeys(row["mark"] for record in records for row in record["rows"]))
+    print("| candidate | seeds | steps | " + " | ".join(marks) + " |")
+    print("|---" * (3 + len(marks)) + "|")
     for name in dict.fromkeys(record["name"] for record in records):
         group = [record for record in records if record["name"] == name]
         cells = []
-        for minute in minutes:
-            values = [row["frechet_distance"] for record in group for row in record["rows"]
-                      if round(row["seconds"] / 60) == minute]  # fmt: skip
+        for mark in marks:
+            values = [row["frechet_distance"] for record in group for row in record["rows"] if row["mark"] == mark]
             deviation = f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.4g}{deviation}" if values else "")
         steps = int(np.median([record["rows"][-1]["steps"] for record in group]))
