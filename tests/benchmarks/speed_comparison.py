@@ -1,9 +1,13 @@
-"""The train step at the tutorial's layer sizes beside others': python -m tests.benchmarks.speed_comparison
+"""The training step compared with TensorFlow's tutorial and PyTorch: python -m tests.benchmarks.speed_comparison
 
-Sides: our step, with its input pipeline; TensorFlow's tutorial as plain Keras with TensorFlow's default settings, with
-oneDNN off (the default on CPUs without AVX-512) and on; and PyTorch eager, where some Python has it (pip install torch;
---torch_python names another one). Each side is a process that waits while the others are measured; in each round every
-side runs a few steps, and the ratios are medians over the rounds. About six minutes on two cores.
+With --size=tutorial, the networks are those of the tutorial, with batches of 256. The sides are our step with its input
+pipeline, in float32 and in bfloat16; the tutorial's own code in plain Keras, with TensorFlow as installed and with
+oneDNN off (the default on CPUs without AVX-512); the same with our order of updates; and PyTorch, eager and compiled,
+in float32 and in bfloat16 (autocast), if some Python has it (pip install torch; --torch_python names another one). With
+--size=dcgan64, they are those of the preset `dcgan` on RGB images of 64x64 with batches of 64, without the tutorial.
+
+Each side is a process that waits while the others are measured. In each round every side runs a few steps, and the
+ratios are medians over the rounds. It takes about ten minutes on two cores.
 """
 
 import os
@@ -20,12 +24,13 @@ from dcgan_tf.cli import command_line
 FLAGS = flags.FLAGS
 
 ROOT = pathlib.Path(__file__).parents[2]
-BATCH_SIZE = 256
+BATCH_SIZES = {"tutorial": 256, "dcgan64": 64}
 
 
 def define_flags() -> None:
+    flags.DEFINE_enum("size", "tutorial", list(BATCH_SIZES), "Networks and image size.")
     flags.DEFINE_integer("rounds", 7, "Rounds.")
-    flags.DEFINE_integer("steps", 3, "Train steps of each side in a round.")
+    flags.DEFINE_integer("steps", 3, "Training steps of each side per round.")
     flags.DEFINE_string("torch_python", sys.executable, "A Python that has PyTorch; empty to leave it out.")
 
 
@@ -64,15 +69,19 @@ class Side:
 
 def start_sides() -> list[Side]:
     tensorflow = [sys.executable, "-m", "tests.benchmarks.tensorflow_step"]
-    sides = [
-        Side("ours", [*tensorflow, "ours"], "1"),
-        Side("tutorial, TensorFlow as installed", [*tensorflow, "tutorial"]),
-        Side("tutorial, oneDNN off", [*tensorflow, "tutorial"], "0"),
-        Side("tutorial, oneDNN on, D before G", [*tensorflow, "tutorial_in_our_order"], "1"),
-    ]
+    sides = [Side(f"ours, {dtype}", [*tensorflow, FLAGS.size, dtype], "1") for dtype in ("float32", "bfloat16")]
+    if FLAGS.size == "tutorial":
+        sides += [
+            Side("tutorial, TensorFlow as installed", [*tensorflow, "keras"]),
+            Side("tutorial, oneDNN off", [*tensorflow, "keras"], "0"),
+            Side("tutorial, oneDNN on, D before G", [*tensorflow, "keras_in_our_order"], "1"),
+        ]
     if FLAGS.torch_python:
-        torch_step = str(pathlib.Path(__file__).with_name("torch_step.py"))
-        sides.append(Side("PyTorch, eager", [FLAGS.torch_python, torch_step]))
+        torch_step = [FLAGS.torch_python, str(pathlib.Path(__file__).with_name("torch_step.py"))]
+        torch_step += [f"--size={FLAGS.size}", f"--batch_size={BATCH_SIZES[FLAGS.size]}"]
+        for dtype in ("float32", "bfloat16"):
+            sides.append(Side(f"PyTorch, {dtype}", [*torch_step, f"--dtype={dtype}"]))
+            sides.append(Side(f"PyTorch, {dtype}", [*torch_step, f"--dtype={dtype}", "--compile"]))
     return sides
 
 
@@ -87,16 +96,20 @@ def run() -> None:
                 progress.update()
     for side in sides:
         side.close()
-    ours = sides[0].seconds
-    print(f"{len(os.sched_getaffinity(0))} cores, batch {BATCH_SIZE}, medians of {FLAGS.rounds} rounds by turns\n")
-    print("| Train step | ms | range | images/s | times ours |\n|---|---|---|---|---|")
+    batch_size = BATCH_SIZES[FLAGS.size]
+    cores = len(os.sched_getaffinity(0))
+    print(f"{FLAGS.size}, {cores} cores, batch {batch_size}, medians of {FLAGS.rounds} rounds by turns\n")
+    print("| Training step | ms | range | images/s | relative to ours in float32 | in bfloat16 |")
+    print("|---|---|---|---|---|---|")
     for side in sides:
-        middle = statistics.median(side.seconds)
-        ratio = statistics.median(other / own for other, own in zip(side.seconds, ours, strict=True))
-        low, high = min(side.seconds), max(side.seconds)
+        middle, low, high = statistics.median(side.seconds), min(side.seconds), max(side.seconds)
+        ratios = [
+            statistics.median(other / own for other, own in zip(side.seconds, ours.seconds, strict=True))
+            for ours in sides[:2]
+        ]
         print(
             f"| {side.name} ({side.description}) | {1000 * middle:,.0f} | {1000 * low:,.0f} to {1000 * high:,.0f} | "
-            f"{BATCH_SIZE / middle:,.0f} | {ratio:.2f} |"
+            f"{batch_size / middle:,.0f} | {ratios[0]:.2f} | {ratios[1]:.2f} |"
         )
 
 

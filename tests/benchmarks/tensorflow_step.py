@@ -1,14 +1,16 @@
-"""A train step of the layer sizes of TensorFlow's DCGAN tutorial: one side of `speed_comparison`.
+"""A training step of TensorFlow: one side of `speed_comparison`.
 
-python -m tests.benchmarks.tensorflow_step ours|tutorial|tutorial_in_our_order, with TF_ENABLE_ONEDNN_OPTS as wanted.
-ours: the project's train step, with its loop and input pipeline. tutorial: the tutorial's own code, in which one pass
-of D on the fakes serves both updates. tutorial_in_our_order: the same networks with D's update before G's.
+python -m tests.benchmarks.tensorflow_step tutorial|dcgan64 float32|bfloat16: the project's training step with its loop
+and input pipeline. python -m tests.benchmarks.tensorflow_step keras: the code of TensorFlow's DCGAN tutorial, in which
+one pass of D on the fakes serves both updates. keras_in_our_order: the same networks with D's update before G's.
+TF_ENABLE_ONEDNN_OPTS turns oneDNN on or off.
 """
 
 import os
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 # Before the package sets its own.
 ONE_DNN = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "as installed")
@@ -23,6 +25,10 @@ from keras import layers  # noqa: E402
 
 BATCH_SIZE = 256
 LATENTS = 100
+OUR_SETTINGS: dict[str, dict[str, Any]] = {
+    "tutorial": {"preset": "tutorial", "channels": "1"},
+    "dcgan64": {"preset": "dcgan", "image_size": "64", "channels": "3", "batch_size": 64},
+}
 
 
 def build_generator() -> tf.keras.Model:
@@ -122,7 +128,7 @@ def tutorial_step(in_our_order: bool) -> Callable[[], float]:
     return lambda: float(step(images))
 
 
-def our_step() -> Callable[[], float]:
+def our_step(size: str, dtype: str) -> Callable[[], float]:
     import pathlib
     import tempfile
 
@@ -132,7 +138,7 @@ def our_step() -> Callable[[], float]:
     from dcgan_tf.training.gan import GAN
 
     tf.config.experimental.enable_op_determinism()  # As a training does
-    config = make_config({"preset": "tutorial", "channels": "1"})
+    config = make_config({**OUR_SETTINGS[size], "mixed_precision": dtype == "bfloat16"})
     data = make_synthetic_data(config, pathlib.Path(tempfile.mkdtemp()))
     batches = iter(make_batches(data, config, 0, 10**6))
     gan = GAN(config)
@@ -141,8 +147,8 @@ def our_step() -> Callable[[], float]:
 
 def main() -> None:
     """Answers each line of standard input, a number of steps, with the seconds that they took."""
-    kind = sys.argv[1]
-    step = our_step() if kind == "ours" else tutorial_step(in_our_order=kind == "tutorial_in_our_order")
+    kind, *dtype = sys.argv[1:]
+    step = our_step(kind, *dtype) if kind in OUR_SETTINGS else tutorial_step(in_our_order=kind == "keras_in_our_order")
     print(f"ready TensorFlow {tf.__version__}, oneDNN {ONE_DNN}", flush=True)
     for line in sys.stdin:
         start = time.perf_counter()
