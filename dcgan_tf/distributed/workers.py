@@ -30,7 +30,7 @@ ENDED = object()  # Replaces the value of a worker that has left
 class Workers:
     """All workers of a run, from the view of one of them. A run of one process has a single worker and never waits.
 
-    Used as a context manager: entering waits for the others, leaving waits until all have finished, and leaving with an
+    Use it as a context manager: entering waits for the others, leaving waits until all have finished, and leaving with an
     error stops them.
 
     Args:

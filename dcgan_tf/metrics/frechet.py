@@ -27,9 +27,9 @@ def moments(features: np.ndarray) -> Moments:
 def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """Computes |m_a - m_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)) (Dowson and Landau 1982; Heusel et al. 2017).
 
-    Only with the features of the 2015 Inception network is it what papers call FID. It decreases with the number of
-    samples, so compare only distances of equally many samples. With fewer samples than features, the covariances are
-    singular, and the distance is far too large.
+    The distance is what papers call FID only with the features of the 2015 Inception network. It decreases with the
+    number of samples, so compare only distances of equally many samples. With fewer samples than features, the
+    covariances are singular, and the distance is far too large.
 
     Args:
         features_a, features_b: float [samples, features], from the same network.
@@ -73,12 +73,12 @@ def frechet_standard_error(features_a: np.ndarray, features_b: np.ndarray) -> fl
 def extrapolated_frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """The Frechet distance extrapolated to infinitely many samples, like FID-infinity (Chong and Forsyth 2020).
 
-    The distance of n samples is too large by nearly c / n. So twice the distance of all samples, minus the mean
-    distance of halves, is free of this bias. The paper fits a line to the distances of many numbers of samples. Here
-    there are two numbers, and the halves are averaged over four ways to divide.
+    The distance of n samples is too large by nearly c / n, so twice the distance of all samples, minus the mean
+    distance of halves, is free of this bias. The paper fits a line to the distances of many numbers of samples. This
+    function uses only two numbers, all and half, and averages over four ways to divide the samples into halves.
 
-    Its standard error is that of `frechet_distance`: in simulations, it varied at most 1.07 times as much. A jackknife
-    of the extrapolation itself gives up to 1.4 times the true error.
+    Use the standard error of `frechet_distance`: in simulations, the extrapolated distance varied at most 1.07 times as
+    much. A jackknife of the extrapolation itself gives up to 1.4 times the true error.
 
     Args:
         features_a, features_b: float [samples, features], from the same network.

@@ -24,7 +24,7 @@ LONGEST_SETTING = 500  # MLflow refuses longer texts.
 class MlflowLog:
     """Logs to a run of MLflow: the settings with the first record, the metrics with every record, pictures at the end.
 
-    Used as a context manager, which marks MLflow's run as finished, failed, or (after Ctrl-C) killed.
+    Use it as a context manager, which marks MLflow's run as finished, failed, or (after Ctrl-C) killed.
 
     Args:
         run_dir: The folder of the training run, as in `dcgan_tf.train`.
@@ -86,7 +86,7 @@ class MlflowLog:
 class WandbLog:
     """Logs to a run of Weights & Biases: the settings with the first record, all metrics, and pictures at the end.
 
-    Used as a context manager, which finishes the run.
+    Use it as a context manager, which finishes the run.
 
     Args:
         run_dir: The folder of the training run, as in `dcgan_tf.train`.

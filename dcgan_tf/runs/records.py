@@ -46,7 +46,7 @@ class Means:
 
 
 class RecordFile:
-    """Appends records to metrics.jsonl. Used as a context manager, which closes the file at the end.
+    """Appends records to metrics.jsonl. Use it as a context manager, which closes the file at the end.
 
     Args:
         path: The file.

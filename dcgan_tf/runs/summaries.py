@@ -29,7 +29,7 @@ NAMING_SETTINGS = ("preset", "dataset", "loss", "seed")  # Hyperparameters even 
 
 
 class Summaries:
-    """Writes the records of a run. Used as a context manager, which flushes everything at the end.
+    """Writes the records of a run. Use it as a context manager, which flushes everything at the end.
 
     Args:
         run: The run to write to.
