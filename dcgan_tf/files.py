@@ -134,7 +134,7 @@ def locked(path: pathlib.Path, waiting: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def plain_path(directory: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a path of the folder that TensorFlow can read: by a file descriptor if the name has special characters.
+    """Yields a path of the folder that TensorFlow can read: through a file descriptor if it has special characters.
 
     TensorFlow looks for checkpoints and SavedModels by a glob pattern, so it finds none in a folder whose name contains
     a wildcard. It also rejects names that are not UTF-8.

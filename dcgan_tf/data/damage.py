@@ -1,4 +1,4 @@
-"""Distinguishes files that are damaged from failures of the machine that reads them."""
+"""Distinguishes damaged files from failures of the machine that reads them."""
 
 import contextlib
 import errno
@@ -36,7 +36,7 @@ def damage_named(place: object = None) -> Iterator[None]:
 
 
 def refuse_faults_of_the_machine(error: Exception, place: object) -> None:
-    """Raises UserError if the operating system could not read a file. The file may be fine, so it is not a bad file."""
+    """Raises UserError if the operating system could not read a file, which may be fine and must not count as bad."""
     # EINVAL is excluded because a damaged file can point to an impossible offset. Pillow's own errors have no number.
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         raise UserError(

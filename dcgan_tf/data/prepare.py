@@ -209,6 +209,7 @@ def _refuse_empty_classes(config: Config, labels: np.ndarray) -> None:
 
 
 def cache_root(config: Config) -> pathlib.Path:
+    """The folder of all prepared data: `cache_dir`, or a folder in the user's cache."""
     if config.cache_dir:
         return pathlib.Path(config.cache_dir).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")

@@ -30,8 +30,8 @@ ENDED = object()  # Replaces the value of a worker that has left
 class Workers:
     """All workers of a run, from the view of one of them. A run of one process has a single worker and never waits.
 
-    Use it as a context manager: entering waits for the others, leaving waits until all have finished, and leaving with an
-    error stops them.
+    Use it as a context manager: entering waits for the others, leaving waits until all have finished, and leaving with
+    an error stops them.
 
     Args:
         addresses: ``host:port`` of each worker; the first is the chief. Empty for a run of one process.

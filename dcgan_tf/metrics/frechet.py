@@ -8,7 +8,8 @@ import numpy as np
 from dcgan_tf.metrics.arrays import JACKKNIFE_BLOCKS, check_features, jackknife_error, random_blocks
 
 MIN_SAMPLES = 2
-# The blocks in one of two halves. Any two of these halves share two or three blocks, so their errors differ.
+# Four ways to halve the blocks, each given by its first half. Any two of these share two or three blocks, so their
+# errors differ.
 HALVES = ((0, 1, 2, 3, 4), (0, 2, 4, 6, 8), (0, 1, 5, 6, 9), (0, 3, 5, 7, 8))
 
 

@@ -125,7 +125,9 @@ class Checkpoints:
         self._damaged.clear()
 
     def _is_damaged(self, step: int) -> bool:
-        """Whether bytes of a checkpoint are missing or wrong, according to its checksums. The networks play no role.
+        """Whether bytes of a checkpoint are missing or wrong, according to its checksums.
+
+        It is not checked whether the checkpoint fits the networks.
 
         Raises:
             UserError: The files cannot be read, so there is no answer.

@@ -1,4 +1,4 @@
-"""Values of `on_log` in `dcgan_tf.train` that send the records of a training run to MLflow or Weights & Biases.
+"""Loggers for MLflow and Weights & Biases, to be passed to `dcgan_tf.train` as `on_log`.
 
 >>> with MlflowLog("runs/mine", tracking_uri="sqlite:///mlflow.db") as log:  # doctest: +SKIP
 ...     dcgan_tf.train(images, run_dir="runs/mine", on_log=log)

@@ -215,7 +215,7 @@ def _holds_run(directory: pathlib.Path) -> bool:
 
 
 def _refuse_wrong_kinds(directory: pathlib.Path) -> None:
-    """Raises UserError if a path at which the run needs a folder is not a folder, or likewise for a file.
+    """Raises UserError if a path where the run needs a folder holds something else; likewise for its files.
 
     This includes a broken link, because its target may be on a disk that is currently not mounted.
     """

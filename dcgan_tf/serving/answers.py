@@ -27,7 +27,7 @@ USED_OUTPUTS: Mapping[str, frozenset[str]] = {
     "interpolate": frozenset({"images"}),
     "discriminate": frozenset({"logits", "probability", "features"}),
 }
-# Larger answers are not read to the end. In JSON, a number takes up to 32 bytes.
+# The client stops reading an answer that is larger. In JSON, a number takes up to 32 bytes.
 MAX_BYTES = 32 * 2**20
 MAX_VALUES = MAX_BYTES // 32
 PNG_START = b"\x89PNG\r\n\x1a\n"

@@ -78,7 +78,7 @@ class Client:
         return self._predict("sample", inputs, labels)["images"]
 
     def sample_png(self, seeds: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> list[bytes]:
-        """The PNG files of seeds, encoded by the server. The arguments are those of `sample`."""
+        """The images of seeds as PNG files, encoded by the server. The arguments are as for `sample`, without psi."""
         return list(self._predict("sample_png", {"seed": _integers("seeds", seeds)}, labels)["image_bytes"])
 
     def interpolate(

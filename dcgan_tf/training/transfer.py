@@ -18,7 +18,7 @@ TRAINED = ("kernel", "bias", "gamma", "beta")
 
 
 def begin_from_model(gan: "GAN") -> None:
-    """Copies the fitting weights of the model that ``init_from`` names, and logs which do not fit.
+    """Copies all weights that fit from the model that ``init_from`` names, and logs those that do not fit.
 
     If the model is a run, its best checkpoint is used. G and its average both start from the average of the model. The
     optimizers start anew.
