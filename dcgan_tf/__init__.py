@@ -24,7 +24,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # TensorFlow's C++ log reports harmless things as errors: "remapper failed" for every convolution followed by LeakyReLU,
 # and a missing GPU on every CPU machine. Real errors also arrive as Python exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow takes all of a GPU's memory at once, so that a second process on the same card fails. With this setting it
+# TensorFlow takes all of a GPU's memory at once, so that a second process on the same GPU fails. With this setting, it
 # takes memory as needed. "false" restores TensorFlow's default.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 

@@ -1,6 +1,6 @@
 """The command line: python -m dcgan_tf COMMAND, or the script dcgan COMMAND."""
 
-import dcgan_tf.cli.interrupt  # noqa: F401  Before the slow imports
+import dcgan_tf.cli.interrupt  # noqa: F401  Imported before the slow modules
 
 # isort: split
 from dcgan_tf.cli.main import main

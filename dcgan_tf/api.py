@@ -44,11 +44,11 @@ def train(
     (4, (3, 16, 16, 1))
 
     Args:
-        data: The images: an array uint8 [N, height, width, channels]; a `tf.data.Dataset` of images or of pairs (image,
+        data: The images: a uint8 array [N, height, width, channels]; a `tf.data.Dataset` of images or of pairs (image,
             label); a folder or a zip archive of pictures; a parquet file or a folder of them; or the name of a data
             set.
         run_dir: The run's folder; created if it does not exist, resumed if it does.
-        labels: The classes of an array's images, as integers [N] from 0.
+        labels: The class of each image of an array: integers [N], starting at 0.
         verbose: Whether to show progress. False prints nothing.
         on_log: Called as ``on_log(step, metrics)`` whenever metrics are logged.
         settings: Fields of `Config`, such as ``steps=2_000``.
@@ -84,7 +84,7 @@ def _open_data(
     if isinstance(data, (str, os.PathLike)):
         if labels is not None:
             raise UserError(
-                "labels can be passed with an array only. A folder has one subfolder per class or a labels.csv, and a "
+                "labels can be passed only with an array. A folder has one subfolder per class or a labels.csv, and a "
                 "data set has its own labels"
             )
         if dataset := data_set_at(pathlib.Path(data).expanduser()):
@@ -92,6 +92,6 @@ def _open_data(
         return None, {"dataset": os.fspath(data)}
     if hasattr(data, "element_spec"):
         if labels is not None:
-            raise UserError("labels can be passed with an array only. A dataset yields pairs (image, label)")
+            raise UserError("labels can be passed only with an array. A dataset yields pairs (image, label)")
         return open_dataset(data), {"dataset": ARRAY}
     return open_array(np.asarray(data), labels), {"dataset": ARRAY}

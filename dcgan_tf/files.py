@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, reading them, locks, and paths that TensorFlow can read."""
+"""Atomic writing of files, reading, locks, and paths that TensorFlow can read."""
 
 import contextlib
 import errno
@@ -31,7 +31,7 @@ ADVICE = {
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a temporary path to write to, which replaces ``path`` at the end. An error leaves ``path`` unchanged.
+    """Yields a temporary path to write to, and moves it to ``path`` at the end. An error leaves ``path`` unchanged.
 
     Args:
         path: A file, or a folder that does not exist yet.
@@ -46,24 +46,24 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def write_bytes(path: pathlib.Path, content: bytes) -> pathlib.Path:
-    """Writes a file, whole or not at all."""
+    """Writes a file atomically: whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     return path
 
 
 def write_text(path: pathlib.Path, text: str) -> pathlib.Path:
-    """Writes a UTF-8 file, whole or not at all. Undecodable bytes of file names are escaped."""
+    """Writes a UTF-8 file atomically. Undecodable bytes of file names are escaped."""
     return write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: pathlib.Path, value: Any) -> pathlib.Path:
-    """Writes a value as indented JSON, whole or not at all."""
+    """Writes a value as indented JSON, atomically."""
     return write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def write_arrays(path: pathlib.Path, **arrays: "np.ndarray | float | str") -> pathlib.Path:
-    """Writes a ``.npz`` file, whole or not at all."""
+    """Writes a ``.npz`` file atomically."""
     import numpy as np
 
     with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -102,7 +102,7 @@ def read_arrays(path: pathlib.Path) -> "dict[str, np.ndarray]":
 
 
 def remove(path: pathlib.Path) -> None:
-    """Removes a file or a folder if it exists. Of a link, only the link itself is removed."""
+    """Removes a file or a folder if it exists. The target of a link is not removed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -134,7 +134,7 @@ def locked(path: pathlib.Path, waiting: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def plain_path(directory: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A path of the folder that TensorFlow can read: through a file descriptor if its name has special characters.
+    """Yields a path of the folder that TensorFlow can read: through a file descriptor if it has special characters.
 
     TensorFlow looks for checkpoints and SavedModels by a glob pattern, so it finds none in a folder whose name contains
     a wildcard. It also rejects names that are not UTF-8.
@@ -152,7 +152,7 @@ def plain_path(directory: pathlib.Path) -> Iterator[pathlib.Path]:
 def reason(error: BaseException) -> str:
     """The system's reason, and the file if it is known; for other errors the first line of the message, or the type.
 
-    Messages are cut to fit on a line, so the file, which the user needs to know, is not taken from the message.
+    The file is added separately, because the user needs to know it, and messages are cut to fit on a line.
     """
     if isinstance(error, OSError) and error.strerror:
         file = error.filename2 or error.filename
@@ -162,5 +162,5 @@ def reason(error: BaseException) -> str:
 
 
 def way_on(error: BaseException) -> str:
-    """Advice for a file that cannot be written. TensorFlow's errors carry no number, but the same text."""
+    """Advice for a file that cannot be written. TensorFlow's errors have no error number, but contain the same text."""
     return next((advice for number, advice in ADVICE.items() if os.strerror(number) in str(error)), "Remove the cause")

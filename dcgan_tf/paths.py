@@ -58,5 +58,5 @@ def refuse_undecodable(directory: pathlib.Path, flag: str) -> None:
     except UnicodeEncodeError:
         shown = path.encode("utf-8", "backslashreplace").decode()
         raise UserError(
-            f"`{flag}`: expected a folder whose path is UTF-8, for TensorFlow. Received: '{shown}'"
+            f"`{flag}`: expected a folder whose path is UTF-8, as TensorFlow requires. Received: '{shown}'"
         ) from None

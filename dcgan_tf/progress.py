@@ -75,7 +75,7 @@ logger.addFilter(lambda _: not isinstance(_current.get(), _Silence))
 
 @contextlib.contextmanager
 def decoration(name: str) -> Iterator[None]:
-    """Logs any error inside the block and continues: the mere display of a training must not stop it. Also a decorator.
+    """Logs any error inside the block and continues, because a failed display must not stop training. Also a decorator.
 
     Args:
         name: What the block writes, as named in the warning.
@@ -88,7 +88,7 @@ def decoration(name: str) -> Iterator[None]:
 
 
 def say_last_words(reason: str) -> None:
-    """Writes why the process ends to standard error, from any thread, whatever is shown."""
+    """Writes to standard error why the process ends, from any thread, even if messages are hidden."""
     record = logging.makeLogRecord({"msg": f"error: {reason}"})
     showers = [handler for handler in logger.handlers if isinstance(handler, _Shower)]
     line = showers[0].format(record) if showers else record.getMessage()
@@ -113,9 +113,9 @@ def shown_only(if_true: bool) -> Iterator[None]:
 
 
 def bar(*arguments: Any, desc: str = "", **options: Any) -> tqdm:
-    """A progress bar with tqdm's arguments: one line in a file or a pipe, and hidden where nothing is shown.
+    """A progress bar with tqdm's arguments. It is a single line in a file or a pipe, and hidden if nothing is shown.
 
-    With ``delay``, which hides the bar of quick work, there is no such line.
+    With ``delay``, which hides the bar of quick work, that line is omitted.
     """
     if desc and is_shown() and not draws_bars() and not options.get("delay"):
         logger.info("%s ...", desc[:1].upper() + desc[1:])

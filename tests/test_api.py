@@ -153,7 +153,7 @@ def test_named_data_set_trains(tmp_path):
         (IMAGES, {"penalty_weight": 3.0}, "penalty_weight", "`penalty_weight` has no effect with `penalty=none`"),
         (IMAGES / 255, {}, None, "Received: float64 [40, 16, 20, 1]"),
         ("mnits", {}, "dataset", "unknown data set 'mnits'"),
-        ("ring", {"labels": LABELS}, None, "labels can be passed with an array only"),
+        ("ring", {"labels": LABELS}, None, "labels can be passed only with an array"),
         (tf.data.Dataset.from_tensors(IMAGES), {"labels": LABELS}, None, "A dataset yields pairs (image, label)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -50,9 +50,9 @@ def augment(
         images: uint8 [N, at least height, at least width, channels].
         config: Gives the size, ``crop``, ``flip`` and the seed.
         batch_number: Together with the seed, the random key.
-        places: int64 [N], positions of the images within a batch of ``count``, for which the random numbers are
-            drawn. None: the images are the whole batch.
-        count: Number of images in that batch.
+        places: Positions of the images in a batch, int64 [N]. The random numbers are drawn for the whole batch, so that
+            a part of it is augmented as it would be in the batch. None: the images are the whole batch.
+        count: Number of images in the batch.
 
     Returns:
         uint8 [N, height, width, channels].
@@ -107,8 +107,8 @@ def make_batches(
     count = config.batch_size * config.discriminator_steps
     order = BatchOrder(len(data.images), count, config.seed)
     dtype = tf.as_dtype(data.images.dtype)
-    # A share has its part of the batch of each discriminator update and, within it, of each group of images that fills
-    # one slot of the packed rows.
+    # A share takes an equal part of the batch of every discriminator update. Within that batch, it takes an equal part
+    # of every group of images that fills one slot of the packed rows.
     places = [places_of(replica, replicas, count, config.discriminator_steps * config.pack) for replica in shares]
 
     def read(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

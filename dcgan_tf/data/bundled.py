@@ -102,7 +102,7 @@ def _read(name: str, header_bytes: int) -> np.ndarray:
 
 
 def _order(split: str, count: int) -> list[int]:
-    """The order of TensorFlow Datasets, by a hash of split and number, so that runs on its copy can resume on this."""
+    """The order of TensorFlow Datasets, by a hash of split and number. Runs that began on its copy can resume here."""
     return sorted(
         range(count), key=lambda number: hashlib.md5(f"{split}{number}".encode(), usedforsecurity=False).digest()
     )

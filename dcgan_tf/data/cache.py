@@ -85,7 +85,7 @@ def open_data(directory: pathlib.Path, source: "Source | AnonymousSource") -> Im
         sums, bad_files = information["checksums"], information["bad_files"]
         for name in ("images.npy", "labels.npy"):
             if checksums(directory / name) != sums[name]:
-                raise ValueError(f"{name} does not have its checksum")
+                raise ValueError(f"the checksum of {name} does not match")
         if not isinstance(bad_files, int) or bad_files < 0:
             raise ValueError(f"info.json counts {bad_files!r} bad files")
         images = np.load(directory / "images.npy", mmap_mode="r", allow_pickle=False)
@@ -103,7 +103,10 @@ def open_data(directory: pathlib.Path, source: "Source | AnonymousSource") -> Im
 
 
 def checksums(path: pathlib.Path) -> dict[str, int]:
-    """CRC-32 by offset. Covers a file of up to 1 GiB entirely, and evenly spread blocks of a larger one."""
+    """The size of a file in bytes and the CRC-32 of its blocks by offset.
+
+    A file of up to 1 GiB is covered entirely, a larger one by evenly spread blocks.
+    """
     size = path.stat().st_size
     block_count = -(-size // CHECKED_BLOCK_BYTES)
     chosen = sorted({round(i) for i in np.linspace(0, block_count - 1, min(block_count, CHECKED_BLOCKS))})

@@ -1,4 +1,4 @@
-"""Tells files that cannot be used from machines that cannot read them."""
+"""Distinguishes damaged files from failures of the machine that reads them."""
 
 import contextlib
 import errno
@@ -25,7 +25,7 @@ def damage_named(place: object = None) -> Iterator[None]:
     """Turns the errors of decoders into BadPictureError.
 
     Args:
-        place: What is being read, if an error may be the machine's fault; None for pictures in memory.
+        place: The file being read, if the machine can cause an error; None for pictures in memory.
     """
     try:
         yield
@@ -36,7 +36,7 @@ def damage_named(place: object = None) -> Iterator[None]:
 
 
 def refuse_faults_of_the_machine(error: Exception, place: object) -> None:
-    """Raises UserError if the operating system could not read a file: once fixed, the picture must not count as bad."""
+    """Raises UserError if the operating system could not read a file, which may be fine and must not count as bad."""
     # EINVAL is excluded because a damaged file can point to an impossible offset. Pillow's own errors have no number.
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         raise UserError(

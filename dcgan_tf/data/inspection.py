@@ -21,7 +21,8 @@ from dcgan_tf.errors import printable
 
 PICTURES_PER_SHARD = 256
 SHEET_PICTURES = 64
-# A sheet of classes has a row for each, at most this many, and is chosen from more pictures.
+# A sheet of classes has one row per class, for at most SHEET_CLASSES of them. The pictures of a row are chosen from
+# about SHEET_CHOICE times as many.
 SHEET_CLASSES, SHEET_COLUMNS, SHEET_CHOICE = 40, 8, 3
 LINES_A_TABLE = 10
 HASH_SIDE = 16

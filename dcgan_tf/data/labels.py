@@ -1,4 +1,4 @@
-"""Reads the class of each picture from a file beside the pictures: labels.csv, or StyleGAN's dataset.json."""
+"""Reads the class of each picture from a file next to the pictures: labels.csv, or StyleGAN's dataset.json."""
 
 import csv
 import dataclasses
@@ -15,7 +15,7 @@ LABELS_CSV = "labels.csv"
 DATASET_JSON = "dataset.json"
 COLUMNS = ("file", "label")
 MAX_BYTES = 2**30
-NAMED = 3  # How many of several names a message lists
+NAMED = 3  # Maximum number of names that a message lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ def find_labels(store: Store, root: pathlib.Path, folder: pathlib.Path) -> Label
 
     Args:
         store: Where the pictures lie.
-        root: The folder of the split. A file there comes first.
+        root: The folder of the split. A file there takes precedence.
         folder: The folder of the data set. In a file there, the paths begin with the folder of the split.
 
     Raises:
@@ -77,8 +77,8 @@ def find_labels(store: Store, root: pathlib.Path, folder: pathlib.Path) -> Label
                 classes = None if rows is None else _collect(rows)
             except (ValueError, csv.Error, RecursionError) as error:
                 raise UserError(
-                    f"cannot read the labels in '{path}': {error}. Correct the file; or rename it, if it is not about "
-                    "these pictures"
+                    f"cannot read the labels in '{path}': {error}. Correct the file, or rename it if it does not "
+                    "describe these pictures"
                 ) from None
             if classes is not None and place != root:
                 prefix = os.path.relpath(root, place) + os.sep
@@ -90,7 +90,7 @@ def find_labels(store: Store, root: pathlib.Path, folder: pathlib.Path) -> Label
 
 
 def sorted_classes(labels: Iterable[str]) -> tuple[str, ...]:
-    """The different labels, in the order of the numbers if all are numbers, else of the alphabet."""
+    """The different labels, in numerical order if all are numbers, otherwise in alphabetical order."""
     names = set(labels)
     if all(name.isascii() and name.isdigit() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
@@ -99,7 +99,7 @@ def sorted_classes(labels: Iterable[str]) -> tuple[str, ...]:
 
 def _read_csv(text: str) -> Iterator[tuple[str, str]]:
     header = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)  # Spreadsheets write what is usual in their country.
+    delimiter = max(",;\t", key=header.count)  # The delimiter that spreadsheets write depends on the country.
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     columns = [column.strip().lower() for column in next(reader, [])]
     if not set(COLUMNS).issubset(columns):

@@ -26,8 +26,8 @@ from dcgan_tf.data.tree import (
 )
 from dcgan_tf.errors import UnknownSplitError, UserError, printable
 
-# Number of the rules that choose, label and key the pictures. A run keeps the rules that it began with, so that it
-# resumes on the same images. A change to this module that changes the images of any folder needs a new number.
+# Version of the rules that choose, label and key the pictures. A run keeps the rules that it began with, so that it
+# resumes on the same images. A change to this module that changes the images of any folder needs a new version.
 RULES = 3
 RULES_WITHOUT_LABEL_FILES = 2  # Classes come from folders only.
 EARLIER_RULES = 1  # File endings only, any subfolder with the split's name, labels numbered within each split.
@@ -47,8 +47,8 @@ SPLITS = {
     "validation": ("validation", "valid", "val", "dev"),
 }
 SPLIT_NAMES = frozenset(itertools.chain(*SPLITS.values(), ("eval", "holdout", "extra", "unlabeled")))
-NAMED = 5  # How many of several names a message lists
-MAX_LOOSE_PICTURES = 1000  # How many pictures are opened at every start to find sheets among them
+NAMED = 5  # Maximum number of names that a message lists
+MAX_LOOSE_PICTURES = 1000  # Maximum number of pictures that are opened at every start to find sheets among them
 
 ClassOf = Callable[[str], str]
 
@@ -149,7 +149,7 @@ def _open_folder(config: Config) -> tuple[pathlib.Path, Store]:
 
 
 def _classes(names: Sequence[str], label_file: LabelFile | None) -> tuple[tuple[str, ...], ClassOf]:
-    """The classes of a split, by its labels file or else by its folders, and the function that gives a picture's."""
+    """The classes of a split, by its labels file or else by its folders, and the function that finds a picture's."""
     if label_file is None:
         return _class_folders(names), _first_level
     label_file.refuse_other_pictures(names)
@@ -197,7 +197,7 @@ def _find_split(folder: pathlib.Path, split: str, store: Store) -> tuple[pathlib
 
 
 def _named(folders: Sequence[str], split: str) -> str:
-    """The folder of a split, found by its own name or else by a usual name in any letter case; empty if none."""
+    """The folder with the name of a split, or else with one of its usual names in any letter case; empty if none."""
     if split in folders:
         return split
     return next((folder for name in SPLITS.get(split, ()) for folder in folders if folder.lower() == name), "")
@@ -314,7 +314,7 @@ def _fingerprint(
     class_names: tuple[str, ...],
     labels: tuple[int, ...] | None,
 ) -> str:
-    """A digest of the pictures' paths and of the file facts that reveal a replacement. A copy elsewhere differs.
+    """A digest of the pictures' paths and of the file facts that reveal a replacement. A copied folder has another one.
 
     Args:
         root, store, names, class_names: As in `Listing`.

@@ -224,7 +224,7 @@ def _holds_bytes(kind: "pa.DataType") -> bool:
 
 
 def _features(schema: "pa.Schema") -> dict[str, dict[str, Any]]:
-    """What Hugging Face's library has written about the columns; empty if it has not."""
+    """The description of the columns that Hugging Face's library stored in the file; empty if there is none."""
     with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
         return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
@@ -266,7 +266,7 @@ def _open(path: pathlib.Path, columns: Columns | None = None) -> Any:
 def _read(
     path: pathlib.Path, first: int, stop: int, columns: Columns
 ) -> Iterator[tuple[int, bytes | None, int | str | None]]:
-    """Yields the number, the picture file's contents and the label of each of a file's rows ``first`` to ``stop``."""
+    """Yields the number, the picture and the label of each row from ``first`` to ``stop - 1`` of a file."""
     import pyarrow as pa
 
     file, begin = _open(path, columns), 0

@@ -24,7 +24,7 @@ ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 # A random crop is cut from rows that are this much larger than the image on each side.
 RANDOM_CROP_MARGIN = 1 / 8
-# A file on disk, or the contents of a file that lies in another one
+# A file on disk, or the contents of a file that is stored inside another one
 PictureFile = pathlib.Path | io.BytesIO
 # Factors that make white 255 in gray pictures of fewer bits, by Pillow's names for their modes.
 GRAY_SCALES = {"1": 255, "L;2": 85, "L;4": 17}
@@ -41,7 +41,7 @@ NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 class _PngStream(PngImagePlugin.PngStream):
-    """Ignores damaged metadata, because of which Pillow would refuse the whole picture."""
+    """Ignores damaged metadata, which would make Pillow refuse the whole picture."""
 
     def call(self, cid: bytes, pos: int, length: int) -> bytes:
         try:

@@ -53,11 +53,12 @@ MIN_IMAGES = 2
 def resolve(config: Config, source: Source) -> Config:
     """Completes a configuration from its data.
 
-    Replaces ``auto`` channels by those of the data, and an ``auto`` size by that of the data if a network can be built
-    for it, else by 64. Fills in the number of blocks, the names of the classes, and the rules that chose the pictures.
+    Replaces ``auto`` channels with those of the data. Replaces an ``auto`` size with that of the data if a network can
+    be built for it, and otherwise with 64. Fills in the number of blocks, the names of the classes, and the rules that
+    chose the pictures.
 
     Raises:
-        UserError: The run is conditional and the data has no classes.
+        UserError: The run is conditional and the data has no classes, or the completed settings contradict each other.
     """
     rules = config.data_rules or listing.RULES
     config = dataclasses.replace(config, class_names=source.class_names, data_rules=rules)
@@ -74,8 +75,8 @@ def resolve(config: Config, source: Source) -> Config:
         channels = str(source.channels)
     if config.conditional and len(source.class_names) < 2:
         raise UserError(
-            f"`conditional=True`: {config.dataset} has no classes to condition on. Remove it, or sort the pictures "
-            "into one folder per class, or list their classes in a labels.csv, and use `dataset=folder`"
+            f"`conditional=True`: {config.dataset} has no classes to condition on. Remove `conditional`, or sort the "
+            "pictures into one folder per class, or list their classes in a labels.csv, and use `dataset=folder`"
         )
     config = dataclasses.replace(config, image_size=size, channels=channels)
     refuse_bad_combinations(config)  # Values that were auto could not be checked earlier.
@@ -111,7 +112,7 @@ def settle_length(config: Config, count: int) -> Config:
 
 
 def prepare(config: Config, source: Source | None = None) -> tuple[Config, ImageData | PointData]:
-    """Completes a configuration and opens its data, which is prepared first if necessary.
+    """Completes a configuration and opens its data, after preparing it if necessary.
 
     Args:
         config: Gives the data set, the split, the image size and the folders.
@@ -133,7 +134,7 @@ def prepare(config: Config, source: Source | None = None) -> tuple[Config, Image
 
 
 def open_images(config: Config, source: Source) -> ImageData:
-    """Opens prepared images, which are prepared first if necessary.
+    """Opens the prepared images of a source, after preparing them if necessary.
 
     Args:
         config: A configuration that `resolve` has completed.
@@ -208,6 +209,7 @@ def _refuse_empty_classes(config: Config, labels: np.ndarray) -> None:
 
 
 def cache_root(config: Config) -> pathlib.Path:
+    """The folder of all prepared data: `cache_dir`, or a folder in the user's cache."""
     if config.cache_dir:
         return pathlib.Path(config.cache_dir).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -226,7 +228,7 @@ def _cache_key(config: Config, source: Source) -> str:
 
 
 def readable_name(config: Config, source: Source) -> str:
-    """A name for files about the images of a split at their size."""
+    """A readable name for files that describe the images of a split at their prepared size."""
     parts = (source.full_name, config.split, f"{config.image_size}x{config.channels}")
     return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts)).strip("-")
 
@@ -235,7 +237,7 @@ _say_once = functools.cache(logger.info)
 
 
 def _open_or_build(config: Config, source: Source, directory: pathlib.Path) -> ImageData:
-    """Opens the prepared data of a key. If there is none, or if it is damaged, it is made first."""
+    """Opens the prepared data of a cache key, after making it if it is missing or damaged."""
     with contextlib.suppress(DamagedError):
         data = _find(config, source, directory)
         if data is not None:
@@ -250,11 +252,17 @@ def _open_or_build(config: Config, source: Source, directory: pathlib.Path) -> I
             except DamagedError as damage:
                 logger.info(f"The prepared data in '{damage.directory}' is damaged ({damage}): preparing it again.")
                 shutil.rmtree(damage.directory)
-    raise UserError(f"the prepared data in '{directory}' cannot be read back. Check the disk, or use `cache_dir`")
+    raise UserError(
+        f"the prepared data in '{directory}' cannot be read back. Check the disk, or choose another `cache_dir`"
+    )
 
 
 def _find(config: Config, source: Source, directory: pathlib.Path) -> ImageData | None:
-    """The data of a key: what the run began with, else data without bad files or as this Pillow version reads it."""
+    """The prepared data of a cache key; None if there is none.
+
+    This is the data that the run began with, if it is found. Otherwise it is data without bad files, or data that this
+    version of Pillow has read.
+    """
     readings = [directory, _as_read_by_this_pillow(directory)]
     if config.data_digest:
         readings += sorted(directory.parent.glob(f"{glob.escape(directory.name)}-pillow-*"))
@@ -265,7 +273,7 @@ def _find(config: Config, source: Source, directory: pathlib.Path) -> ImageData 
 
 
 def _as_read_by_this_pillow(directory: pathlib.Path) -> pathlib.Path:
-    """The folder of data with bad files, which another version of Pillow may be able to read."""
+    """The folder for data with bad files. It names the version of Pillow, because another may be able to read them."""
     return directory.with_name(f"{directory.name}-pillow-{PIL.__version__}")
 
 
@@ -294,7 +302,7 @@ def _build(config: Config, source: Source, directory: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _writing_to(root: pathlib.Path) -> Iterator[None]:
-    """Raises UserError if the block cannot write. A picture that cannot be read is a UserError already."""
+    """Raises UserError if the block cannot write. For a picture that cannot be read, the block itself raises it."""
     try:
         yield
     except OSError as error:

@@ -71,9 +71,9 @@ class _Context(multiprocessing.context.SpawnContext):
 
 
 def _start_worker(parent: int) -> None:
-    """Leaves Ctrl-C, which reaches every process of a terminal, to the parent, and ends when the parent ends."""
+    """Ignores Ctrl-C, which reaches every process of a terminal and is the parent's to handle; ends with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The parent passes its own number, because it may have been killed before this process could ask for it.
+    # The parent passes its own process ID, because it may have been killed before this process could ask for it.
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 

@@ -261,7 +261,7 @@ def find_source(config: Config) -> Source:
 
 
 def data_set_at(path: pathlib.Path) -> str:
-    """The data set to which a path belongs: folder (also for an archive), parquet, or none (empty)."""
+    """The value of `dataset` for the pictures at a path: folder (also for an archive), parquet, or empty if neither."""
     if path.is_dir():
         return "parquet" if not find_picture(path) and parquet_files(path) else "folder"
     return {".zip": "folder", ".parquet": "parquet"}.get(path.suffix, "") if path.is_file() else ""
@@ -309,8 +309,8 @@ def _check_network(url: str, dataset: str) -> None:
     except OSError as error:
         raise UserError(
             f"`dataset={dataset}`: it is not on disk, and {url} cannot be reached ({getattr(error, 'reason', error)}). "
-            "Connect to the network, give a folder with its original files with `manual_dir`, "
-            "or give a `data_dir` in which TFDS has already prepared it"
+            "Connect to the network; or set `manual_dir` to a folder with its original files, or `data_dir` to a "
+            "folder in which TFDS has already prepared it"
         ) from None
 
 

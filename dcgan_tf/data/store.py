@@ -20,7 +20,7 @@ from dcgan_tf.errors import UserError
 # 16 bits) and its metadata, so that a small archive cannot fill the memory.
 BYTES_PER_PIXEL = 8
 METADATA_BYTES = 64 * 2**20
-ENCRYPTED = 1  # The bit of a file in an archive
+ENCRYPTED = 1  # This bit in the flags of an archived file
 
 OnError = Callable[[OSError], None]
 Triple = tuple[str, list[str], list[str]]
@@ -30,16 +30,19 @@ class Store(Protocol):
     """Files by their paths. The path of a file in an archive begins with that of the archive."""
 
     def walk(self, root: pathlib.Path, onerror: OnError | None = None) -> Iterator[Triple]:
-        """Yields each folder with its subfolders and files, as `os.walk`. Subfolders that are removed are skipped."""
+        """Yields each folder with its subfolders and files, like `os.walk`.
+
+        Subfolders that the caller removes from the list are skipped.
+        """
 
     def read_start(self, path: str | os.PathLike[str], size: int) -> bytes:
         """The first bytes of a regular file; raises OSError if there is none, ValueError if it is damaged."""
 
     def picture(self, path: pathlib.Path, limits: Limits) -> PictureFile:
-        """What `open_picture` takes; raises BadPictureError if the file is damaged or exceeds the limits."""
+        """The file as `open_picture` takes it; raises BadPictureError if it is damaged or exceeds the limits."""
 
     def facts(self, path: str) -> tuple[str | int, ...]:
-        """What reveals that a file was replaced; raises OSError if there is no file."""
+        """Facts about a file that change if it is replaced; raises OSError if there is no file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +71,7 @@ DISK = Disk()
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A zip archive. Each process opens it once; the file is found by its path, and known by its facts.
+    """A zip archive. Each process opens it once, and checks by its facts that it has not been replaced.
 
     Attributes:
         path: The archive.
@@ -141,7 +144,7 @@ def open_archive(path: pathlib.Path) -> Archive:
     """Opens a zip archive of pictures.
 
     Raises:
-        UserError: It is not a zip archive or damaged, contains encrypted files, or paths that lead out of it.
+        UserError: It is not a zip archive, is damaged, or contains encrypted files or paths that lead out of it.
     """
     try:
         archive = Archive(path, DISK.facts(os.fspath(path)))
@@ -176,8 +179,8 @@ def _open(archive: Archive) -> _OpenArchive:
             )
         if information.flag_bits & ENCRYPTED:
             raise UserError(
-                f"`data_dir`: the archive '{path}' is encrypted, such as its file '{name}'. Unpack it with your "
-                "password, and name the folder"
+                f"`data_dir`: the archive '{path}' contains encrypted files, such as '{name}'. Unpack it with your "
+                "password, and pass the folder instead"
             )
         if not information.is_dir() and not name.endswith("/"):
             files[os.path.normpath(name)] = information

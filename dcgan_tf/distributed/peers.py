@@ -6,7 +6,8 @@ A message is a JSON object after four bytes with its length. The handshake has t
     worker: index, list of workers, its own nonce, proof
     chief:  proof; or a refusal with a reason
 
-A proof is an HMAC over both nonces, so an intercepted proof cannot be reused. What follows is not encrypted.
+A proof is an HMAC over both nonces, so an intercepted proof cannot be reused. The messages that follow are not
+encrypted.
 """
 
 import contextlib
@@ -239,7 +240,7 @@ def call_chief(
 
 
 def clip(reason: str) -> str:
-    """A text from another process, made safe to print and cut to a limit."""
+    """A text from another process, made safe to print and cut to MAX_REASON characters."""
     return printable(reason)[:MAX_REASON]
 
 

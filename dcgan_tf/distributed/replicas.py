@@ -57,7 +57,7 @@ def moments(values: tf.Tensor, axes: list[int]) -> tuple[tf.Tensor, tf.Tensor]:
     own_mean = tf.squeeze(own_mean, axes)
     if count() == 1:
         return own_mean, own_variance
-    # One sum gives every replica the moments of all: in its own term, those of the others are 0.
+    # A single sum gives every replica the moments of all, because each term is 0 in the places of the other replicas.
     place = tf.one_hot(_index(), count(), dtype=values.dtype)
     own = tf.stack([own_mean, own_variance])
     means, variances = tf.unstack(total(tf.tensordot(own, place, axes=0)))  # Each [..., replicas]

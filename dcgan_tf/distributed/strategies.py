@@ -59,7 +59,9 @@ def find_workers(config: Config) -> tuple[tuple[str, ...], int]:
     if config.workers:
         addresses, index = tuple(config.workers.split(",")), config.worker_index
         if index < 0:
-            raise UserError(f"`workers` needs `worker_index`, from 0 to {len(addresses) - 1}: which of them is this?")
+            raise UserError(
+                f"`workers` needs `worker_index`, from 0 to {len(addresses) - 1}: the place of this worker in the list"
+            )
         source = "`worker_index`"
     elif os.environ.get("TF_CONFIG"):
         addresses, index = _from_tf_config(os.environ["TF_CONFIG"])
@@ -192,7 +194,7 @@ def _connect(workers: Workers, config: Config) -> tf.distribute.Strategy:
 
 @contextlib.contextmanager
 def _signals_by_default() -> Iterator[None]:
-    """Lets signals end the process at once, without Python, which cannot react while it waits for TensorFlow."""
+    """Lets signals end the process at once, because Python cannot react to them while it waits for TensorFlow."""
     if threading.current_thread() is not threading.main_thread():  # Only the main thread may set handlers.
         yield
         return

@@ -1,7 +1,8 @@
-"""The processes that train one model together: how they connect, agree, and notice a lost one. Without TensorFlow.
+"""The processes that train one model together: how they connect, agree, and notice that one of them is lost.
 
 TensorFlow's collectives wait a long time, or forever, for a process that is gone. So every worker keeps a connection to
-the first one, the chief, and regularly signals that it is alive. If a worker is lost, all others stop at once.
+the first one, the chief, and regularly signals that it is alive. If a worker is lost, all others stop at once. This
+module does not use TensorFlow.
 """
 
 import contextlib
@@ -29,8 +30,8 @@ ENDED = object()  # Replaces the value of a worker that has left
 class Workers:
     """All workers of a run, from the view of one of them. A run of one process has a single worker and never waits.
 
-    Used as a context manager: entering waits for the others, leaving waits until all have finished, and leaving with an
-    error stops them.
+    Use it as a context manager: entering waits for the others, leaving waits until all have finished, and leaving with
+    an error stops them.
 
     Args:
         addresses: ``host:port`` of each worker; the first is the chief. Empty for a run of one process.
@@ -58,7 +59,7 @@ class Workers:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this worker writes the run."""
+        """Whether this worker writes the run directory."""
         return self.index == 0
 
     def gather(self, value: Any) -> list[Any]:

@@ -64,7 +64,7 @@ def jackknife_error(*left_out: Sequence[float] | np.ndarray) -> float:
     """The standard error of a metric by the block jackknife.
 
     Args:
-        left_out: For each set of samples that the metric depends on, its values with each block of that set left out.
+        left_out: For each set of samples, the values of the metric with each block of that set left out.
     """
     return float(np.sqrt(sum((len(values) - 1) * np.var(values) for values in left_out)))
 

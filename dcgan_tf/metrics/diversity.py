@@ -6,7 +6,7 @@ from sklearn.metrics import pairwise_distances_chunked
 from dcgan_tf.metrics.arrays import Estimate, check_features
 from dcgan_tf.metrics.neighbors import BLOCK_MIB
 
-MIN_SAMPLES = 2  # Small, because a training may be monitored with only a few images.
+MIN_SAMPLES = 2  # Small, because a run may be monitored with only a few images.
 
 
 def mean_pairwise_distance(features: np.ndarray) -> Estimate:

@@ -8,7 +8,8 @@ import numpy as np
 from dcgan_tf.metrics.arrays import JACKKNIFE_BLOCKS, check_features, jackknife_error, random_blocks
 
 MIN_SAMPLES = 2
-# The blocks in one of two halves. Any two of these halves share two or three blocks, so their errors differ.
+# Four ways to halve the blocks, each given by its first half. Any two of these share two or three blocks, so their
+# errors differ.
 HALVES = ((0, 1, 2, 3, 4), (0, 2, 4, 6, 8), (0, 1, 5, 6, 9), (0, 3, 5, 7, 8))
 
 
@@ -27,9 +28,9 @@ def moments(features: np.ndarray) -> Moments:
 def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """Computes |m_a - m_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)) (Dowson and Landau 1982; Heusel et al. 2017).
 
-    Only with the features of the 2015 Inception network is it what papers call FID. It decreases with the number of
-    samples, so compare only distances of equally many samples. With fewer samples than features, the covariances are
-    singular, and the distance is far too large.
+    The distance is what papers call FID only with the features of the 2015 Inception network. It decreases with the
+    number of samples, so compare only distances of equally many samples. With fewer samples than features, the
+    covariances are singular, and the distance is far too large.
 
     Args:
         features_a, features_b: float [samples, features], from the same network.
@@ -73,12 +74,12 @@ def frechet_standard_error(features_a: np.ndarray, features_b: np.ndarray) -> fl
 def extrapolated_frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """The Frechet distance extrapolated to infinitely many samples, like FID-infinity (Chong and Forsyth 2020).
 
-    The distance of n samples is too large by nearly c / n. So twice the distance of all samples, minus the mean
-    distance of halves, is free of this bias. The paper fits a line to the distances of many numbers of samples. Here
-    there are two numbers, and the halves are averaged over four ways to divide.
+    The distance of n samples is too large by nearly c / n, so twice the distance of all samples, minus the mean
+    distance of halves, is free of this bias. The paper fits a line to the distances of many numbers of samples. This
+    function uses only two numbers, all and half, and averages over four ways to divide the samples into halves.
 
-    Its standard error is that of `frechet_distance`: in simulations, it varied at most 1.07 times as much. A jackknife
-    of the extrapolation itself gives up to 1.4 times the true error.
+    Use the standard error of `frechet_distance`: in simulations, the extrapolated distance varied at most 1.07 times as
+    much. A jackknife of the extrapolation itself gives up to 1.4 times the true error.
 
     Args:
         features_a, features_b: float [samples, features], from the same network.

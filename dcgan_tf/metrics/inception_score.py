@@ -11,7 +11,7 @@ MIN_SAMPLES = 10 * SPLITS
 def inception_score(probabilities: np.ndarray) -> Estimate:
     """Computes exp(mean KL(p(class | sample) || p(class))), averaged over ten random splits (Salimans et al. 2016).
 
-    Only with the Inception network of ImageNet is it what papers call IS. It does not compare with real images.
+    The score is what papers call IS only with the Inception network for ImageNet. It does not use real images.
 
     Args:
         probabilities: float [samples, classes], rows that sum to 1.

@@ -12,7 +12,7 @@ BLOCK_MIB = 64
 # A ball's radius is the distance of a sample that may be counted itself. This margin keeps rounding from excluding it.
 ROUNDING = 1e-6
 HALVINGS = 20
-# About half of the nearest samples are in a sample's own half, so 2 * neighbor of them, plus this many, are enough.
+# About half of a sample's nearest neighbors are in its own half, so 2 * neighbor of them, plus this many, are enough.
 SPARE_NEIGHBORS = 50
 
 
@@ -110,10 +110,10 @@ def halving_error(values: np.ndarray, halves: np.ndarray) -> float:
     """The standard error of a mean over values that depend on neighbors among the samples.
 
     The means of two halves are independent, so half of their difference has a mean square of half the variance of one
-    of them, which is the variance of the mean of all samples. Other methods fail because a new draw would change the
-    samples and the balls. The standard deviation of the values with fixed balls misses the balls and is only 0.6 to 0.8
-    of the true standard error. The distance to a neighbor is not a smooth function, so a jackknife gives up to twice
-    the true one. A bootstrap draws samples more than once and does not work at all.
+    of them, which is the variance of the mean of all samples. Other methods fail, because a new draw would change both
+    the samples and the balls. An error computed with fixed balls is only 0.6 to 0.8 of the true standard error. The
+    distance to a neighbor is not a smooth function, so a jackknife gives up to twice the true error. A bootstrap draws
+    some samples more than once and does not work at all.
 
     Args:
         values: float [halvings, N], each value computed within its own half.

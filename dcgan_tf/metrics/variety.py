@@ -12,7 +12,7 @@ GROUPS = 20
 IMAGES_PER_GROUP = 25  # With fewer images, the shares of the groups would be too random.
 COPY = 0.25
 NEAR = 0.95
-MIN_SAMPLES = 2  # Small, because a training may be monitored with only a few images.
+MIN_SAMPLES = 2  # Small, because a run may be monitored with only a few images.
 
 
 class Variety(NamedTuple):

@@ -88,14 +88,14 @@ class Convolution:
         return tf.transpose(kernel, [1, 2, 0, 3])
 
     def _padding(self, size: int, count: int) -> list[int]:
-        """Padding before and after ``size`` pixels, for an output of the kernel's side from ``count`` taps."""
+        """Padding before and after ``size`` pixels, with which ``count`` taps give an output of the kernel's side."""
         covered = (count - 1) * self._stride
         before = max(covered + self._side - size, 0) // 2
         return [before, covered + self._side - size - before]
 
 
 class _OnCpu:
-    """What the layers below share: they are TensorFlow's in float32 and on other devices."""
+    """Shared by the layers below, which are the same as Keras's in float32 and on other devices."""
 
     def _uses_own_gradients(self) -> bool:
         is_bfloat16 = self.compute_dtype == "bfloat16"  # type: ignore[attr-defined]
@@ -109,7 +109,7 @@ class Conv2D(_OnCpu, keras.layers.Conv2D):
     """A convolution with faster gradients in bfloat16 on CPUs.
 
     With oneDNN, TensorFlow computes the kernel's gradient in bfloat16 no faster than in float32, and on small feature
-    maps slower. As a convolution over the batch, it takes 0.35 to 0.8 of that time.
+    maps more slowly. Computed as a convolution over the batch, it takes 0.35 to 0.8 times as long.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -7,8 +7,8 @@ import keras
 from dcgan_tf.config.settings import Config
 
 BYTES_PER_FLOAT = 4
-# Memory of TensorFlow, its libraries, and the graphs and pictures of a training, independent of its size. Measured on
-# Linux with TensorFlow 2.21 by `python -m tests.benchmarks.memory`.
+# Memory of TensorFlow, its libraries, and the graphs and pictures of a run. It does not depend on the networks' size.
+# Measured on Linux with TensorFlow 2.21 by `python -m tests.benchmarks.memory`.
 FRAMEWORK_BYTES = 840 * 2**20
 
 
@@ -55,7 +55,7 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, config: Confi
 def estimate_memory(
     generator: keras.Model, discriminator: keras.Model, config: Config, images_per_evaluation: int = 0
 ) -> int:
-    """The peak resident memory of a training in bytes: an estimate for planning, not a bound.
+    """The estimated peak resident memory of training, in bytes. It is meant for planning and is not a bound.
 
     It consists of the framework; the weights with their gradients, Adam's two moments and the moving average; and the
     activations of a train step, which the backward passes need, or of an evaluation, whichever are larger. The images

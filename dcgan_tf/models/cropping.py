@@ -10,10 +10,10 @@ from dcgan_tf.models.registration import register, require_options
 
 @register
 class Crop(keras.layers.Cropping2D):
-    """Keras's Cropping2D by another operation.
+    """Keras's Cropping2D, implemented by another operation.
 
-    The gradient of Keras's strided slice writes every value by itself: 12 ms for 64 feature maps of 8x8x256 on one CPU
-    core. That of `tf.slice` is a padding, which takes 0.8 ms.
+    The gradient of Keras's strided slice writes the values one by one: 12 ms for 64 feature maps of 8x8x256 on one CPU
+    core. The gradient of `tf.slice` is padding, which takes 0.8 ms.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -52,7 +52,7 @@ def build_discriminator(
         dropout: Share of the activations dropped in training.
         dropout_rows: Rows of a global batch; needed for dropout on several replicas.
         minibatch_stddev: Append the standard deviation over the batch as a feature (arXiv 1710.10196).
-        head: From the last feature map to the logit: ``flatten`` or ``average_pool``, then a linear layer.
+        head: How the last feature map becomes a logit: by ``flatten`` or ``average_pool``, then a linear layer.
         pack: Images judged together.
         is_unrolled: Give spectral normalization a correct second derivative, which unrolling needs.
         class_count: Classes of a conditional discriminator; 0: unconditional.

@@ -44,7 +44,7 @@ class Dropout(keras.layers.Dropout):
 
 
 def _mask_from_halves(shape: Sequence[int], rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """A mask, bfloat16, from 16 random bits per activation, at half the cost of a random number each.
+    """A bfloat16 mask. It takes 16 random bits per activation, at half the cost of a 32-bit random number each.
 
     The rate is rounded to a multiple of 2^-16, and the mask is scaled by the rounded rate.
     """

@@ -108,8 +108,8 @@ class LayerFactory:
     ) -> keras.KerasTensor:
         """Doubles height and width by a transposed convolution, or by resizing and a convolution of stride 1.
 
-        The result is cropped to ``size`` by one row or column if that is odd. If ``size`` is None, the size of x
-        stays.
+        If the height or width in ``size`` is odd, the last row or column of the result is cropped. If ``size`` is None,
+        the result has the size of x.
 
         A transposed convolution whose kernel size is not a multiple of its stride covers some pixels more often than
         their neighbors, which causes checkerboard patterns (Odena et al. 2016, distill.pub/2016/deconv-checkerboard).
@@ -184,8 +184,8 @@ class LayerFactory:
 def block_filters(name: str, filters: int | Sequence[int], blocks: int, *, from_image: bool) -> tuple[int, ...]:
     """The number of filters of each feature map of a network.
 
-    A single number is that of the map nearest to the image; it doubles with each map away from the image. Several
-    numbers are used as they are, in the order of the network.
+    A single number is for the map nearest to the image, and doubles with each map away from it. Several numbers are
+    used as they are, in the order of the network.
 
     Args:
         name: Name of the argument, for the error message.

@@ -41,7 +41,7 @@ class AdaptiveProbability(tf.Module):
         self.batches = tf.Variable(0, dtype=tf.int64, name="batches")
 
     def observe(self, mean_sign: tf.Tensor) -> None:
-        """Records one batch, and adjusts the probability after every fourth.
+        """Records one batch, and adjusts the probability after every fourth batch.
 
         Args:
             mean_sign: This replica's part of the mean sign of D's outputs for real images: float32 scalar in [-1, 1].
@@ -144,7 +144,10 @@ def resample(
 
 
 def _reflect(places: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Maps positions into a row of pixels, reflecting at its ends: the pixel before each (int32) and the fraction."""
+    """Maps positions into a row of pixels by reflection at its ends.
+
+    Returns the pixel before each position, int32, and the fraction of a pixel from there to the position.
+    """
     last = size - 1
     places = last - tf.abs(last - tf.math.floormod(places, 2.0 * last))
     before = tf.clip_by_value(tf.floor(places), 0.0, last - 1.0)

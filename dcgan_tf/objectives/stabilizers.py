@@ -13,7 +13,7 @@ from dcgan_tf.objectives.losses import Term
 # An exponential decay never reaches 0; this is the remainder at which it counts as done.
 EXPONENTIAL_REST = 0.01
 
-# Name -> function from the completed share of the length (0 at the start, 1 and more from the end on) to a factor.
+# Name -> function that maps the completed share of the schedule (0 at its start, 1 or more after its end) to a factor.
 DECAYS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "constant": tf.ones_like,
     "linear": lambda done: tf.maximum(0.0, 1 - done),
@@ -41,7 +41,7 @@ def decay_factor(name: str, step: tf.Tensor, steps: int) -> tf.Tensor:
 def add_instance_noise(images: tf.Tensor, config: Config, step: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """Adds Gaussian noise that fades during training, so that the real and fake distributions overlap.
 
-    D can then not become certain (Sønderby et al. 2017, arXiv 1610.04490; Arjovsky and Bottou 2017, arXiv
+    This keeps D from becoming certain (Sønderby et al. 2017, arXiv 1610.04490; Arjovsky and Bottou 2017, arXiv
     1701.04862).
 
     Args:

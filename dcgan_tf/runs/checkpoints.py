@@ -19,7 +19,7 @@ UNRECORDED = "unrecorded.json"
 
 
 class Checkpoints:
-    """The checkpoints of a run: one folder ``step-NNNNNNNN`` each.
+    """The checkpoints of a run, each in a folder ``step-NNNNNNNN``.
 
     Args:
         directory: The folder of the checkpoints.
@@ -125,7 +125,9 @@ class Checkpoints:
         self._damaged.clear()
 
     def _is_damaged(self, step: int) -> bool:
-        """Whether bytes of a checkpoint are missing or wrong, according to its checksums. Does not check if it fits.
+        """Whether bytes of a checkpoint are missing or wrong, according to its checksums.
+
+        It is not checked whether the checkpoint fits the networks.
 
         Raises:
             UserError: The files cannot be read, so there is no answer.
@@ -165,7 +167,7 @@ class Checkpoints:
 
 
 def best_first(run: Run, steps: Iterable[int]) -> Iterator[int]:
-    """Orders steps: the best evaluations during training first, then steps without one from the newest."""
+    """Orders steps: the best evaluations during training first, then steps without an evaluation, newest first."""
     left = sorted(steps)
     while left:
         best = best_step(run.metrics_file, left)
@@ -178,7 +180,7 @@ def chosen_steps(run: Run, steps: Sequence[int], checkpoint: str) -> Iterable[in
     Args:
         run: The run, whose evaluations determine the best checkpoint.
         steps: The steps that have a checkpoint, in ascending order.
-        checkpoint: ``best`` by the evaluations during training, or the newest if there are none; ``latest``; or a step.
+        checkpoint: ``best`` (by the evaluations during training; the newest if there are none), ``latest``, or a step.
 
     Raises:
         UserError: There is no such checkpoint.

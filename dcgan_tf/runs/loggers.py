@@ -1,4 +1,4 @@
-"""Sends the records of a training to MLflow or Weights & Biases: values of `on_log` in `dcgan_tf.train`.
+"""Loggers for MLflow and Weights & Biases, to be passed to `dcgan_tf.train` as `on_log`.
 
 >>> with MlflowLog("runs/mine", tracking_uri="sqlite:///mlflow.db") as log:  # doctest: +SKIP
 ...     dcgan_tf.train(images, run_dir="runs/mine", on_log=log)
@@ -22,15 +22,15 @@ LONGEST_SETTING = 500  # MLflow refuses longer texts.
 
 
 class MlflowLog:
-    """Logs to a run of MLflow: the settings at the first record, the metrics of each, and pictures at the end.
+    """Logs to a run of MLflow: the settings with the first record, the metrics with every record, pictures at the end.
 
-    Used as a context manager, which marks MLflow's run as finished, failed, or (after Ctrl-C) killed.
+    Use it as a context manager, which marks MLflow's run as finished, failed, or (after Ctrl-C) killed.
 
     Args:
-        run_dir: The folder of the training's run, as in `dcgan_tf.train`.
+        run_dir: The folder of the training run, as in `dcgan_tf.train`.
         tracking_uri: Where MLflow stores its runs: a server or a local store. None: as MLflow is configured.
         experiment: Name of the experiment. It is created if it does not exist.
-        run_id: The run of MLflow to continue, to log a resumed training. None: a new one.
+        run_id: The run of MLflow to continue, if the training run is resumed. None: a new one.
 
     Attributes:
         run_id: The run of MLflow.
@@ -84,14 +84,14 @@ class MlflowLog:
 
 
 class WandbLog:
-    """Logs to a run of Weights & Biases: the settings at the first record, the metrics of each, pictures at the end.
+    """Logs to a run of Weights & Biases: the settings with the first record, all metrics, and pictures at the end.
 
-    Used as a context manager, which finishes the run.
+    Use it as a context manager, which finishes the run.
 
     Args:
-        run_dir: The folder of the training's run, as in `dcgan_tf.train`.
+        run_dir: The folder of the training run, as in `dcgan_tf.train`.
         options: Arguments of `wandb.init`, such as ``project``; ``mode="offline"``, which needs no network; or
-            ``id=log.run.id, resume="must"``, to log a resumed training.
+            ``id=log.run.id, resume="must"``, if the training run is resumed.
 
     Attributes:
         run: The run of Weights & Biases.
@@ -109,7 +109,7 @@ class WandbLog:
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
         """Logs one record."""
         if not self._has_settings:
-            # A resumed training may be longer than the one that began the run.
+            # A resumed run may have more steps than it began with.
             self.run.config.update(_settings(self._directory), allow_val_change=True)
             self._has_settings = True
         self.run.log(dict(metrics), step=step)
@@ -136,7 +136,7 @@ def _import(package: str) -> Any:
 
 
 def _settings(directory: pathlib.Path) -> dict[str, Any]:
-    """The settings of the run that has flags, without the folders of this machine."""
+    """The settings of the run that have flags, without the folders of this machine."""
     config = load_run(directory).config
     return {
         field.name: getattr(config, field.name)

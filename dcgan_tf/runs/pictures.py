@@ -43,7 +43,7 @@ def read_curves(run: Run) -> Curves | None:
 
 @decoration("training.gif")
 def save_training_gif(run: Run, exported: int) -> None:
-    """Writes training.gif, and training.mp4 where imageio-ffmpeg is installed.
+    """Writes training.gif, and training.mp4 if imageio-ffmpeg is installed.
 
     They show at most 40 sample grids, spread evenly from the first step to the exported one.
 

@@ -46,18 +46,18 @@ class Means:
 
 
 class RecordFile:
-    """Appends records to metrics.jsonl. Used as a context manager, which closes the file at the end.
+    """Appends records to metrics.jsonl. Use it as a context manager, which closes the file at the end.
 
     Args:
         path: The file.
-        first_step: The step at which this process starts. Later records, of a process that was killed, are dropped.
+        first_step: The step at which this process starts. Later records, left by a killed process, are dropped.
     """
 
     def __init__(self, path: pathlib.Path, first_step: int) -> None:
         kept = [json.dumps(record) + "\n" for record in read_metrics(path) if record["step"] <= first_step]
         files.write_text(path, "".join(kept))
         self._path = path
-        self._file = open(path, "ab", buffering=0)  # What could not be written must not be tried again at the end.
+        self._file = open(path, "ab", buffering=0)  # With a buffer, closing the file would repeat a failed write.
 
     def __enter__(self) -> "RecordFile":
         return self
@@ -66,7 +66,7 @@ class RecordFile:
         self._file.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends one record; raises UserError if it cannot be written. A line that is cut off counts as none."""
+        """Appends one record; raises UserError if it cannot be written. `read_metrics` ignores an incomplete line."""
         line = json.dumps({"step": step, **values}).encode() + b"\n"
         try:
             if self._file.write(line) < len(line):

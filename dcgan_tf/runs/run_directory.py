@@ -96,7 +96,7 @@ def has_checkpoint(run_dir: str) -> bool:
 
 
 def configure(run_dir: str, typed: dict[str, Any]) -> Config:
-    """The complete settings for what the user typed.
+    """Completes the settings that the user typed.
 
     Args:
         run_dir: The folder of a run to resume, or one to be created; empty for the next free name.
@@ -112,7 +112,7 @@ def configure(run_dir: str, typed: dict[str, Any]) -> Config:
     if not run_dir or not _holds_run(directory):
         return make_config(typed)
     saved = load_run(directory).config
-    # The run has determined what depends on the data and on the image size.
+    # The run has already determined what depends on the data and on the image size.
     settled = {name for name, value in typed.items() if value == "auto" or (name == "blocks" and value == 0)}
     wanted = make_config({name: value for name, value in typed.items() if name not in settled}, resumed=saved)
     _refuse_changes(saved, wanted, directory)
@@ -134,8 +134,8 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
     if wanted.init_from != saved.init_from:
         began = f"began with the weights of '{saved.init_from}'" if saved.init_from else "began with random weights"
         raise UserError(
-            f"`init_from`: the run in '{directory}' {began} and resumes from its own checkpoints. To resume, remove "
-            f"it. To begin a run with the weights of '{wanted.init_from}', choose a new `run_dir`",
+            f"`init_from`: the run in '{directory}' {began} and resumes from its own checkpoints. To resume it, remove "
+            f"`init_from`. To begin a run with the weights of '{wanted.init_from}', choose a new `run_dir`",
             field="init_from",
         )
     differences = [
@@ -215,14 +215,14 @@ def _holds_run(directory: pathlib.Path) -> bool:
 
 
 def _refuse_wrong_kinds(directory: pathlib.Path) -> None:
-    """Raises UserError if something else is in the place of a folder or file that a run needs.
+    """Raises UserError if a path where the run needs a folder holds something else; likewise for its files.
 
     This includes a broken link, because its target may be on a disk that is currently not mounted.
     """
     for name in (*FOLDERS, *FILES):
         path, kind = directory / name, "folder" if name in FOLDERS else "file"
         if path.exists() and not (path.is_dir() if kind == "folder" else path.is_file()):
-            raise UserError(f"'{path}' is in the place of a {kind} of the run. Move it elsewhere")
+            raise UserError(f"'{path}' is not a {kind}, but the run needs a {kind} there. Move it elsewhere")
         if path.is_symlink() and not path.exists():
             raise UserError(f"'{path}' is a link to '{os.readlink(path)}', which is missing. Restore the target")
 

@@ -1,4 +1,4 @@
-"""What a training records while it runs: TensorBoard events, metrics.jsonl and sample grids."""
+"""What a run records during training: TensorBoard events, metrics.jsonl and sample grids."""
 
 import contextlib
 import dataclasses
@@ -22,18 +22,18 @@ from dcgan_tf.runs.records import RecordFile
 from dcgan_tf.runs.run_directory import Run
 from dcgan_tf.runs.tags import describe_scalar, tag_of
 
-# By default, TensorBoard shows ten random pictures of a training. With 0, documented as all, it shows none.
+# By default, TensorBoard shows ten random pictures of a run. The value 0 is documented as "all" but shows none.
 TENSORBOARD_FLAGS = "--samples_per_plugin images=1000"
 HISTOGRAM_BUCKETS = 30
 NAMING_SETTINGS = ("preset", "dataset", "loss", "seed")  # Hyperparameters even with their defaults
 
 
 class Summaries:
-    """Writes the records of a run. Used as a context manager, which flushes everything at the end.
+    """Writes the records of a run. Use it as a context manager, which flushes everything at the end.
 
     Args:
         run: The run to write to.
-        first_step: The step at which this process starts. Later records, of a process that was killed, are replaced.
+        first_step: The step at which this process starts. Later records, left by a killed process, are replaced.
     """
 
     def __init__(self, run: Run, first_step: int) -> None:
@@ -74,20 +74,20 @@ class Summaries:
         self._records.write(step, values)
 
     def samples(self, step: int, networks: Sequence[keras.Model], samples: np.ndarray) -> None:
-        """Writes the sample grid, always of the same latents, and histograms of all weights."""
+        """Writes the sample grid, which always shows the same latents, and histograms of all weights."""
         grid = draw_samples(samples, self._run.config)
         path = self._run.samples / f"step-{step:08d}.png"
         with decoration(f"'{path}'"):
             save_png(grid, path)
         with self._events(step):
-            tf.summary.image("samples/fixed_z", grid[None], description="Always of the same latents")
+            tf.summary.image("samples/fixed_z", grid[None], description="Images of the same latents at each step")
             for network in networks:
                 for variable in network.trainable_variables:
                     _write_histogram(f"weights/{network.name}/{variable.path}", np.asarray(variable.value))
 
     @contextlib.contextmanager
     def _events(self, step: int) -> Iterator[None]:
-        """Writes to TensorBoard. The first failure is reported, and ends all writing to it."""
+        """Lets the block write to TensorBoard. The first failure is reported, and nothing is written after it."""
         failed = True
         with decoration("TensorBoard's event file"):
             # NumPy numbers here and above: TensorFlow never frees a Python number that it has converted to a tensor.
@@ -100,7 +100,7 @@ class Summaries:
 
 @decoration("TensorBoard's event file")
 def record_model_card(run: Run, step: int, card: pathlib.Path) -> None:
-    """Shows the model card of an export in TensorBoard, without its header for programs."""
+    """Shows the model card of an export in TensorBoard, without its YAML header."""
     text = re.sub(r"\A---\n.*?\n---\n", "", card.read_text(encoding="utf-8"), flags=re.DOTALL)
     writer = tf.summary.create_file_writer(str(run.tensorboard))
     with writer.as_default(np.int64(step)):
@@ -135,12 +135,12 @@ def _describe_settings(config: Config) -> str:
 
 
 def _escape(text: str) -> str:
-    """Escapes what a path may hold that is not text."""
+    """Escapes the parts of a path that are not valid text."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _call_each(networks: Sequence[Any]) -> Callable[..., list[tf.Tensor]]:
-    """A function of the inputs of all networks, in which each is a node of its own: a run has one graph."""
+    """A function of the inputs of all networks. Each network is one of its nodes, because a run has a single graph."""
 
     def call(*inputs: tf.Tensor) -> list[tf.Tensor]:
         remaining, outputs = list(inputs), []

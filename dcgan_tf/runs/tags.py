@@ -1,6 +1,6 @@
-"""What TensorBoard calls the scalars of a run, and what it says about them."""
+"""Names and descriptions of a run's scalars in TensorBoard."""
 
-# Beginning of a name in metrics.jsonl -> that of its tag. TensorBoard sorts groups by name and opens the first two, so
+# Prefix of a name in metrics.jsonl -> prefix of its tag. TensorBoard sorts groups by name and opens the first two, so
 # losses and evaluations come first, and what is rarely needed stays closed.
 _GROUPS = {
     "augment/": "monitor/augment_",
@@ -26,13 +26,14 @@ _DESCRIPTIONS = {
     "diagnosis/diversity": "Mean distance between two samples, relative to that between two real images. Near 0 is "
     "collapse",
     "diagnosis/repeats": "Share of samples that have a near copy among the others",
-    "diagnosis/group_distance": "How differently samples and real images spread over groups of like images; 0 is best",
+    "diagnosis/group_distance": "How differently samples and real images spread over groups of similar images. 0 is "
+    "best",
     "diagnosis/realism": "Share of samples that are as near to a real image as real images are to each other",
     "diagnosis/probability_gap": "prob/real minus prob/fake",
     "diagnosis/discriminator_loss_share": "D's loss as a share of its loss when it guesses. Near 0, D has won",
     "diagnosis/": "1 while the monitor sees this failure, else 0",
-    "perf/steps_per_sec": "Train steps per second, without compilation",
-    "perf/images_per_sec": "Training images per second, without compilation",
+    "perf/steps_per_sec": "Train steps per second, excluding compilation",
+    "perf/images_per_sec": "Training images per second, excluding compilation",
 }
 
 

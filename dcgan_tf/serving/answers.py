@@ -27,7 +27,7 @@ USED_OUTPUTS: Mapping[str, frozenset[str]] = {
     "interpolate": frozenset({"images"}),
     "discriminate": frozenset({"logits", "probability", "features"}),
 }
-# Larger answers are not read to the end. In JSON, a number takes up to 32 bytes.
+# The client stops reading an answer that is larger. In JSON, a number takes up to 32 bytes.
 MAX_BYTES = 32 * 2**20
 MAX_VALUES = MAX_BYTES // 32
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -48,7 +48,7 @@ class Signature:
         return sum(math.prod(shape[1:]) for shape in (*self.inputs.values(), *self.outputs.values()))
 
     def is_ours(self, name: str) -> bool:
-        """Whether its outputs are known here, only the number of rows is free, and a row has not too many values."""
+        """Whether the outputs are known here, only the number of rows is free, and a row is not too large."""
         shapes = (*self.inputs.values(), *self.outputs.values())
         return (
             USED_OUTPUTS[name] <= self.outputs.keys() <= OUTPUT_TYPES.keys()
@@ -69,7 +69,7 @@ class VersionStatus:
 
 @contextlib.contextmanager
 def understood(refusal: Callable[[str], UserError]) -> Iterator[None]:
-    """Turns any error while an answer is decoded into a refusal: the answer is at fault."""
+    """Turns any error in decoding an answer into a refusal, because the answer is at fault."""
     try:
         yield
     except Exception as error:
@@ -77,7 +77,7 @@ def understood(refusal: Callable[[str], UserError]) -> Iterator[None]:
 
 
 def from_json(name: str, values: Any) -> np.ndarray:
-    """Decodes an output in the server's JSON. Raises an exception of any type if it is something else."""
+    """Decodes an output from the server's JSON. Raises an exception of any type if the JSON is something else."""
     kind = OUTPUT_TYPES[name]
     if name.endswith("_bytes"):
         decoded = np.empty(len(values), object)
@@ -86,7 +86,7 @@ def from_json(name: str, values: Any) -> np.ndarray:
     # With a fixed type: if NumPy chose it, one long text among many short ones would take huge amounts of memory.
     numbers = np.array(values, np.float64)
     if kind is np.uint8 and not np.all((numbers >= 0) & (numbers <= 255) & (numbers % 1 == 0)):
-        raise ValueError(f"{name} with values that are not from 0 to 255")
+        raise ValueError(f"{name} with values that are not whole numbers from 0 to 255")
     with np.errstate(over="ignore"):
         return numbers.astype(kind)
 

@@ -14,7 +14,8 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.serving.answers import MAX_VALUES, Signature, VersionStatus, in_short
 from dcgan_tf.serving.transports import GrpcTransport, RestTransport, Transport, Unavailable
 
-# The most rows per request. Equals dcgan_tf.serving.signatures.MAX_ROWS, whose module would import TensorFlow.
+# Maximum number of rows per request. It equals dcgan_tf.serving.signatures.MAX_ROWS, which is not imported because its
+# module imports TensorFlow.
 ROWS_PER_REQUEST = 1024
 MAX_DEADLINE = 1e6
 FIRST_PAUSE_SECONDS = 0.1
@@ -52,7 +53,9 @@ class Client:
         on_wait: Callable[[str], None] = lambda reason: None,
     ) -> None:
         if not 0 < deadline <= MAX_DEADLINE:
-            raise UserError(f"`deadline`: expected from 0 to {MAX_DEADLINE:,.0f} seconds. Received: {deadline}")
+            raise UserError(
+                f"`deadline`: expected more than 0 and at most {MAX_DEADLINE:,.0f} seconds. Received: {deadline}"
+            )
         transport = GrpcTransport if grpc else RestTransport
         self._transport: Transport = transport(host, model, version_label)
         self._host, self._model = host, model
@@ -75,7 +78,7 @@ class Client:
         return self._predict("sample", inputs, labels)["images"]
 
     def sample_png(self, seeds: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> list[bytes]:
-        """The PNG files of seeds, encoded by the server. The arguments are those of `sample`."""
+        """The images of seeds as PNG files, encoded by the server. The arguments are as for `sample`, without psi."""
         return list(self._predict("sample_png", {"seed": _integers("seeds", seeds)}, labels)["image_bytes"])
 
     def interpolate(

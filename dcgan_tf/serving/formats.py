@@ -19,7 +19,8 @@ from dcgan_tf.models.stock import stock_generator
 from dcgan_tf.serving.saved_model import refuse_infinite_weights
 from dcgan_tf.serving.verification import GRAY_LEVELS, TOLERANCE
 
-# Format -> the ending of its files, and the packages that write and check them. Each extra has the format's name.
+# Format -> the ending of its files, and the packages that write and check them. A pip extra with the format's name
+# installs these packages.
 FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     "keras": (".keras", ()),
     "onnx": (".onnx", ("tf2onnx", "onnxruntime")),
@@ -38,10 +39,11 @@ def refuse_missing_packages(kind: str) -> None:
 
 
 def export_generator(networks: Networks, path: pathlib.Path, kind: str) -> pathlib.Path:
-    """Writes the generator to one file, from z float32 [N, latent_dim] to images float32 in [-1, 1].
+    """Writes the generator to one file.
 
-    The generator consists of Keras's own layers, and Keras's exporters write it. A conditional generator has another
-    input, label int64 [N]. The file is compared with the live generator before it appears.
+    The written generator maps z float32 [N, latent_dim] to images float32 [N, height, width, channels] in [-1, 1]. A
+    conditional one has a second input, label int64 [N]. It consists of Keras's own layers, and Keras's exporters write
+    it. The file is compared with the live generator before it is moved to ``path``.
 
     Args:
         networks: The trained networks.
@@ -53,7 +55,7 @@ def export_generator(networks: Networks, path: pathlib.Path, kind: str) -> pathl
 
     Raises:
         UserError: A package is missing, weights are not finite, the file cannot be written, or its images differ from
-            those of the live generator by more than a gray level.
+            those of the live generator by more than one gray level.
     """
     refuse_missing_packages(kind)
     refuse_infinite_weights(networks)
@@ -62,14 +64,14 @@ def export_generator(networks: Networks, path: pathlib.Path, kind: str) -> pathl
     inputs = [z] + ([np.arange(CHECKED_ROWS) % config.label_count] if config.label_count else [])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not under a temporary name: Keras recognizes a format by the ending.
+        # In a temporary folder and not under a temporary name, because Keras recognizes a format by the ending.
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder, tf.device("CPU:0"):
             expected = networks.generator(_tensors(inputs), training=False)
             written = pathlib.Path(folder, f"generator{FORMATS[kind][0]}")
             generator = stock_generator(networks.generator)
             generator(_tensors(inputs))  # Keras's exporters refuse a model that was never called.
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # tf2onnx asks NumPy for names of old releases.
+                warnings.simplefilter("ignore", FutureWarning)  # tf2onnx uses names of old NumPy releases.
                 if kind == "keras":
                     generator.save(written)
                 else:

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md, which describes an exported model to somebody who finds it, in the form of Hugging Face's cards."""
+"""MODEL_CARD.md, which describes an exported model in the format of Hugging Face's model cards."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
         f"![Generated {kind}, not selected]({SAMPLES})",
         "",
         *_usage(metadata, kind, is_conditional=any(spec.name == "label" for spec in signatures[0].inputs)),
-        *(["## Figures", "", "| Measured at that step | Value |", "|---|---|"] if metrics else []),
+        *(["## Metrics", "", "| Metric at this step | Value |", "|---|---|"] if metrics else []),
         *(f"| {name} | {value:.4g} |" for name, value in metrics.items()),
         *([""] if metrics else []),
         "## Signatures",
@@ -55,12 +55,12 @@ def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
         "",
         "## Limits",
         "",
-        f"- The {kind} reflect what the network learned from its data, including gaps and biases of the data.",
+        f"- The {kind} reflect what the network learned from its data, including the gaps and biases of the data.",
         f"- They may closely resemble training {kind}. Check before using them where this matters.",
         *(
             [
                 "- The discriminator's `probability` is the sigmoid of its logit. It distinguishes real from generated "
-                "samples of this training only. It can be read as a probability only with a cross-entropy loss "
+                "samples of this training run only. It can be read as a probability only with a cross-entropy loss "
                 "(non_saturating, minimax)."
             ]
             if any(signature.name == "discriminate" for signature in signatures)
@@ -80,7 +80,7 @@ def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
 
 
 def _header(config: dict[str, Any], metrics: dict[str, float], kind: str) -> list[str]:
-    """The YAML header. A text in JSON is a text in YAML, whatever it contains."""
+    """The YAML header. Texts are written as JSON strings, which are valid in YAML whatever they contain."""
     measured = {name.split("/", 1)[1]: value for name, value in metrics.items() if name.startswith(MEASURED)}
     lines = [
         "---",
@@ -110,7 +110,7 @@ def _usage(metadata: dict[str, Any], kind: str, *, is_conditional: bool) -> list
     return [
         "## Use",
         "",
-        "The SavedModel, the folder in which `saved_model.pb` lies, generates by seeds:",
+        f"The SavedModel is the folder that contains `saved_model.pb`. It generates {kind} from seeds:",
         "",
         "```python",
         "import tensorflow as tf",
@@ -120,7 +120,7 @@ def _usage(metadata: dict[str, Any], kind: str, *, is_conditional: bool) -> list
         f'{kind} = model.signatures["sample"](**inputs)["{kind}"].numpy()',
         "```",
         "",
-        "`generator.keras`, in the folder of the run, is made of Keras's own layers. It needs no other package:",
+        "`generator.keras`, in the folder of the run, consists of Keras's own layers and needs no other package:",
         "",
         "```python",
         "import keras",

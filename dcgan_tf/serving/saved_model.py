@@ -32,8 +32,8 @@ from dcgan_tf.serving.signatures import Signature, build_signatures
 from dcgan_tf.serving.verification import decode_pngs
 
 ROOT = pathlib.Path(__file__).parents[2]
-# The batch sizes to which the server rounds up, as in serving/batching.config. Each is run once when a model is loaded,
-# so that no client has to wait for the first run.
+# The batch sizes to which the server rounds up, as in export/serving/batching.config. Each is run once when a model is
+# loaded, so that no client has to wait for the first run.
 WARM_UP_ROWS = (1, 8, 64)
 VERIFIED_ROWS = 5
 METADATA = "model.json"
@@ -51,7 +51,7 @@ def export_networks(
 ) -> pathlib.Path:
     """Publishes ``directory/<version>/``, the next free version, with the signatures of `build_signatures`.
 
-    The version is written under a temporary name, verified in a new process, synced to disk, and renamed. So a visible
+    The version is written under a temporary name, verified in a new process, synced to disk, and renamed, so a visible
     version is always complete. A ``MODEL_CARD.md`` next to the versions describes the newest one. Exports to the same
     directory wait for each other.
 
@@ -106,7 +106,7 @@ def _publish(
         _write_warm_up(signatures, extra / "tf_serving_warmup_requests")
         _verify(signatures, temporary, verify)
         _sync(temporary)
-        # Survives the deletion of all versions, because a server does not load a version number twice.
+        # This file outlives all versions, because a server does not load the same version number twice.
         files.write_text(directory / LAST_VERSION, f"{version}\n")
         temporary.rename(directory / str(version))
         _sync(directory, recursive=False)
@@ -132,9 +132,9 @@ def newest_version(directory: pathlib.Path) -> pathlib.Path | None:
 
 
 def show_newest_card(directory: pathlib.Path) -> None:
-    """Copies the newest version's model card next to the versions, even if its export was killed before that.
+    """Copies the newest version's model card next to the versions, in case its export was killed before that.
 
-    If the card cannot be written, there is a warning, but no error.
+    If the card cannot be written, a warning is logged, but no error is raised.
     """
     for version in versions_in(directory)[-1:]:
         card = version / "assets.extra" / MODEL_CARD
@@ -233,8 +233,8 @@ def _varint(value: int) -> bytes:
 def _verify(signatures: list[Signature], directory: pathlib.Path, way: str) -> None:
     """Raises UserError unless the written model, in another process, gives the same outputs as the live one.
 
-    Both run on the CPU, even if a GPU trains. Float32 products on a GPU have ten bits of precision (TF32), too few for
-    the comparison, and this process may occupy its memory.
+    Both run on the CPU, even if training uses a GPU. Float32 products on a GPU have ten bits of precision (TF32), too
+    few for the comparison, and this process may occupy the GPU's memory.
     """
     arrays: dict[str, Any] = {"signatures": json.dumps(read_signatures(directory))}
     for signature in signatures:
@@ -276,7 +276,7 @@ def _metadata(networks: Networks, version: int) -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """The commit, in a clone of this project; None elsewhere, or if Git is missing or fails."""
+    """The current commit of a clone of this project; None outside of a clone, or if Git is missing or fails."""
     command = ["git", "rev-parse", "--show-toplevel", "HEAD"]
     try:
         answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=10)

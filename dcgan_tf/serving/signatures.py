@@ -50,8 +50,8 @@ def build_signatures(networks: Networks) -> list[Signature]:
     discriminate: images uint8 -> logits float32 [N], probability [N] of being real, features [N, F].
 
     For a run on points, images are replaced by ``points`` float32 [N, 2], and there is no sample_png. A discriminator
-    that judges several images at once (``pack``) is left out. The signatures of a conditional model have another input,
-    label int64 [N], and refuse labels that are out of range.
+    that judges several images at once (``pack``) is left out. The signatures of a conditional model have an additional
+    input, label int64 [N], and refuse labels that are out of range.
 
     The generator has the averaged weights. Both networks are float32 and in inference mode.
     """
@@ -170,7 +170,7 @@ def _with_label(signature: Signature, label_count: int) -> Signature:
 
 
 def _checked(inputs: Sequence[tf.Tensor | None], label_count: int) -> list[Any]:
-    """The inputs, label last, after checks in the graph: equal and not too many rows, right shapes, labels in range.
+    """Returns the inputs, label last, after checking their row counts, their shapes and the labels in the graph.
 
     A server's session does not compare the shape of a row with the signature: 49 images of 8x8 pixels would pass as
     four of 28x28. The static shape is fixed here, so the graph can only check the number of values.

@@ -166,7 +166,7 @@ class GrpcTransport:
         if not importlib.util.find_spec("tensorflow_serving"):
             raise UserError(
                 "`grpc`: expected the package tensorflow-serving-api, which is not installed. "
-                "Run pip install 'tensorflow-serving-api>=2.21,<2.22', or do without `grpc`"
+                "Run pip install 'tensorflow-serving-api>=2.21,<2.22', or leave out `grpc`"
             )
         import grpc
         from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -263,7 +263,7 @@ class GrpcTransport:
 
 
 def _split_address(host: str, url: str, default: int) -> tuple[str, int, str]:
-    """The name, port and path of ``host``, which was completed to a URL."""
+    """The name, port and path of ``url``, which is ``host`` completed to a URL."""
     try:
         address = urllib.parse.urlsplit(url)
         name, port = address.hostname, address.port or default

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 
 def update_average(average: keras.Model, network: keras.Model, decay: float, step: tf.Tensor) -> None:
-    """Moves the average toward the network. Called once per train step.
+    """Moves the average toward the network. Call it once per train step.
 
     Args:
         average: A network with the same architecture, which holds the average.

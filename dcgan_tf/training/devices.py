@@ -1,4 +1,4 @@
-"""The device that a training runs on, and explanations of TensorFlow's errors about it."""
+"""The device that training runs on, and explanations of TensorFlow's errors about it."""
 
 import dataclasses
 import os
@@ -31,8 +31,8 @@ PROBLEMS = (
     ),
     (
         r"libdevice|ptxas|PTX compilation|nvlink|nvjitlink",
-        "`jit_compile=True`: XLA does not find CUDA's compiler. Install it together with TensorFlow by pip install "
-        "\".[gpu]\", give its folder with XLA_FLAGS=--xla_gpu_cuda_data_dir=/usr/local/cuda, or remove "
+        "`jit_compile=True`: XLA does not find CUDA's compiler. Install it together with TensorFlow (pip install "
+        "\".[gpu]\"), give its folder with XLA_FLAGS=--xla_gpu_cuda_data_dir=/usr/local/cuda, or remove "
         "`jit_compile=True`",
     ),
     (
@@ -48,10 +48,10 @@ PROBLEMS = (
 
 
 def settle_precision(config: Config) -> Config:
-    """Replaces ``auto`` in ``mixed_precision`` by True where training in bfloat16 is faster, and else by False.
+    """Replaces ``auto`` in ``mixed_precision`` with True if training is faster in bfloat16, and otherwise with False.
 
-    It was faster on processors that multiply in bfloat16. On GPUs it has not been measured yet, so they keep float32.
-    So do virtual updates and the penalties whose second derivatives were not measured in bfloat16.
+    Training was faster on processors that multiply in bfloat16. It has not been measured on GPUs, with fully connected
+    networks, with virtual updates, or with penalties other than R1. In these cases it stays in float32.
     """
     if config.mixed_precision != "auto":
         return config

@@ -215,7 +215,7 @@ class GAN:
         return metrics, _norms(gradients)
 
     def _apply_to_discriminator(self, gradients: list[tf.Tensor]) -> None:
-        """Applies the gradients, then clips the weights if that is asked for."""
+        """Applies the gradients, then clips the weights if the run asks for it."""
         variables = self.discriminator.trainable_variables
         apply_gradients(self.discriminator_optimizer, gradients, variables)
         if self.config.weight_clip:

@@ -99,7 +99,7 @@ def _train(
         begin_from_model(gan)
         refuse_different_weights(workers, gan)
 
-    # Only the chief's run folder stays. Each other worker writes to a folder of its own, which is removed.
+    # Only the chief's run folder stays. Each other worker writes to a folder of its own, which is removed at the end.
     opened = run_directory.open_run(run_dir, config) if workers.is_chief else run_directory.scratch_run(config)
     with opened as run, stop_requests as is_stop_requested:
         # All workers read from the folder that the chief writes to.
@@ -265,13 +265,13 @@ def _shown(values: dict[str, float], images: int, seconds: float) -> dict[str, s
 
 
 def _evaluated(step: int, distance: float, best: int | None) -> str:
-    """The line about an evaluation. None is best if no distance is finite, or if the records are gone."""
+    """The line about an evaluation. ``best`` is None if no distance is finite, or if the records are gone."""
     which = {None: "", step: ", the best so far"}.get(best, f", the best so far is that of step {best or 0:,}")
     return f"step {step:,}: evaluation {distance:.2f}{which}"
 
 
 def _next_stop(step: int, config: Config) -> int:
-    """The step at which the next call returns to Python. A function of the step, so a resumed run makes equal calls."""
+    """The step at which the next call returns to Python. It depends only on ``step``, so a resumed run repeats it."""
     intervals = (
         config.steps_per_call, config.log_every, config.sample_every, config.evaluate_every, config.checkpoint_every
     )  # fmt: skip

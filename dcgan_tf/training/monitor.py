@@ -1,4 +1,4 @@
-"""A monitor that recognizes failures of a training and reports each in a sentence with the settings to try."""
+"""A monitor that recognizes failures of training and reports each in a sentence with the settings to try."""
 
 import collections
 import math
@@ -24,9 +24,9 @@ WON_SHARE = 0.05
 LOST_SHARE = 1.5
 CLEAR_GAP = 0.15
 SWING_SHARE, TURNS = 1.0, 3
-# Thresholds of collapse. Over 100 draws, 128 real digits had a group distance of at most 0.24, and 128 digits of one
-# class of 0.49 to 0.85. Healthy runs on MNIST and CIFAR-10 had up to 0.44 in windows without improvement, and below 0.3
-# later. Noise has a group distance of 0.8 and no realism.
+# Thresholds of collapse. Over 100 draws, 128 real digits had a group distance of at most 0.24, and 128 digits of a
+# single class had 0.49 to 0.85. Healthy runs on MNIST and CIFAR-10 had up to 0.44 in windows without improvement, and
+# below 0.3 later. Noise has a group distance of 0.8 and no realism.
 REAL_IMAGES = 1000
 REPEATING = 0.5
 ALIKE = 0.1
@@ -50,7 +50,7 @@ ADVICE = {
 
 
 class Monitor:
-    """Watches the scalars and the samples of a training for failures.
+    """Watches the scalars and the samples of a run for failures.
 
     Args:
         config: The complete configuration of the run.

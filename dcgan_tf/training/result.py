@@ -1,4 +1,4 @@
-"""The result of a training."""
+"""The result of a training run."""
 
 import dataclasses
 import pathlib
@@ -10,7 +10,7 @@ from dcgan_tf.generation.generator import Generator, load_generator
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """The result of a training.
+    """The result of a training run.
 
     Attributes:
         run_dir: Folder of the run, with its settings, checkpoints, records and pictures.

@@ -18,7 +18,7 @@ TRAINED = ("kernel", "bias", "gamma", "beta")
 
 
 def begin_from_model(gan: "GAN") -> None:
-    """Copies the fitting weights of the model that ``init_from`` names, and logs which do not fit.
+    """Copies all weights that fit from the model that ``init_from`` names, and logs those that do not fit.
 
     If the model is a run, its best checkpoint is used. G and its average both start from the average of the model. The
     optimizers start anew.
@@ -73,16 +73,16 @@ def _refuse_random_frozen_blocks(config: Config, discriminator: CopiedWeights | 
         return
     if discriminator is None:
         raise UserError(
-            f"`freeze_discriminator`: the export in '{config.init_from}' contains no discriminator. Remove it, or name "
-            "the run of the export in `init_from`",
+            f"`freeze_discriminator`: the export in '{config.init_from}' contains no discriminator. Remove "
+            "`freeze_discriminator`, or name the run of the export in `init_from`",
             field="freeze_discriminator",
         )
     for path in discriminator.left:
         if 1 <= block_number(path) <= config.freeze_discriminator and path.endswith(TRAINED):
             raise UserError(
                 f"`freeze_discriminator={config.freeze_discriminator}`: {path} of the discriminator does not fit the "
-                f"model in '{config.init_from}' and would stay random. Remove it, or train with the model's "
-                "`discriminator_filters`, `kernel_size` and `channels`",
+                f"model in '{config.init_from}' and would stay random. Remove `freeze_discriminator`, or train with "
+                "the model's `discriminator_filters`, `kernel_size` and `channels`",
                 field="freeze_discriminator",
             )
 

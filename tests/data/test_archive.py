@@ -122,7 +122,7 @@ def test_encrypted_archive_is_refused(tmp_path):
     (flags,) = struct.unpack_from("<H", content, entry + 8)
     struct.pack_into("<H", content, entry + 8, flags | 1)
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"the archive .* is encrypted, such as its file '1.png'. Unpack it"):
+    with pytest.raises(UserError, match=r"the archive .* contains encrypted files, such as '1.png'. Unpack it"):
         find_folder(folder_config(path))
 
 

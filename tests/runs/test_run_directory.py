@@ -188,7 +188,7 @@ def test_what_is_in_the_place_of_a_part_of_the_run_is_named_and_kept(tmp_path, n
         expected = f"'{path}' is a link to '{tmp_path / 'unmounted'}', which is missing. Restore the target"
     else:
         path.write_text("mine") if name in run_directory.FOLDERS else path.mkdir()
-        expected = f"'{path}' is in the place of a {'folder' if name in run_directory.FOLDERS else 'file'} of the run"
+        expected = f"'{path}' is not a {'folder' if name in run_directory.FOLDERS else 'file'}, but the run needs a"
     for attempt in (
         lambda: run_directory.load_run(tmp_path),
         lambda: run_directory.configure(str(tmp_path), {}),

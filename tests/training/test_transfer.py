@@ -205,8 +205,8 @@ def test_run_from_a_model_resumes_without_it(small_config, run_dir, monkeypatch,
         with pytest.raises(UserError) as error:
             configure(str(run), {"init_from": str(path)})
         assert str(error.value) == (
-            f"`init_from`: the run in '{run}' began with {began} and resumes from its own checkpoints. To resume, "
-            f"remove it. To begin a run with the weights of '{path}', choose a new `run_dir`"
+            f"`init_from`: the run in '{run}' began with {began} and resumes from its own checkpoints. To resume it, "
+            f"remove `init_from`. To begin a run with the weights of '{path}', choose a new `run_dir`"
         )
 
 
