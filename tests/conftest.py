@@ -43,6 +43,7 @@ SMALL = {
     "evaluate_every": 0,
     "checkpoint_every": 6,
     "mixed_precision": False,  # The same arithmetic on every machine
+    "penalty": "none",
 }
 
 

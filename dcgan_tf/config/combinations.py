@@ -13,7 +13,7 @@ LOSSES_WITH_TARGETS = ("non_saturating", "minimax", "least_squares", "relativist
 LOSSES_WITH_SIGN = ("non_saturating", "minimax", "least_squares", "hinge")
 TARGET_FLAGS = ("label_smoothing", "label_noise", "label_flip")
 
-# Setting -> the settings that have no effect while it has its default.
+# Setting -> the settings that have no effect while it is none or has its default.
 DEPENDENT_FLAGS = {
     "penalty": ("penalty_weight", "penalty_every"),
     "instance_noise": ("instance_noise_decay", "instance_noise_steps"),
@@ -80,7 +80,7 @@ def flags_without_effect(config: Config) -> dict[str, str]:
     ]
     for parent, children in DEPENDENT_FLAGS.items():
         value = getattr(config, parent)
-        groups.append((value == _default(config, parent), children, f"`{parent}={value}`"))
+        groups.append((value in ("none", _default(config, parent)), children, f"`{parent}={value}`"))
     return {
         name: reason
         for applies, names, reason in groups

@@ -8,6 +8,9 @@ from dcgan_tf.config.presets import DATA_SET_NEEDS, PRESETS
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
+# What ``penalty=auto`` stands for.
+WEAK_R1: dict[str, Any] = {"penalty_weight": 0.1, "penalty_every": 4}
+
 
 def make_config(typed: dict[str, Any], resumed: Config | None = None) -> Config:
     """Builds a Config from what the user typed.
@@ -35,5 +38,24 @@ def make_config(typed: dict[str, Any], resumed: Config | None = None) -> Config:
         defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Config)}
         unused = flags_without_effect(config).keys() - typed.keys()
         config = dataclasses.replace(config, **{name: defaults[name] for name in unused})
+    config = settle_penalty(config, typed)
     refuse_bad_combinations(config)
     return config
+
+
+def settle_penalty(config: Config, typed: dict[str, Any]) -> Config:
+    """Replaces ``auto`` in ``penalty`` with a weak R1 if training was found to be better with it, otherwise with none.
+
+    docs/performance.md has the measurements. Settings that bound D in another way, or that cannot be combined with a
+    penalty, leave it out. A weight and an interval that the user typed take precedence.
+    """
+    if config.penalty != "auto":
+        return config
+    was_measured = (
+        config.architecture == "dcgan"
+        and config.discriminator_norm == "batch"
+        and config.loss == "non_saturating"
+        and not (config.spectral_norm or config.weight_clip or config.minibatch_stddev or config.unroll_steps)
+    )
+    chosen = {name: typed.get(name, value) for name, value in WEAK_R1.items()}
+    return dataclasses.replace(config, **{**chosen, "penalty": "r1"} if was_measured else {"penalty": "none"})

@@ -12,6 +12,7 @@ _DCGAN_PAPER: dict[str, Any] = {
     "learning_rate_generator": 2e-4,
     "learning_rate_discriminator": 2e-4,
     "ema_decay": 0.0,
+    "penalty": "none",
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -53,6 +54,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate_discriminator": 1e-4,
         "beta_1": 0.9,
         "ema_decay": 0.0,
+        "penalty": "none",
         "epochs": 50.0,
     },
     # Mao et al. 2017 (arXiv 1611.04076): DCGAN's networks with squared errors instead of cross-entropy.

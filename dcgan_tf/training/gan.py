@@ -69,11 +69,13 @@ class GAN:
         self.adaptive = None
         if config.augment == "ada":
             self.adaptive = AdaptiveProbability(config.batch_size, config.batch_size // config.pack)
-        self.metric_names = METRICS + (("loss/penalty",) if config.penalty != "none" else ())
+        self.metric_names = METRICS + (("loss/penalty",) if config.penalty in PENALTIES else ())
         self.metric_names += ADAPTIVE_METRICS if self.adaptive is not None else ()
         self._has_batch_norm = config.architecture == "dcgan" and config.discriminator_norm == "batch"
         self._noise = noise.StepNoise(config, self.step)
         self._dropouts = [layer for layer in self.discriminator.layers if isinstance(layer, keras.layers.Dropout)]
+        # Whether the step being traced has the penalty. None: the step decides itself.
+        self._traces_penalty: bool | None = None
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Everything that training depends on. Noise and data need no state, because they follow from (seed, step)."""
@@ -122,8 +124,19 @@ class GAN:
         # TensorFlow's distributed iterator contains a generator op, which makes glibc request every tensor above 128
         # KiB from the operating system (tensorflow::data::ApplyPython311MemoryPatch): 8% of a step at 64x64 pixels.
         shares = self._strategy.experimental_distribute_values_from_function(lambda _: next(batches))
-        results = self._strategy.run(step, args=shares)
-        return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], results)
+
+        def run(traces_penalty: bool | None) -> Any:
+            self._traces_penalty = traces_penalty
+            results = self._strategy.run(step, args=shares)
+            return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], results)
+
+        if self.config.penalty_every > 1 and self._strategy.num_replicas_in_sync > 1:
+            # TensorFlow cannot sum over replicas inside a branch of the step, so the branches hold whole steps.
+            return tf.cond(self._is_penalty_due(), lambda: run(True), lambda: run(False))
+        return run(None)
+
+    def _is_penalty_due(self) -> tf.Tensor:
+        return tf.equal(self.step % self.config.penalty_every, 0)
 
     # All branches and loops are decided in Python during tracing. AutoGraph's rewriting would only cost seconds.
     @tf.autograph.experimental.do_not_convert
@@ -256,7 +269,7 @@ class GAN:
             "loss/discriminator_real": real_loss,
             "loss/discriminator_fake": fake_loss,
         }
-        if config.penalty == "none":
+        if config.penalty not in PENALTIES:
             return real_loss + fake_loss, metrics
         penalty = self._penalty(real_seen, fake_seen, update, penalized or discriminate)
         return real_loss + fake_loss + penalty, metrics | {"loss/penalty": penalty}
@@ -266,19 +279,17 @@ class GAN:
     ) -> tf.Tensor:
         """The weighted penalty. If it is due only every k steps, it is k times as strong then, and otherwise 0."""
         config, penalty = self.config, PENALTIES[self.config.penalty]
-        # Computed outside the branch below, in which TensorFlow cannot sum over replicas.
-        points = penalty.points(real_seen, fake_seen, self._noise.key(noise.PENALTY, update))
 
         def weighted() -> tf.Tensor:
+            points = penalty.points(real_seen, fake_seen, self._noise.key(noise.PENALTY, update))
             terms = penalty.terms(squared_gradient_norms(discriminate, points))
             return config.penalty_weight * config.penalty_every * self._mean(terms)
 
-        if config.penalty_every == 1:
+        if config.penalty_every == 1 or self._traces_penalty:
             return weighted()
-        is_due = tf.equal(self.step % config.penalty_every, 0)
-        if self._has_batch_norm and replicas.count() > 1:
-            return tf.where(is_due, weighted(), 0.0)
-        return tf.cond(is_due, weighted, lambda: tf.constant(0.0))
+        if self._traces_penalty is False:
+            return tf.constant(0.0)
+        return tf.cond(self._is_penalty_due(), weighted, lambda: tf.constant(0.0))
 
     def _generator_loss(self, real_images: tf.Tensor, fake_images: tf.Tensor, classes: tf.Tensor | None) -> tf.Tensor:
         """G's loss against the current discriminator, or against the discriminator after virtual updates."""

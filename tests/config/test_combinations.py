@@ -44,7 +44,8 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
         ({"optimizer": "rmsprop", "unroll_steps": 1}, ["`unroll_steps", "`optimizer=rmsprop`"]),
         ({"optimizer": "rmsprop", "beta_1": 0.9}, ["`beta_1", "`optimizer=rmsprop`"]),
         ({"learning_rate_decay": "linear"}, ["`learning_rate_decay=linear`", "`learning_rate_decay_steps=10000`"]),
-        ({"penalty_weight": 1.0}, ["`penalty_weight", "`penalty=none`"]),
+        ({"penalty": "none", "penalty_weight": 1.0}, ["`penalty_weight", "`penalty=none`"]),
+        ({"unroll_steps": 1, "penalty_weight": 1.0}, ["`penalty_weight", "`penalty=none`"]),
         ({"instance_noise_steps": 5}, ["`instance_noise_steps", "`instance_noise=0.0`"]),
         ({"dataset": "ring", "architecture": "dcgan"}, ["`dataset=ring`", "`architecture=mlp`"]),
         ({"dataset": "grid", "flip": True}, ["`flip", "`dataset=grid`"]),
@@ -104,6 +105,37 @@ def test_refused_with_both_settings_named(typed, named):
 def test_accepted_as_typed(typed):
     config = make_config(typed)
     assert {name: getattr(config, name) for name in typed} == typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ({}, ("r1", 0.1, 4)),
+        ({"penalty": "auto", "conditional": True}, ("r1", 0.1, 4)),
+        ({"penalty_weight": 0.2}, ("r1", 0.2, 4)),
+        ({"penalty_every": 16}, ("r1", 0.1, 16)),
+        ({"penalty": "r1"}, ("r1", 10.0, 1)),
+        ({"penalty": "none"}, ("none", 10.0, 1)),
+        *[
+            ({**changes}, ("none", 10.0, 1))
+            for changes in (
+                {"preset": "dcgan"},
+                {"preset": "tutorial"},
+                {"dataset": "ring"},
+                {"loss": "hinge"},
+                {"discriminator_norm": "layer"},
+                {"spectral_norm": True},
+                {"weight_clip": 0.1},
+                {"minibatch_stddev": True},
+                {"unroll_steps": 1},
+            )
+        ],
+    ],
+    ids=str,
+)
+def test_auto_chooses_the_penalty(typed, expected):
+    config = make_config(typed)
+    assert (config.penalty, config.penalty_weight, config.penalty_every) == expected
 
 
 def test_points_bring_their_networks_but_typed_flags_win():
