@@ -156,7 +156,7 @@ def _extrapolated(sets: FeatureSets) -> Measured:
     has_error = real.shape[1] <= MAX_FEATURES_FOR_FRECHET_ERROR
     error = frechet_standard_error(real, fake) if has_error else None
     yardstick = _yardstick(sets, lambda x: extrapolated_frechet_distance(real, x.values))
-    note = "to infinitely many images, like FID-infinity"
+    note = "extrapolated like FID-infinity"
     estimate = Estimate(extrapolated_frechet_distance(real, fake), error)
     yield "frechet_distance_extrapolated", "lower", estimate, yardstick, note
 
