@@ -1,4 +1,4 @@
-"""Reads the tensors of a PyTorch file without PyTorch, and without running the program that such a file can contain."""
+"""Reads the tensors of a PyTorch file without PyTorch, and without running the code that such a file can contain."""
 
 import collections
 import dataclasses

@@ -142,7 +142,7 @@ def find_source(*, needs_images: bool = True) -> Source:
     if needs_images and source.config.draws_points:
         raise UserError(
             f"the samples of --dataset={source.config.dataset} are points, but this action needs images. "
-            "The action images draws points"
+            "To draw points, use the action images"
         )
     return source
 
