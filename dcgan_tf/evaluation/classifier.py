@@ -79,7 +79,7 @@ class _Parts:
         train_rows: int64, rows of the training split.
         tested: The data set of the test images.
         test_rows: int64, rows of that data set.
-        description: Words for the test images, which follow their number.
+        description: What the test images are, in words that follow "N images of".
         holds_out: Whether the test images are a held-out part of the training split.
     """
 
