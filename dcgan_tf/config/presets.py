@@ -20,8 +20,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The paper's networks and hyperparameters, on any data set.
     # python train.py --dataset=mnist --preset=dcgan
     "dcgan": _DCGAN_PAPER,
-    # Goodfellow et al. 2014 (arXiv 1406.2661): the fully connected pair that DCGAN replaced. LeakyReLU and dropout
-    # replace the paper's maxout and dropout.
+    # Goodfellow et al. 2014 (arXiv 1406.2661): the fully connected networks that DCGAN replaced. LeakyReLU and
+    # dropout replace the paper's maxout and dropout.
     # python train.py --dataset=mnist --preset=gan
     "gan": {
         "architecture": "mlp",
