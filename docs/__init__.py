@@ -1,1 +1,1 @@
-"""Commands that make the documentation: `python -m docs.generate`, `docs.figures` and `docs.pretrained`."""
+"""Commands that make the documentation (`generate`, `figures`) and the bundled models (`pretrained`, `classifiers`)."""

@@ -1,7 +1,7 @@
-"""Trains the classifier that ships with the package, by which runs on MNIST are measured: python -m docs.classifiers
+"""Trains the bundled classifier, with whose features runs on MNIST are measured: python -m docs.classifiers
 
-The training is deterministic: the same machine and package versions give the same weights. Its file is named after the
-digest of the images and the recipe, so that a change of either trains it again in place of using this one.
+The training is deterministic: the same machine and package versions give the same weights. The file is named after a
+digest of the images and the recipe. If either changes, evaluations do not find it, and train their own classifier.
 """
 
 import pathlib
@@ -16,7 +16,7 @@ from dcgan_tf.config.making import make_config
 
 
 def define_flags() -> None:
-    """There are no flags but --help."""
+    """Defines nothing: the only flag is --help."""
 
 
 def run() -> None:

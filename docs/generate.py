@@ -1,7 +1,7 @@
 """Writes the pages that are generated from the code: python -m docs.generate
 
 docs/configuration.md is made from the fields of `Config` and from the presets with their comments. docs/api.md is made
-from the docstrings of the modules that a program would import. It takes a second. A test fails if a page is stale.
+from the docstrings of the modules that a program would import. A test fails if a page is stale.
 """
 
 import ast

@@ -63,8 +63,8 @@ def make(run: Run, root: pathlib.Path) -> pathlib.Path:
         That folder.
 
     Raises:
-        UserError: The license of the data is not known to allow it, the files would be too large, or half precision
-            changes the images.
+        UserError: The data set is not in ``DATA_LICENSES``, the files would be too large, or half precision changes the
+            images by more than a gray level.
     """
     from dcgan_tf.generation.networks import load_networks
 
@@ -118,7 +118,7 @@ def model_card(run: Run, metadata: dict[str, Any], moved: int) -> str:
     """Describes the generator: its data and license, its training, its metrics and its limits.
 
     Args:
-        run: The run that it was made from.
+        run: The run from which the generator was made.
         metadata: The contents of the metadata file.
         moved: Largest change of a gray level by half precision over 1,000 images.
     """

@@ -1,4 +1,4 @@
-"""The time of each part of a train step: the step is run up to each part, and the differences are the parts."""
+"""The time of each part of a train step, from the differences between steps that stop after each part."""
 
 import functools
 import statistics
@@ -38,7 +38,7 @@ def measure_breakdown(
     """Measures the milliseconds of each part of a step.
 
     Args:
-        gan: The networks. They are changed, and not as in a training.
+        gan: The networks. Their weights change, but not as in training.
         data: The data from which a batch is taken.
         whole_step: Trains as a run does, including the input and the return to Python.
         whole_steps: Number of train steps in one call of ``whole_step``.

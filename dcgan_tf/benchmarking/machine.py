@@ -12,7 +12,7 @@ from dcgan_tf.data.processes import core_count
 
 # Large enough to reach the full rate: on two CPU cores one product takes 0.1 to 0.2 s.
 MATRIX_SIZE_CPU, MATRIX_SIZE_GPU = 2048, 8192
-# On a GPU one product takes a millisecond or two, and reading a result would add noticeably to that.
+# On a GPU, one product takes a millisecond or two, and reading its result would add noticeably to this time.
 PRODUCTS_CPU, PRODUCTS_GPU = 1, 16
 
 

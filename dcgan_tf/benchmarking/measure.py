@@ -26,7 +26,7 @@ from dcgan_tf.models import costs
 from dcgan_tf.training.devices import read_scalars, settle_precision
 from dcgan_tf.training.gan import GAN
 
-# More than a benchmark ever takes.
+# More steps than a benchmark ever runs.
 ENDLESS_STEPS = 10**9
 SAMPLED_IMAGES = 256
 PROFILED_CALLS = 2
@@ -118,7 +118,7 @@ def train(gan: GAN, batches: Any, steps: int) -> None:
 
 
 def bare_step(gan: GAN, data: ImageData | PointData) -> Callable[[], object]:
-    """The train step alone: always the same batch, which is already on the device, and no loop in the graph."""
+    """The train step alone, without a loop in the graph, always on the same batch, which is already on the device."""
     images, labels = next(iter(make_batches(data, gan.config, 0, 1)))
     step = tf.function(gan.train_step, jit_compile=gan.config.jit_compile)
     return lambda: float(step(images, labels)[0]["loss/generator"])

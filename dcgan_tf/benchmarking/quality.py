@@ -1,6 +1,6 @@
-"""How good a generator becomes in a fixed time: trains a program, and judges the samples that it leaves at each mark.
+"""Measures how good a generator becomes in a fixed time: runs a program, and judges the samples that it writes.
 
-Any program can take part. It gets the training images as a file, and leaves its samples as files. `docs/benchmark.md`
+Any program can take part. It gets the training images as a file, and writes its samples to files. `docs/benchmark.md`
 has the rules.
 """
 
@@ -45,9 +45,9 @@ class Entry:
 
     Attributes:
         name: Its name in the table.
-        command: How to start it; ``--images=FILE --minutes=2,5,15 --seed=N --out=FOLDER`` is added. Empty: this program
-            is trained.
-        samples: A file of samples that are judged without any training; or empty.
+        command: How to start it; ``--images=FILE --minutes=2,5,15 --seed=N --out=FOLDER`` is added. Empty: dcgan_tf
+            itself is trained.
+        samples: A file of samples to judge without running the program; or empty.
     """
 
     name: str
@@ -73,11 +73,11 @@ class Results:
             raise UserError(f"`results`: '{path}' is damaged ({files.reason(error)}). Use another file") from None
 
     def has(self, data: str, program: str, seed: int, minutes: float) -> bool:
-        """Whether there is such a row."""
+        """Whether there is a row with this key."""
         return (data, program, seed, minutes) in self.rows
 
     def add(self, row: dict[str, Any]) -> None:
-        """Writes a row at once."""
+        """Adds a row, and appends it to the file immediately."""
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         self.rows[tuple(row[name] for name in KEY)] = row
@@ -88,12 +88,12 @@ class Results:
 
 
 def run_quality(entry: Entry, config: Config, minutes: list[float], results: Results) -> None:
-    """Trains a program, judges its samples at each mark, and adds the rows that are missing.
+    """Runs a program, judges its samples after each training time, and adds the missing rows.
 
     Args:
         entry: The program.
-        config: Settings with the data set, the seed, and for this program those of its training.
-        minutes: Ascending marks, in minutes of training.
+        config: Settings of the data set, the seed and, for dcgan_tf itself, the training.
+        minutes: Training times in minutes, ascending.
         results: Receives the rows.
 
     Raises:
@@ -104,7 +104,7 @@ def run_quality(entry: Entry, config: Config, minutes: list[float], results: Res
     name = dataset_name(config)
     missing = [mark for mark in minutes if not results.has(name, entry.name, config.seed, mark)]
     if not missing:
-        progress.logger.info(f"{entry.name} on {name}, seed {config.seed}: all rows are there already.")
+        progress.logger.info(f"{entry.name} on {name}, seed {config.seed}: all results are there already.")
         return
     judge = Judge(config, data)
     if not results.has(name, REAL, 0, 0):
@@ -210,7 +210,7 @@ def _cell(rows: list[dict[str, Any]]) -> str:
 def _samples(
     entry: Entry, config: Config, data: ImageData, minutes: list[float], folder: pathlib.Path
 ) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
-    """Yields each mark with the samples and further facts for the row."""
+    """Yields each training time in minutes, with the samples and further facts for the row."""
     if entry.samples:
         for mark in minutes:
             yield mark, read_samples(pathlib.Path(entry.samples)), {}
@@ -241,7 +241,7 @@ def _run_program(
 
 
 def _train(config: Config, data: ImageData, minutes: list[float]) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
-    """Trains this program. The clock includes compilation, and stands still while samples are drawn and judged."""
+    """Trains dcgan_tf itself. The clock includes compilation, and stops while samples are drawn and judged."""
     tf.config.experimental.enable_op_determinism()  # As a training does
     config = settle_precision(config)
     gan = GAN(config)
@@ -263,7 +263,7 @@ def _train(config: Config, data: ImageData, minutes: list[float]) -> Iterator[tu
 
 
 def _resized(samples: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Samples at the size of the data (Lanczos, with antialiasing), as data are prepared."""
+    """Samples resized to the size of the data (Lanczos, with antialiasing), as training images are resized."""
     size = (shape[1], shape[0])
     rows = (Image.fromarray(image.squeeze(-1) if shape[2] == 1 else image) for image in samples)
     resized = [np.asarray(row.resize(size, Image.Resampling.LANCZOS)).reshape(shape) for row in rows]

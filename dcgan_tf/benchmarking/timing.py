@@ -1,4 +1,4 @@
-"""Measurements in turn, so that other load on the machine slows everything that is compared."""
+"""Times several calls in turn, so that other load on the machine slows all of them."""
 
 import math
 import statistics
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from dcgan_tf import progress
 
-# Limit of the number of calls per measurement, which the time of a first call determines.
+# Maximum number of calls per measurement. The time of a single call determines the number.
 MAX_TRIAL_CALLS = 1000
 
 
@@ -17,7 +17,7 @@ def measure_by_turns(
     """Times each call ``repeats`` times. Every round measures all calls, one after the other.
 
     Args:
-        calls: Name -> the call to time. It must return when its work is done, not only started.
+        calls: Name -> the call to time. It must return only when its work is done.
         repeats: Number of rounds.
         seconds: Minimum time for which a call is repeated for one result, which is the mean.
         description: Description of the progress bar.
@@ -29,7 +29,7 @@ def measure_by_turns(
     with progress.bar(total=(repeats + 1) * len(calls), desc=description, leave=False) as shown:
         counts = {}
         for name, call in calls.items():
-            call()  # The first one traces and allocates.
+            call()  # The first call traces and allocates.
             single = _seconds_of(call, 1)
             counts[name] = min(MAX_TRIAL_CALLS, max(1, math.ceil(seconds / max(single, 1e-9))))
             shown.update()

@@ -1,4 +1,4 @@
-"""The data on which a benchmark trains: the user's, or noise in a file, so that no data set is needed."""
+"""The data on which a benchmark trains: the user's data, or noise in a file, which needs no data set."""
 
 import contextlib
 import math

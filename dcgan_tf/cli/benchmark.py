@@ -24,7 +24,7 @@ def define_flags() -> None:
     command_line.define_config_flags(leave_out=NOT_MEASURED)
     command_line.define_path("json", "", "JSON file to write the metrics to, with units in their names.")
     flags.DEFINE_integer("repeats", 5, "Number of rounds. Their median and range are reported.")
-    flags.DEFINE_float("seconds", 1.0, "Minimum time to measure each metric in a round.")
+    flags.DEFINE_float("seconds", 1.0, "Minimum seconds spent on measuring each metric in a round.")
     flags.DEFINE_list(
         "compare",
         None,

@@ -24,7 +24,9 @@ ACTIONS = ("sample", "sample_png", "interpolate", "discriminate", "status")
 
 def define_flags() -> None:
     flags.DEFINE_enum("action", "sample", ACTIONS, "What to ask the server for.")
-    flags.DEFINE_string("host", "127.0.0.1", "Server, with :port unless it is 8501 (8500 with --grpc). Or a URL.")
+    flags.DEFINE_string(
+        "host", "127.0.0.1", "Server: a URL, or a host name, with :port unless the port is 8501 (8500 with --grpc)."
+    )
     flags.DEFINE_boolean("grpc", False, "Use gRPC instead of REST. Needs the package tensorflow-serving-api.")
     flags.DEFINE_string("model", "dcgan", "Name of the model on the server.")
     flags.DEFINE_string("version_label", "", "Version label, such as stable or canary. Default: the newest version.")

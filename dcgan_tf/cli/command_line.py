@@ -1,4 +1,4 @@
-"""What all commands share: flags from the fields of `Config`, help, and errors as one line with an exit code."""
+"""What all commands share: flags made from the fields of `Config`, help, and one-line errors with an exit code."""
 
 import dataclasses
 import difflib
@@ -91,7 +91,7 @@ def typed_config_values(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str
 
 
 def run(command: ModuleType, arguments: list[str], program: str) -> NoReturn:
-    """Parses the flags, runs a command and exits: with code 0, or with 1 after one line on standard error.
+    """Parses the flags, runs a command and exits: with 0; with 1 and a line on standard error; with 130 if interrupted.
 
     Args:
         command: A module with a docstring for the help text, ``define_flags()`` and ``run()``; or with
@@ -193,7 +193,7 @@ def _call(main: Callable[[], None]) -> None:
     except UserError as error:
         fail(in_flags(str(error)))
     except Exception as error:
-        # A full or missing disk, a failing network, too little memory: these are not bugs of the program. TensorFlow
+        # A full or missing disk, a failing network, too little memory: these are not bugs in the program. TensorFlow
         # has error types of its own for them, which exist only once it is imported.
         tensorflow = sys.modules.get("tensorflow")
         if not isinstance(error, (OSError, MemoryError)) and not (
@@ -202,7 +202,7 @@ def _call(main: Callable[[], None]) -> None:
             raise
         fail(printable(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"))
     finally:
-        # Only the shutdown of Python is left, and Ctrl-C must not cause a traceback there.
+        # Only the shutdown of Python is left. Ctrl-C must not cause a traceback there.
         if signal.getsignal(signal.SIGINT) is _interrupt:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -18,7 +18,7 @@ def describe(config: Config, *, begins_from_model: bool = False) -> None:
 
     Args:
         config: The settings of the run.
-        begins_from_model: Whether the run would begin with the weights of ``init_from``; if so, prints which fit.
+        begins_from_model: Whether the run would begin with the weights of ``init_from``. If so, prints which fit.
     """
     source = find_source(config)
     config = settle_precision(resolve(config, source))

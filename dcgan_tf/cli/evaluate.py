@@ -2,10 +2,10 @@
 
 A run, with the images it was trained on: python -m dcgan_tf evaluate --run_dir=runs/000-mnist
 
-Any images against any others: python -m dcgan_tf evaluate --generated=samples.npy --real=mnist:test
+Any images, compared with any others: python -m dcgan_tf evaluate --generated=samples.npy --real=mnist:test
 
-Either side is a folder or .zip file of pictures, an .npy or .npz file with an array uint8 [N, height, width, channels],
-the folder of a run or of an export, or a data set and its split, such as mnist:test.
+--generated and --real each name a folder or .zip file of pictures, an .npy or .npz file with an array uint8
+[N, height, width, channels], the folder of a run or of an export, or a data set and its split, such as mnist:test.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MIN_IMAGES = 200
 MAX_SEED = 2**62
 STANDARD_OUTPUT = "-"
-# Flags that only a run with its own data can use, and flags that only two sets of images can use.
+# Flags that apply only to a run and its own data, and flags that apply only to two sets of images.
 OF_A_RUN = ("probe", "labels_per_class", "draws", "train_on_synthetic")
 OF_TWO_SETS = ("image_size", "crop_size", "save_statistics")
 
@@ -43,7 +43,7 @@ def define_flags() -> None:
     )
     command_line.define_path("generated", "", "Images to evaluate, if they are not those of --run_dir.")
     command_line.define_path(
-        "real", "", "Images to compare with, or a file of --save_statistics. Default: the held-out split of the run."
+        "real", "", "Images to compare with, or a file from --save_statistics. Default: the held-out split of the run."
     )
     flags.DEFINE_string(
         "image_size",
@@ -62,28 +62,31 @@ def define_flags() -> None:
         "With --real: save the features of the real images in this .npz file, to be used as --real later.",
     )
     command_line.define_path(
-        "json", "", "JSON file to write the metrics to; - prints only them. A run's evaluation.json is always written."
+        "json",
+        "",
+        "JSON file to write the metrics to. With -, only the JSON is printed. A run's evaluation.json is always "
+        "written.",
     )
     flags.DEFINE_string("checkpoint", "best", "Checkpoint to evaluate: best, latest, or a step that has one.")
     flags.DEFINE_integer(
         "num",
         10_000,
-        "Number of generated images, and at most as many real ones; fewer if there are fewer training images. Of "
-        "files, all images are used unless this is given.",
+        "Number of generated images, and at most as many real ones; fewer if there are fewer training images. All "
+        "images in a file are used unless this is given.",
     )
     flags.DEFINE_integer("seed", 0, "Seed of the first generated image.")
     command_line.define_path(
         "inception_weights",
         "",
-        "Also measure with Inception v3 from this file: the 2015 weights of FID, as frozen graph (.pb) or in "
-        "pytorch-fid's file (.pth); or Keras's ImageNet weights without top (.h5), which do not give FID.",
+        "Also measure with Inception v3 from this file: the 2015 weights of FID, as a frozen graph (.pb) or as "
+        "pytorch-fid's file (.pth); or Keras's ImageNet weights without the top layer (.h5), which do not give FID.",
     )
     flags.DEFINE_enum(
         "inception_resizer",
         "",
         ["", "tensorflow", "pytorch", "clean"],
-        "How images are resized for --inception_weights. tensorflow: as in 2015 and by torch-fidelity. pytorch: as by "
-        "pytorch-fid. clean: as by clean-fid. Default: as by the program that the file comes from.",
+        "How images are resized for --inception_weights. tensorflow: like the 2015 graph and torch-fidelity. pytorch: "
+        "like pytorch-fid. clean: like clean-fid. Default: tensorflow for .pb, pytorch for .pth, clean for .h5.",
     )
     common.define_classifier_flags()
     flags.DEFINE_boolean(
@@ -123,7 +126,7 @@ def _check_flags() -> None:
         raise UserError("--run_dir and --generated name two sets of generated images. Give one of them")
     if FLAGS.generated and not FLAGS.real:
         if not (pathlib.Path(FLAGS.generated) / CONFIG_FILE).is_file():
-            raise UserError("--real: name the images to compare with. Only a run has its own, such as --run_dir=RUN")
+            raise UserError("--real: name the images to compare with. Only a run (--run_dir=RUN) has images of its own")
         FLAGS.run_dir = FLAGS.generated
     without_effect, because = (OF_A_RUN, "with") if FLAGS.real else (OF_TWO_SETS, "without")
     for name in without_effect:
@@ -153,7 +156,7 @@ def _network_options() -> "NetworkOptions":
 
 
 def _evaluate_sets() -> "tuple[Evaluation, list[pathlib.Path]]":
-    """Prints the metrics of two sets of images; returns them, and the files that were written."""
+    """Prints the metrics of two sets of images. Returns the evaluation and the files that were written."""
     notices.import_tensorflow()
 
     from dcgan_tf.evaluation.evaluator import evaluate_sets
@@ -176,7 +179,7 @@ def _evaluate_sets() -> "tuple[Evaluation, list[pathlib.Path]]":
     written = []
     if FLAGS.save_statistics:
         if not isinstance(real, ImageSet):
-            raise UserError("--save_statistics: --real holds saved statistics already. Remove it")
+            raise UserError("--save_statistics: --real is a file of saved statistics already. Remove --save_statistics")
         written.append(save_statistics(pathlib.Path(FLAGS.save_statistics), networks, real))
     evaluation = evaluate_sets(networks, generated, real)
     print(f"\nGenerated: {generated.name}\nReal: {real.name}\n")
@@ -185,7 +188,7 @@ def _evaluate_sets() -> "tuple[Evaluation, list[pathlib.Path]]":
 
 
 def _evaluate_run() -> "tuple[Evaluation, list[pathlib.Path]]":
-    """Prints the metrics of a run with its own data; returns them, and the files that were written."""
+    """Prints the metrics of a run with its own data. Returns the evaluation and the files that were written."""
     run = common.find_run()
     labels_per_class = _parse_labels(FLAGS.labels_per_class)
     notices.import_tensorflow()

@@ -55,7 +55,7 @@ class Page:
 
     Attributes:
         sliders: Name of the direction of each slider: first the attributes, then the numbers of the leading directions.
-        titles: What the page calls them. A leading direction that is much like an attribute says so.
+        titles: Labels of the sliders. Those of leading directions name an attribute that is much like the direction.
     """
 
     def __init__(
@@ -130,11 +130,11 @@ class Page:
             Picture, projection and difference side by side; their PNG file; a sentence; and the command.
 
         Raises:
-            UserError: The file is no picture that can be used.
+            UserError: The file is not a usable picture.
         """
         generator = self._generator
         picture = pathlib.Path(file)
-        # As the flag of the command is, when the discriminator has no features of single images.
+        # The default of --feature_weight; 0 if the discriminator has no features of single images.
         weight = 0.1 if generator.discriminator is not None and generator.config.pack == 1 else 0.0
         image = load_image(picture, generator.config, resize=True)
         found = generator.project(image, steps=PROJECTION_STEPS, feature_weight=weight, label=self._label(class_name))
@@ -152,7 +152,9 @@ class Page:
         """The generator's name, step and data, as Markdown."""
         config = self._generator.config
         size = "x".join(map(str, config.sample_shape))
-        return f"## {name}\nStep {self._generator.step:,} · {config.dataset}, {size} · latents of {config.latent_dim}"
+        return (
+            f"## {name}\nStep {self._generator.step:,} · {config.dataset}, {size} · latent length {config.latent_dim}"
+        )
 
     def _shift(self, amounts: tuple[float, ...]) -> np.ndarray:
         return np.array(amounts, np.float32) @ self._directions[: len(amounts)]
@@ -170,7 +172,7 @@ class Page:
 
 
 def build_page(page: Page, name: str, class_names: tuple[str, ...]) -> Any:
-    """Builds the Gradio page of a `Page`, with class buttons if there are classes. ``name`` is that of the run."""
+    """Builds the Gradio page of a `Page`, with class buttons if there are classes. ``name`` is the name of the run."""
     import gradio as gr
 
     with gr.Blocks(title=f"{name} - dcgan_tf", analytics_enabled=False) as blocks:
@@ -187,7 +189,9 @@ def build_page(page: Page, name: str, class_names: tuple[str, ...]) -> Any:
                 walk = gr.Image(label="Walk", format="png", show_label=False, elem_id="walk", buttons=[], visible=False)
             with gr.Column(scale=1, min_width=280):
                 seed = gr.Number(0, label="First seed", precision=0, minimum=0, elem_id="seed")
-                psi = gr.Slider(0, 1.5, 1, step=0.05, label="psi", info="Less: more typical, less diverse images")
+                psi = gr.Slider(
+                    0, 1.5, 1, step=0.05, label="psi", info="Lower values: more typical, less diverse images"
+                )
                 class_name = gr.Radio(
                     list(class_names), value=class_names[0] if class_names else None, label="Class", elem_id="class",
                     visible=bool(class_names),
@@ -242,7 +246,7 @@ def build_page(page: Page, name: str, class_names: tuple[str, ...]) -> Any:
 
 
 def _outcome(name: str, interactive: bool = False) -> tuple[Any, Any]:
-    """The command that makes a picture, and the button that downloads it."""
+    """A text box with the command that makes a picture, and a button that downloads the picture."""
     import gradio as gr
 
     with gr.Row(equal_height=True):
@@ -263,7 +267,7 @@ def run() -> None:
     if not 1024 <= FLAGS.port <= 65535:
         raise UserError(f"--port: expected from 1024 to 65535. Received: {FLAGS.port}")
     source = common.find_source()
-    # Set before Gradio is imported, so that it reports its start to nobody.
+    # Must be set before Gradio is imported, so that it sends no usage data.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
     proxy.reach_directly([HOST])  # Gradio first requests its own page.
@@ -305,7 +309,7 @@ def named_directions(source: Source, generator: "Generator") -> dict[str, np.nda
 
 
 def _resembling(direction: np.ndarray, named: dict[str, np.ndarray]) -> str:
-    """The name of the attribute whose direction is much like this one, in brackets; or nothing."""
+    """The name of the attribute whose direction is much like this one, in parentheses; or empty."""
     likeness = {name: abs(float(direction @ vector)) for name, vector in named.items()}
     name = max(likeness, key=lambda each: likeness[each], default=None)
     return f" (like {name.replace('_', ' ')})" if name and likeness[name] >= LIKE else ""

@@ -24,21 +24,21 @@ def define_flags() -> None:
         "format",
         SAVED_MODEL,
         (SAVED_MODEL, *FILE_FORMATS),
-        "saved_model: a folder for TensorFlow Serving. The others are one file with the generator alone. keras: of "
-        "Keras's own layers. onnx, litert: for these runtimes; they need the extras of the same names.",
+        "saved_model: a folder for TensorFlow Serving. The others: one file with the generator alone. keras: made of "
+        "Keras's own layers. onnx, litert: for these runtimes; each needs the pip extra of the same name.",
     )
     command_line.define_path(
         "out",
         "",
-        "Folder of the exported versions; or the file, in other formats. Default: saved_model, generator.keras, "
-        "generator.onnx or generator.tflite in the run's folder.",
+        "Folder of the exported versions, or the file to write in another format. Default: saved_model, "
+        "generator.keras, generator.onnx or generator.tflite in the run's folder.",
     )
     flags.DEFINE_enum(
         "verify",
         "load",
         WAYS,
-        "How the written model is checked before it is published. load: TensorFlow loads it in a new process. server: "
-        "it runs in the C++ session of TensorFlow Serving. Files are always run by their own runtime.",
+        "How the SavedModel is checked before it is published. load: TensorFlow loads it in a new process. server: it "
+        "runs in the C++ session of TensorFlow Serving. The other formats are always checked in their own runtime.",
     )
     flags.DEFINE_integer(
         "keep_versions", None, "Number of most recent versions to keep. Default: as in the run's settings."

@@ -21,7 +21,7 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     command_line.define_config_flags()
     command_line.define_path(
-        "out", "", "PNG file for a sample of the images, as the networks will see them. Default: beside the cache."
+        "out", "", "PNG file for a sample of the images, as the networks will see them. Default: next to the cache."
     )
 
 
@@ -31,7 +31,7 @@ def run() -> None:
         raise UserError(f"--out: expected a file that ends in .png. Received: '{out}'")
     config = make_config(command_line.typed_config_values())
     if config.draws_points:
-        raise UserError(f"--dataset={config.dataset}: it has points, and no pictures to inspect")
+        raise UserError(f"--dataset={config.dataset} consists of points, so there are no pictures to inspect")
     source = find_source(config)
     config = resolve(config, source)
     if source.count_if_known() is None:
@@ -50,7 +50,7 @@ def run() -> None:
     classes = sample_classes(source, facts)
     rows = [fact.row for fact in facts if fact.row is not None]
     if rows:
-        # By default, beside the prepared images.
+        # By default, next to the prepared images.
         out = out if FLAGS.out else cache_root(config) / f"{readable_name(config, source)}-contact_sheet.png"
         out.parent.mkdir(parents=True, exist_ok=True)
         save_png(draw_classes(classes) if classes else make_grid(np.stack(rows)), out)

@@ -16,7 +16,7 @@ COMMANDS = {
     "inspect": "Inspect a data set before training on it.",
     "benchmark": "Measure speed and memory on this machine.",
     "quality": "Measure how good a generator becomes in a fixed time.",
-    "export": "Export a run as a SavedModel for TensorFlow Serving.",
+    "export": "Export a run for TensorFlow Serving, Keras, ONNX or LiteRT.",
     "client": "Ask a TensorFlow Serving server for images.",
 }
 

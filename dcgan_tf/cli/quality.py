@@ -1,12 +1,12 @@
 """Measures how good a generator becomes in a fixed time.
 
-This program: python -m dcgan_tf quality --dataset=mnist --results=quality.jsonl
+dcgan_tf itself: python -m dcgan_tf quality --dataset=mnist --results=quality.jsonl
 
 Another program: python -m dcgan_tf quality --results=quality.jsonl --name=mine --program="python mine.py"
 
-Its samples alone: python -m dcgan_tf quality --results=quality.jsonl --name=mine --minutes=5 --samples=samples.npy
+Only its samples: python -m dcgan_tf quality --results=quality.jsonl --name=mine --minutes=5 --samples=samples.npy
 
-docs/benchmark.md has the rules. Each row is saved at once, and the same command continues with those that are missing.
+docs/benchmark.md has the rules. Each result is saved immediately. The same command continues with the missing ones.
 """
 
 import os
@@ -27,20 +27,22 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    # The length belongs to the schedule of the learning rates, so it can be set.
+    # The schedule of the learning rates depends on the length of the run, so the length can be set.
     command_line.define_config_flags(leave_out=tuple(name for name in NOT_MEASURED if name not in ("steps", "epochs")))
     command_line.define_path(
-        "results", "", "File of the rows, a JSON object per line. The table is written next to it."
+        "results", "", "File for the results, one JSON object per line. A Markdown table is written next to it."
     )
-    flags.DEFINE_list("minutes", list(DEFAULT_MINUTES), "Minutes of training after which to judge, ascending.")
+    flags.DEFINE_list(
+        "minutes", list(DEFAULT_MINUTES), "Minutes of training after which samples are judged, ascending."
+    )
     flags.DEFINE_string("name", "", "Name in the table. Default: dcgan_tf, for this program.")
     flags.DEFINE_string(
         "program",
         "",
         "Command of another program, to which --images, --minutes, --seed and --out are added. docs/benchmark.md says "
-        "what it is to write.",
+        "what it must write.",
     )
-    command_line.define_path("samples", "", "File of samples to judge, made by another program in --minutes.")
+    command_line.define_path("samples", "", "File of samples to judge, which another program made in --minutes.")
 
 
 def run() -> None:
@@ -51,11 +53,11 @@ def run() -> None:
     if FLAGS.program and FLAGS.samples:
         raise UserError("--program and --samples: give one of them")
     if (FLAGS.program or FLAGS.samples) and not FLAGS.name:
-        raise UserError("--name: name the program in the table")
+        raise UserError("--name: name the program for the table")
     if FLAGS.samples and len(minutes) > 1:
-        raise UserError("--minutes: give the one number of minutes in which --samples were made")
+        raise UserError("--minutes: give a single number, the minutes in which --samples were made")
     cores = sorted(os.sched_getaffinity(0))[:CORES]
-    os.sched_setaffinity(0, cores)  # Before TensorFlow counts them; other programs inherit it.
+    os.sched_setaffinity(0, cores)  # Before TensorFlow counts the cores. Other programs inherit the choice.
 
     notices.import_tensorflow()
     from dcgan_tf.benchmarking.quality import OURS, Entry, Results, format_results, run_quality

@@ -11,7 +11,7 @@ from dcgan_tf.cli import command_line
 # Action -> summary. Each action is a module of dcgan_tf.cli.actions.
 ACTIONS = {
     "images": "A grid of images, or one file per image.",
-    "interpolate": "Transitions from one seed's image to the next, as a strip or a GIF.",
+    "interpolate": "Transitions from one seed's image to the next, as a strip, a GIF or a video.",
     "walk": "Smooth transitions through nine random points.",
     "sweep": "One image moved along one direction at a time.",
     "directions": "Find a direction along which a measured value grows.",

@@ -17,7 +17,7 @@ def handle(numbers: tuple[signal.Signals, ...], handler: Callable[[int, FrameTyp
     """Installs a handler for signals.
 
     SIGHUP, which is sent when a terminal is closed, stays ignored if it is ignored already, as under nohup. Only the
-    first one is handled, because the shell and the kernel send one each. From then on, the output of the command is
+    first SIGHUP is handled, because the shell and the kernel send one each. From then on, the output of the command is
     discarded, because writing to a closed terminal fails.
 
     Returns:
@@ -40,7 +40,7 @@ def handle(numbers: tuple[signal.Signals, ...], handler: Callable[[int, FrameTyp
 def open_closed_streams() -> None:
     """Opens closed standard streams on the null device.
 
-    Otherwise the next file to be opened would get the number of a stream, and TensorFlow would write its log into it.
+    Otherwise, the next file to be opened would get the descriptor of a stream, and TensorFlow would log into that file.
     """
     for number, name in enumerate(STANDARD_STREAMS):
         if getattr(sys, name) is None:

@@ -1,4 +1,4 @@
-"""Combinations of settings that make no sense: each is refused by name before training starts."""
+"""Refuses combinations of settings that make no sense, before training starts."""
 
 import dataclasses
 from typing import Any
@@ -151,7 +151,7 @@ def _check_bounds(config: Config) -> None:
 
 
 def _check_batches(config: Config) -> None:
-    """Refuses what contradicts a discriminator that sees several images at once."""
+    """Refuses contradictions with a discriminator that judges several images at once."""
     if config.minibatch_stddev and config.joint_batch:
         raise UserError(
             "`minibatch_stddev=True` compares the diversity of real and fake batches, but `joint_batch=True` mixes "
@@ -219,7 +219,7 @@ def refuse_learning_rates_of_zero(config: Config) -> None:
     """Raises UserError if the learning rates reach 0 before the run ends.
 
     Args:
-        config: Settings in which ``steps`` is the length of the run. With ``epochs``, it is known once the data are.
+        config: Settings in which ``steps`` is the length of the run, even if the user gave ``epochs``.
     """
     decay, decay_steps = config.learning_rate_decay, config.learning_rate_decay_steps
     if decay in ("linear", "cosine") and config.steps > decay_steps:
@@ -228,7 +228,7 @@ def refuse_learning_rates_of_zero(config: Config) -> None:
             length = f"`epochs={config.epochs:g}` ({config.steps} steps)"
         raise UserError(
             f"`learning_rate_decay={decay}` reaches 0 after `learning_rate_decay_steps={decay_steps}`, but {length} is "
-            "longer: use the same number of steps for both, or exponential"
+            "longer: use the same number of steps for both, or `learning_rate_decay=exponential`"
         )
 
 

@@ -20,7 +20,7 @@ def make_config(typed: dict[str, Any], resumed: Config | None = None) -> Config:
         resumed: The configuration of the run to resume, if any. All other fields are taken from it alone.
 
     Raises:
-        UserError: The preset is unknown, a value is bad, or settings contradict each other.
+        UserError: The preset is unknown, a value is invalid, or settings contradict each other.
     """
     preset = typed.get("preset", Config.preset)
     if preset not in PRESETS:

@@ -1,4 +1,4 @@
-"""Which image sizes can be built, and from how many blocks. Without TensorFlow, so that checks are immediate."""
+"""Which image sizes can be built, and from how many blocks. Needs no TensorFlow, so that checks are immediate."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ MIN_SIZE = 16
 MAX_SIZE = 256
 # The short side of the generator's first feature map; the long side follows from the image's aspect ratio. The smaller
 # the map, the more of the image each position of the discriminator's last feature map sees. For 28x28 pixels and
-# kernels of 4, a position of a 4x4 map sees 22x22 pixels. One of a 7x7 map sees only 10x10, too few to judge a digit.
+# kernels of 4, a position of a 4x4 map sees 22x22 pixels. A position of a 7x7 map sees 10x10, too few for a digit.
 MIN_AUTOMATIC_BASE = 4
 MIN_BASE = 2
 

@@ -21,8 +21,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The paper's networks and hyperparameters, on any data set.
     # python train.py --dataset=mnist --preset=dcgan
     "dcgan": _DCGAN_PAPER,
-    # Goodfellow et al. 2014 (arXiv 1406.2661): the fully connected pair that DCGAN replaced. LeakyReLU and dropout
-    # replace the paper's maxout and dropout.
+    # Goodfellow et al. 2014 (arXiv 1406.2661): the fully connected networks that DCGAN replaced. LeakyReLU and
+    # dropout replace the paper's maxout and dropout.
     # python train.py --dataset=mnist --preset=gan
     "gan": {
         "architecture": "mlp",
@@ -112,7 +112,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "pacgan": {**_DCGAN_PAPER, "batch_size": 64, "pack": 2},
     # Huang et al. 2024 (arXiv 2501.05441): relativistic pairing with R1 and R2, a discriminator without normalization.
     # DCGAN's networks replace the paper's residual ones. On MNIST, after four minutes on one core, the Frechet distance
-    # is 258, where the default's is 26 (docs/objectives.md).
+    # is 258, compared with 26 for the default (docs/objectives.md).
     # python train.py --dataset=mnist --preset=r3gan
     "r3gan": {
         "loss": "relativistic_pairing",
@@ -125,13 +125,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "beta_2": 0.99,
     },
     # The defaults with mirrored images and, every fourth step, a weak R1 penalty (Mescheder et al. 2018, arXiv
-    # 1801.04406). With it, the faces of the README were trained; what it adds is open (docs/recipes.md).
+    # 1801.04406). The faces in the README were trained with this preset. Whether the penalty helps is an open question
+    # (docs/recipes.md).
     # python train.py --dataset=folder --data_dir=FOLDER --preset=photos --image_size=64
     "photos": {"penalty": "r1", "penalty_weight": 0.1, "penalty_every": 4, "flip": True},
     # Lim and Ye 2017 (arXiv 1705.02894): the hinge loss on DCGAN's networks.
     # python train.py --dataset=mnist --preset=hinge
     "hinge": {**_DCGAN_PAPER, "batch_size": 64, "loss": "hinge"},
-    # The data sets of the papers, with the DCGAN paper's networks and hyperparameters (it gives one set for all).
+    # The data sets of the papers, with the DCGAN paper's networks and hyperparameters, which are the same for all data.
     # python train.py --preset=fashion_mnist --manual_dir=FOLDER_WITH_THE_FOUR_FILES
     # Checked with the original files, offline.
     "fashion_mnist": {**_DCGAN_PAPER, "dataset": "fashion_mnist", "image_size": "28", "epochs": 20.0},

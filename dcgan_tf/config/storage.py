@@ -9,8 +9,8 @@ from dcgan_tf.config import plan
 from dcgan_tf.config.settings import Config
 from dcgan_tf.errors import UserError
 
-# How the training began. This is not stored with a trained model: it is of no use there, and names a folder of the
-# machine that trained it.
+# How the training began. This is not stored with a trained model: it has no use there, and it names a folder of the
+# machine that trained the model.
 BEGINNING = ("init_from", "freeze_discriminator")
 
 
@@ -47,11 +47,11 @@ def load_config(path: pathlib.Path) -> Config:
 def config_from(values: Any) -> Config:
     """The configuration of a trained run, from the contents of its config.json or of an export's model.json.
 
-    Each field is checked by itself. Combinations are not, because a later release may refuse one with which a run was
-    trained.
+    Each field is checked by itself. Combinations are not checked, because a later release may refuse a combination with
+    which a run was trained.
 
     Raises:
-        UserError: The values are not settings, or one of them is unknown or bad.
+        UserError: The values are not settings, or one of them is unknown or invalid.
     """
     if not isinstance(values, dict):
         raise UserError(f"expected settings by name. Received: {str(values)[:100]!r}")

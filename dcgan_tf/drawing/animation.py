@@ -80,12 +80,12 @@ def _write_video(
 ) -> None:
     import imageio_ffmpeg
 
-    # The usual format has half as many colors as pixels each way, so sides are even.
+    # The usual pixel format stores colors at half the resolution, so both sides must be even.
     width, height = (side + side % 2 for side in frames[0].size)
     writer = imageio_ffmpeg.write_frames(
         str(path), (width, height), fps=frames_per_second, macro_block_size=1, output_params=["-f", "mp4"]
     )
-    writer.send(None)  # Starts it.
+    writer.send(None)  # Starts the encoder.
     try:
         for frame in [*frames, *[frames[-1]] * round(hold_seconds * frames_per_second)]:
             whole = Image.new("RGB", (width, height), "white")

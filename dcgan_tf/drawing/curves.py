@@ -24,8 +24,8 @@ class Panel:
     Attributes:
         title: Its title.
         unit: What the vertical axis counts.
-        lines: Legend -> points float64 [N, 2], of a step and a value each.
-        level: A value to compare with, drawn as a dashed line, and its legend; or None.
+        lines: Legend -> points float64 [N, 2], each a step and a value.
+        level: A value for comparison, drawn as a dashed line, and its legend; or None.
         is_sparse: Whether each point is drawn as a dot, without smoothing.
     """
 
@@ -147,7 +147,7 @@ def make_curves(
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """The mean of each value and its neighbors, of which there are fewer at both ends."""
+    """The mean of each value and its neighbors, of which there are fewer at both ends: float64 [N] -> [N]."""
     reach = round(SMOOTHED_SHARE * len(values) / 2)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     first = np.maximum(np.arange(len(values)) - reach, 0)

@@ -48,7 +48,7 @@ class Table:
     numbers: Sequence[int] = ()
 
     def kind(self, column: int) -> str:
-        """How a column is laid out."""
+        """How a column is laid out: "number" (aligned to the right) or "text"."""
         return "number" if column in self.numbers else "text"
 
 

@@ -18,7 +18,7 @@ PALETTE_SIZE = 128
 def to_png(figure: Figure) -> bytes:
     """A figure as a PNG file with a palette, which takes a third of the size of full color.
 
-    It is marked as a sheet, so that a folder of pictures leaves it out.
+    The file is marked as a sheet, so that it is not used as training data; see `is_sheet`.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)

@@ -39,7 +39,7 @@ HELD_OUT_SHARE = 0.1
 BATCH_SIZE = 128
 LEARNING_RATE = 2e-3
 FEATURES = 128
-# The classifier of the bundled digits, as `python -m docs.classifiers` trains it.
+# Folder of the bundled classifier of digits, which `python -m docs.classifiers` trains.
 BUNDLED = pathlib.Path(__file__).parent / "classifiers"
 SEED = 0
 PIXELS_PER_SHIFT = 32
@@ -79,7 +79,7 @@ class _Parts:
         train_rows: int64, rows of the training split.
         tested: The data set of the test images.
         test_rows: int64, rows of that data set.
-        description: Words for the test images, which follow their number.
+        description: What the test images are, in words that follow "N images of".
         holds_out: Whether the test images are a held-out part of the training split.
     """
 
@@ -103,7 +103,7 @@ def load_or_train_classifier(config: Config, *, refuse_damaged: bool = False) ->
         refuse_damaged: Raise an error if the cached classifier is damaged, instead of training it again.
 
     Raises:
-        UserError: The data set has no classes, or the cached classifier is damaged.
+        UserError: The data set has no classes, or the cached classifier is damaged and ``refuse_damaged`` is set.
     """
     tf.config.experimental.enable_op_determinism()
     try:

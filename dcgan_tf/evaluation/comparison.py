@@ -62,7 +62,7 @@ class Group:
     runs: list[EvaluatedRun]
 
     def values(self, name: str, which: str = "value") -> list[float]:
-        """The values of the metric of that name, or their standard errors or values of real images, where known."""
+        """The known values of a metric; with another ``which``, its ``standard_error`` or ``real_value``."""
         figures = (run.figure(name) or {} for run in self.runs)
         return [figure[which] for figure in figures if figure.get(which) is not None]
 
@@ -190,7 +190,7 @@ def _draw(groups: list[Group], names: list[str], columns: int) -> Figure:
 
 
 def _short_labels(groups: list[Group]) -> list[str]:
-    """How the rows of a panel are called: a run that is alone by its name."""
+    """The labels of the rows of a panel: those of the groups, or the name of the run if there is only one run."""
     alone = len(groups) == 1 and len(groups[0].runs) == 1
     labels = [groups[0].runs[0].name] if alone else [group.label for group in groups]
     return ["\n".join(textwrap.wrap(label, LABEL_WIDTH, max_lines=2, placeholder=" ...")) for label in labels]

@@ -137,11 +137,11 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
     count = len(yardstick_rows)
     if count < options.num:
         progress.logger.info(
-            f"`num={options.num}`: only {count:,} images are generated, because there are only as many training images "
-            "to compare with."
+            f"`num={options.num}`: only {count:,} images are generated, because there are only that many training "
+            "images to compare with."
         )
 
-    # The classes are as frequent as in the reference, and in random order.
+    # The classes are as frequent as among the training images of the reference, and in random order.
     labels = training.labels[yardstick_rows] if config.label_count else None
     generated = ImageSet.of_generator(trained.generator, config, options.seed, count, labels, str(run.directory))
     cache = cache_root(config) / "features"
@@ -240,13 +240,13 @@ def _memorization(
     pictures = [
         picture("The first generated images and their nearest training images", generated[first], nearest.rows[first]),
         picture(
-            f"Those of {len(generated):,} generated images that are nearest to a training image",
+            f"Of {len(generated):,} generated images, those that are nearest to a training image",
             generated[closest],
             nearest.rows[closest],
         ),
     ]
     if not test.is_held_out:
-        return [], {name: "there is no split of real images that was not used for training"}, pictures
+        return [], {name: "there is no held-out split of real images"}, pictures
     held_out = test.data.read(real_rows[:MEMORIZATION_IMAGES])
     of_real = nearest_training_images(held_out, training.read, searched, count, "neighbors of held-out images")
     pictures.append(

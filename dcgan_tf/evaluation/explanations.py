@@ -15,12 +15,15 @@ EXPLANATIONS = {
     "recall": ("Recall", "Share of real images that lie among generated ones: variety"),
     "density": ("Density", "How densely real images surround the generated ones"),
     "coverage": ("Coverage", "Share of real images with a generated image among their neighbors"),
-    "mean_pairwise_distance": ("Mean distance", "Between two generated images; much less than real is collapse"),
+    "mean_pairwise_distance": (
+        "Mean distance",
+        "Between two generated images; far below the real value means mode collapse",
+    ),
     "classifier_score": ("Classifier score", "High if single images are clear and all classes occur"),
     "class_entropy": ("Entropy of the classes", "How evenly the classes occur"),
-    "classes_missing": ("Missing classes", "Classes that no generated image was given"),
-    "modes_found": ("Modes found", "Kinds of images that occur"),
-    "modes_kl": ("KL divergence of the modes", "How unevenly the kinds of images occur"),
+    "classes_missing": ("Missing classes", "Classes without any generated image"),
+    "modes_found": ("Modes found", "Modes of the data that occur among the generated images"),
+    "modes_kl": ("KL divergence of the modes", "How unevenly the modes occur"),
     "memorization_ratio": ("Memorization ratio", "Well below 1 means that training images were copied"),
 }
 ARROWS = {"lower": "↓", "higher": "↑", "nearer": "→"}
@@ -40,13 +43,13 @@ class Headline:
 
 
 def explain(figure: Figure) -> tuple[str, str]:
-    """Title and meaning of a metric. One without an explanation is called by its name."""
+    """Title and meaning of a metric. A metric without an explanation has its name as its title."""
     name = figure.name.split("[")[0]
     return EXPLANATIONS.get(name, (name.replace("_", " ").capitalize(), ""))
 
 
 def choose_headlines(figures: Sequence[Figure]) -> list[Headline]:
-    """At most three metrics: a distance, fidelity and variety, by the features that say most."""
+    """At most three metrics, from the most informative features: a distance, fidelity and variety."""
     networks = list(dict.fromkeys(network_of(figure) for figure in figures))
     for network in sorted(networks, key=_rank):
         named = {figure.name.split("[")[0]: figure for figure in figures if network_of(figure) == network}

@@ -102,8 +102,8 @@ def stacked_network(classifier: Classifier, image_shape: tuple[int, ...]) -> Fea
 def random_network(image_shape: tuple[int, ...]) -> FeatureNetwork:
     """Convolutions with fixed random weights, which are cheap, never change and need no labels.
 
-    Such features distinguish what is visibly different, but know nothing of meaning. Naeem et al. 2020 use them for
-    images unlike those of ImageNet. They are good enough to compare checkpoints of a run, but not to compare with
+    Such features distinguish what is visibly different, but know nothing about its meaning. Naeem et al. 2020 use them
+    for images unlike those of ImageNet. They are good enough to compare checkpoints of a run, but not to compare with
     papers.
     """
     seeds = keras.random.SeedGenerator(RANDOM_SEED)

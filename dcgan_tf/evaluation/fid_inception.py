@@ -10,7 +10,7 @@ from dcgan_tf.errors import UserError
 EPSILON = 1e-3
 FEATURES = 2048
 AVERAGE, MAXIMUM, HALVE = "average", "maximum", "halve"
-# Layers that halve the map, and so have no padding, end in "/2". Of a pair, the results are joined.
+# A suffix such as "/2" is the stride of a layer without padding. The results of a pair are concatenated.
 Layer = str | tuple[str, str]
 STEM: Sequence[Layer] = (
     "Conv2d_1a_3x3/2", "Conv2d_2a_3x3/1", "Conv2d_2b_3x3", HALVE, "Conv2d_3b_1x1", "Conv2d_4a_3x3/1", HALVE,
@@ -48,7 +48,7 @@ def _e(pool: str) -> Sequence[Sequence[Layer]]:
     )
 
 
-# The last block of the 2015 network has a maximum where later versions have an average.
+# The last block of the 2015 network takes the maximum where later versions take the average.
 BLOCKS = {
     "Mixed_5b": _A, "Mixed_5c": _A, "Mixed_5d": _A, "Mixed_6a": _B, "Mixed_6b": _C, "Mixed_6c": _C, "Mixed_6d": _C,
     "Mixed_6e": _C, "Mixed_7a": _D, "Mixed_7b": _e(AVERAGE), "Mixed_7c": _e(MAXIMUM),
@@ -109,7 +109,7 @@ def _names() -> list[str]:
 
 
 def _folded(weights: dict[str, np.ndarray], name: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """The kernel and the bias of a convolution, with the batch normalization after it.
+    """The kernel and the bias of a convolution, into which the batch normalization after it is folded.
 
     They are tensors, because a graph would hold a copy of each array.
     """

@@ -38,7 +38,7 @@ class Figure:
         name: Name of the metric, with the network in brackets.
         value: Its value for the generated images.
         standard_error: Standard error of the value; None if there is none.
-        real_value: The same metric for as many training images instead of generated ones, which is what a perfect
+        real_value: The metric of the same number of training images in place of generated ones, which is what a perfect
             generator would score. None if that has no meaning.
         better: "lower", "higher", or "nearer" to the value of real images.
         n_real, n_fake: Numbers of images used.
@@ -156,7 +156,7 @@ def _extrapolated(sets: FeatureSets) -> Measured:
     has_error = real.shape[1] <= MAX_FEATURES_FOR_FRECHET_ERROR
     error = frechet_standard_error(real, fake) if has_error else None
     yardstick = _yardstick(sets, lambda x: extrapolated_frechet_distance(real, x.values))
-    note = "to infinitely many images, like FID-infinity"
+    note = "extrapolated like FID-infinity"
     estimate = Estimate(extrapolated_frechet_distance(real, fake), error)
     yield "frechet_distance_extrapolated", "lower", estimate, yardstick, note
 

@@ -21,7 +21,7 @@ GRAPH_IMAGES = "ExpandDims:0"
 GRAPH_FEATURES = "pool_3:0"
 DEFAULT_RESIZERS = {".pb": "tensorflow", ".pth": "pytorch", ".h5": "clean"}
 RESIZERS_OF_FILES = {".pb": ("tensorflow", "clean"), ".pth": ("pytorch", "tensorflow", "clean"), ".h5": ("clean",)}
-# What a resizer adds to the name of the network, because distances of different resizers are not comparable.
+# The suffix of the network's name for each resizer, because distances with different resizers are not comparable.
 NAMES = {"tensorflow": "", "pytorch": "-pytorch", "clean": "-clean"}
 DESCRIPTIONS = {
     "tensorflow": f"bilinear to {SIDE}x{SIDE}, by the graph",
@@ -42,8 +42,8 @@ def load_inception(path: str, resizer: str = "") -> FeatureNetwork:
         path: Path of the file.
         resizer: How images are brought to 299x299 pixels. ``tensorflow``: bilinearly without antialiasing, as the graph
             of 2015 and torch-fidelity do. ``pytorch``: the same with the centers of pixels aligned, as pytorch-fid
-            does. ``clean``: bicubic with antialiasing, as clean-fid does. Empty: as the program that the file comes
-            from does.
+            does. ``clean``: bicubically with antialiasing, as clean-fid does. Empty: ``tensorflow`` for a .pb file,
+            ``pytorch`` for .pth, ``clean`` for .h5.
 
     Raises:
         UserError: There is no such file, its contents are something else, or it does not take the resizer.
@@ -54,7 +54,7 @@ def load_inception(path: str, resizer: str = "") -> FeatureNetwork:
     if file.suffix not in DEFAULT_RESIZERS:
         raise UserError(
             "`inception_weights`: expected the 2015 weights (the frozen graph, .pb, or pytorch-fid's file, .pth), or "
-            f"Keras's weights without top (.h5). Received: '{path}'"
+            f"Keras's weights without the top layer (.h5). Received: '{path}'"
         )
     resizer = resizer or DEFAULT_RESIZERS[file.suffix]
     if resizer not in RESIZERS_OF_FILES[file.suffix]:
@@ -99,7 +99,7 @@ def _pytorch_file(file: pathlib.Path, resizer: str) -> tuple[Callable, int]:
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8)])
     def function(images: tf.Tensor) -> tf.Tensor:
         resized = resize(_three_channels(tf.cast(images, tf.float32)), resizer)
-        # pytorch-fid scales 255 to 1. The others do what the graph of 2015 does.
+        # pytorch-fid maps 255 to 1. The other resizers scale like the 2015 graph.
         scaled = resized / 127.5 - 1.0 if resizer == "pytorch" else (resized - 128.0) / 128.0
         return network(tf.ensure_shape(scaled, [None, SIDE, SIDE, 3]))
 

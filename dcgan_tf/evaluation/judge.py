@@ -1,4 +1,4 @@
-"""Compares a set of generated images with a set of real ones: which networks, and all their metrics."""
+"""Compares generated images with real ones: chooses the feature networks, and computes all their metrics."""
 
 import dataclasses
 from typing import Any, Protocol
@@ -36,7 +36,7 @@ class NetworkOptions:
         inception_weights: File of Inception weights, or empty.
         inception_resizer: How images are brought to Inception's size; see `load_inception`.
         features_from: Folder of labeled pictures or of a run, whose classifier is used as well; or empty.
-        resize: Whether to prepare these pictures at the size of the images if theirs is different.
+        resize: Whether to prepare these pictures at the size of the images to be judged, if their size is different.
     """
 
     inception_weights: str = ""
@@ -46,7 +46,7 @@ class NetworkOptions:
 
 
 class RealSide(Protocol):
-    """What `measure_sets` needs of the real images. Saved statistics have it, too, without the images."""
+    """What `measure_sets` needs of the real images. Saved statistics provide it without the images."""
 
     @property
     def name(self) -> str: ...
@@ -115,9 +115,9 @@ def networks_for(
     Args:
         real: The real images.
         options: Which networks.
-        folders: ``data_dir``, ``manual_dir`` and ``cache_dir``, where they are given.
+        folders: ``data_dir``, ``manual_dir`` and ``cache_dir``, if they are given.
     """
-    # `resize` is also about the sides here, so it may be given without a folder of labeled pictures.
+    # Here `resize` also applies to the images to be judged, so it may be given without a folder of labeled pictures.
     options = dataclasses.replace(options, resize=options.resize and bool(options.features_from))
     size = format_size(*real.shape[:2])
     images = dataclasses.replace(Config(), image_size=size, channels=str(real.shape[2]), **folders)

@@ -22,11 +22,11 @@ def labeled_config(path: str, config: Config, *, resize: bool = False) -> Config
     """The settings of a labeled data set whose classifier can take the images of a run.
 
     The classifier sees transparency if the images of the run have it. Otherwise, it sees gray images if those of the
-    run or the labeled ones are gray. The labeled images are prepared
-    that way, and `load_labeled_classifier` converts those of the run.
+    run or the labeled ones are gray. The labeled images are prepared that way, and `load_labeled_classifier` converts
+    the images of the run.
 
     Args:
-        path: A folder of pictures with one folder per class, or the folder of a run, which stands for its data.
+        path: A folder of pictures with one folder per class, or the folder of a run, whose data are used.
         config: The complete configuration of the run whose images are classified.
         resize: Whether to prepare labeled pictures of another size at the size of the run's images.
 
@@ -74,7 +74,7 @@ def load_labeled_classifier(labeled: Config, image_shape: tuple[int, ...]) -> Cl
 
 
 def labeled_network(labeled: Config, image_shape: tuple[int, ...]) -> FeatureNetwork:
-    """The hidden layer and the class probabilities of such a classifier. Its accuracy is part of the network's name.
+    """The hidden layer and the class probabilities of a labeled data set's classifier. The name includes its accuracy.
 
     Args:
         labeled: A configuration from `labeled_config`.
@@ -105,8 +105,8 @@ def _settings(path: str, config: Config) -> Config:
         settings = {name: getattr(run.config, name) for name in (*DATA_SETTINGS, "split")}
     elif not settings["dataset"]:
         raise UserError(
-            f"`features_from`: expected a folder of pictures, or of a run. A zip archive of pictures and parquet files "
-            f"will do, too. Received: '{path}'"
+            f"`features_from`: expected a folder of pictures (or a zip archive or parquet files), or the folder of a "
+            f"run. Received: '{path}'"
         )
     return dataclasses.replace(Config(), **settings, batch_size=2)
 

@@ -28,7 +28,13 @@ class Neighbors(NamedTuple):
 
 
 class NeighborPicture(NamedTuple):
-    """Rows of an image and its nearest training images, as one array of uint8 images."""
+    """Rows that each show an image and its nearest training images.
+
+    Attributes:
+        title: Title of the picture.
+        images: uint8 [rows * columns, height, width, channels].
+        columns: Number of images per row.
+    """
 
     title: str
     images: np.ndarray

@@ -30,9 +30,9 @@ class ClassRow:
     Attributes:
         name: Name of the class.
         n_real, n_fake: Numbers of its images.
-        frechet_distance: Between its real and its generated images; None if there are no more of them than features.
+        frechet_distance: Between its real and its generated images; None unless there are more of both than features.
         real_value: The same distance for its training images; None if it is not known.
-        precision, recall: None if there are fewer images than these need.
+        precision, recall: Shares from 0 to 1; None if there are too few images to compute them.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ClassTable:
 
     Attributes:
         network: Name of the network whose features are compared.
-        labels: How the class of an image is known.
+        labels: Where the classes come from: "the labels of both sides", or the predictions of a network.
         rows: One row per class.
         worst: Name of the worst class: without any generated image, or else with the largest distance; empty if no
             distance is known.
@@ -69,15 +69,15 @@ def compare_classes(
 ) -> ClassTable | None:
     """Compares the generated images of each class with the real images of that class.
 
-    If both sides have labels of the same classes, these tell the class. Otherwise, the classifier tells it of all
-    images, also of the real ones, so that both sides are sorted alike.
+    If both sides have labels of the same classes, the labels are used. Otherwise, the classifier predicts the class of
+    every image, including the real ones, so that both sides are treated alike.
 
     Args:
         sets: The features of one network.
         real, generated, training: The labels of these images, if there are any.
 
     Returns:
-        The table; None if nothing tells the classes, or if there are more than 100.
+        The table; None if the classes are unknown, or if there are fewer than 2 or more than 100.
     """
     names = real.class_names
     sides = {"real": (sets.real, real), "fake": (sets.fake, generated)}
@@ -85,12 +85,12 @@ def compare_classes(
         sides["training"] = (sets.training, training)
     if names and all(_same_classes(names, side.class_names) and side.labels is not None for _, side in sides.values()):
         classes = {name: side.labels for name, (_, side) in sides.items()}
-        known_by = "labels of both sides"
+        known_by = "the labels of both sides"
     elif all(features.probabilities is not None for features, _ in sides.values()):
         classes = {name: np.argmax(_probabilities(features), 1) for name, (features, _) in sides.items()}
         count = _probabilities(sets.fake).shape[1]
         names = names if len(names) == count else tuple(map(str, range(count)))
-        known_by = f"as {sets.network.name} sees them"
+        known_by = f"the predictions of {sets.network.name}"
     else:
         return None
     if not 2 <= len(names) <= MAX_CLASSES:
@@ -108,7 +108,7 @@ def format_classes(table: ClassTable) -> str:
     head = (
         f"{'class':<{width}}  {'distance':>10}  {'real images':>11}  {'precision':>9}  {'recall':>7}  N real/generated"
     )
-    lines = [f"By class, {table.labels}, features of {table.network}:", head]
+    lines = [f"By class (classes: {table.labels}; features: {table.network}):", head]
     for row in table.rows:
         distance, yardstick, precision, recall = cells(row)
         lines.append(
@@ -119,7 +119,7 @@ def format_classes(table: ClassTable) -> str:
 
 
 def cells(row: ClassRow) -> list[str]:
-    """The distance, that of real images, precision and recall as text; empty where they are unknown."""
+    """The distance, the distance of training images, precision and recall as text; empty where they are unknown."""
     values = (row.frechet_distance, row.real_value, row.precision, row.recall)
     return ["" if value is None else format_value(value) for value in values]
 
@@ -148,7 +148,7 @@ def _worst(rows: list[ClassRow]) -> tuple[str, str]:
 
 
 def _same_classes(real: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether labels mean the same classes. Arrays have numbers for names."""
+    """Whether the labels of both sides have the same classes. In arrays, the names of classes are numbers."""
     return real == other or (len(real) == len(other) and other == tuple(map(str, range(len(other)))))
 
 

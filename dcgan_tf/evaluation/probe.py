@@ -109,7 +109,7 @@ class LinearSVM:
     """A one-vs-rest linear SVM with squared hinge loss and an L2 penalty (Fan et al. 2008; scikit-learn's LinearSVC).
 
     LinearSVC copies its data into a sparse format with 16 bytes per number, which takes 3 GB for 50,000 images with
-    3,584 features. This class minimizes the same function with float32 matrix products. It uses TensorFlow's, because
+    3,584 features. This class minimizes the same function with float32 matrix products. They are TensorFlow's, because
     the threads of NumPy's wait for each other by spinning: next to another busy program, a fit took 60 times as long.
 
     Args:
@@ -180,7 +180,7 @@ def probe(
         seed: Seed of the draws.
 
     Raises:
-        UserError: A class has fewer images than labels are requested.
+        UserError: A class has fewer images than the number of labels requested.
     """
     random = np.random.default_rng(seed)
     if labels_per_class:

@@ -62,7 +62,7 @@ class QuickEvaluation:
 
 
 def spread_images(data: ImageData | PointData, config: Config, count: int) -> Iterator[np.ndarray]:
-    """Yields at most ``count`` training images from all over the data in batches, augmented as in training."""
+    """Yields batches with at most ``count`` training images in all, evenly spread over the data and augmented."""
     rows = spread_rows(len(data.images), count)
     for part in np.array_split(rows, -(-len(rows) // IMAGES_PER_CALL)):
         yield augment(data.read(part), config, 0)

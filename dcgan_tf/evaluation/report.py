@@ -82,7 +82,7 @@ def _grid(images: np.ndarray, caption: str) -> Picture:
 
 
 def _apart(neighbors: NeighborPicture) -> np.ndarray:
-    """A grid with the first column, of the images, apart from those of their neighbors."""
+    """A grid whose first column, the images themselves, is set apart from their neighbors."""
     rows = neighbors.images.reshape(-1, neighbors.columns, *neighbors.images.shape[1:])
     first, others = make_grid(rows[:, 0], 1), make_grid(np.concatenate(rows[:, 1:]), neighbors.columns - 1)
     gap = np.full((len(first), GAP, first.shape[2]), 255, np.uint8)
@@ -112,8 +112,8 @@ def _groups(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [
         {
             "title": f"By {network}",
-            "description": f"{described.get(network, '')} {n_fake:,} generated images against {n_real:,} real ones of "
-            f"the split {split}.",
+            "description": f"{described.get(network, '')} {n_fake:,} generated images, compared with {n_real:,} "
+            f"real ones of the split {split}.",
             "rows": rows,
         }
         for (network, n_fake, n_real, split), rows in groups.items()
@@ -124,10 +124,14 @@ def _classes(evaluation: Evaluation) -> list[Table]:
     table = evaluation.classes
     if table is None:
         return []
-    heads = ("Class", "Frechet distance", "Of training images", "Precision", "Recall", "N real / generated")
+    heads = ("Class", "Frechet distance", "Real images", "Precision", "Recall", "N real / generated")
     rows = [(row.name, *cells(row), f"{row.n_real:,} / {row.n_fake:,}") for row in table.rows]
     worst = f" The worst class is {table.worst}: {table.worst_because}." if table.worst else ""
-    return [Table("By class", heads, rows, f"Features of {table.network}, {table.labels}.{worst}", range(1, 6))]
+    return [
+        Table(
+            "By class", heads, rows, f"Features of {table.network}. The classes are {table.labels}.{worst}", range(1, 6)
+        )
+    ]
 
 
 def _published(evaluation: Evaluation, run: Run) -> list[Table]:

@@ -30,7 +30,7 @@ class ImageSet:
     Attributes:
         name: What the images are, for the protocol.
         shape: (height, width, channels).
-        rows: int64 [images], what ``read`` takes.
+        rows: int64 [images], the rows to pass to ``read``.
         read: Maps rows to images uint8 [rows, height, width, channels].
         labels: int64 [images], the class of each image; None if there are none.
         class_names: Names of the classes; empty if there are none.

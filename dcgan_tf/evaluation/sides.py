@@ -1,4 +1,4 @@
-"""Opens the sides of an evaluation: pictures, arrays, data sets, runs, exports and saved statistics."""
+"""Opens the two sides of an evaluation: pictures, arrays, data sets, runs, exports or saved statistics."""
 
 import contextlib
 import dataclasses
@@ -37,13 +37,13 @@ class SideOptions:
     """How the sides are opened.
 
     Attributes:
-        num: Number of generated images, and at most as many of each file. None: all of the files, 10,000 generated.
+        num: Number of images to generate, and at most as many to use from a file. None: 10,000, and all of a file's.
         seed: Seed of the first generated image.
         checkpoint: Checkpoint of a run.
         image_size: Size of the real pictures, in pixels; ``auto`` for their own.
         crop_size: Side of the centered square that is cut from each real picture first; 0 for none.
         resize: Whether to resize the pictures of one side to the size of the other.
-        folders: ``data_dir``, ``manual_dir`` and ``cache_dir``, where they are given.
+        folders: ``data_dir``, ``manual_dir`` and ``cache_dir``, if they are given.
     """
 
     num: int | None = None
@@ -176,7 +176,7 @@ def _of_generator(generator: Generator, options: SideOptions) -> ImageSet:
     labels = random_order(count, key=0) % classes if classes else None
     name = (
         f"generator {generator.digest}, step {generator.step}, seeds {options.seed} to {options.seed + count - 1}"
-        f"{', all classes alike' * bool(classes)}"
+        f"{', all classes equally often' * bool(classes)}"
     )
     return ImageSet.of_generator(generator.network, generator.config, options.seed, count, labels, name)
 
@@ -185,7 +185,7 @@ def _of_pictures(side: str, pictures: _Pictures, shape: tuple[int, ...] | None, 
     source, config = pictures.source, pictures.config
     size = _own_size(source, config)
     if size is None and shape is None:
-        raise UserError(f"`{side}`: the pictures have several sizes. Give the one to resize them to, with `image_size`")
+        raise UserError(f"`{side}`: the pictures have several sizes. Give the size to resize them to with `image_size`")
     if shape is not None and size != shape[:2] and not options.resize:
         received = _by(size) if size else "pictures of several sizes"
         raise UserError(
@@ -225,7 +225,7 @@ def _by(shape: tuple[int, ...]) -> str:
 
 @contextlib.contextmanager
 def blaming_side(side: str) -> Iterator[None]:
-    """Makes errors about a folder name the side that the folder was given for."""
+    """Makes errors about a folder mention the side for which the folder was given."""
     try:
         yield
     except UserError as error:

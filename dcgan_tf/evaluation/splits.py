@@ -16,8 +16,8 @@ from dcgan_tf.data.sources import find_source
 from dcgan_tf.errors import UnknownSplitError, UserError
 from dcgan_tf.metrics.arrays import random_order
 
-# The settings of a run that determine its images. The other settings are not used for another split, because they would
-# be checked as well and need not fit it.
+# The settings of a run that determine its images. Other settings are not passed on to another split: they would be
+# checked, too, and might not fit it.
 DATA_SETTINGS = (
     "dataset",
     "image_size",
@@ -62,7 +62,7 @@ def open_split(config: Config, name: str) -> ImageData:
         UserError: There is no such split, it cannot be prepared, or it contains points.
     """
     if config.draws_points:
-        raise UserError(f"`dataset={config.dataset}`: expected images. It has points, which no feature network takes")
+        raise UserError(f"`dataset={config.dataset}`: expected images. Feature networks do not take points")
     if config.dataset == ARRAY:
         if name != config.split:
             raise UnknownSplitError("images that a program passed in have no splits")

@@ -1,4 +1,4 @@
-"""Statistics of real images in a file: their features, with what was computed, how, and of which images."""
+"""Saved statistics of real images: their features, with a record of how and from which images they were computed."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ class SavedStatistics:
         count: Number of images.
         labels: int64 [images]; None if there are none.
         class_names: Names of the classes.
-        config: Settings that open the data again, from which its classifier follows; None if there are none.
+        config: Settings that open the data again, to load or train its classifier; None if there are none.
     """
 
     path: pathlib.Path
@@ -102,7 +102,7 @@ def is_statistics(path: pathlib.Path) -> bool:
 
 
 def load_statistics(path: pathlib.Path) -> SavedStatistics:
-    """Reads statistics; raises UserError if the file is damaged or of another release's format."""
+    """Reads statistics; raises UserError if the file is damaged, or in the format of another release."""
     try:
         arrays = files.read_arrays(path)
         facts = json.loads(str(arrays.pop(MARK)))

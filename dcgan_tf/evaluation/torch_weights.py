@@ -1,4 +1,4 @@
-"""Reads the tensors of a PyTorch file without PyTorch, and without running the program that such a file can contain."""
+"""Reads the tensors of a PyTorch file without PyTorch, and without running the code that such a file can contain."""
 
 import collections
 import dataclasses
@@ -26,7 +26,7 @@ TYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class _Tensor:
-    """A view of a storage, which is read after the pickle in files of earlier releases."""
+    """A view of a storage, which is read after the pickle in files of earlier PyTorch releases."""
 
     key: str
     dtype: type
@@ -43,7 +43,7 @@ class _Tensor:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows only the few names that a dictionary of tensors needs, and refuses every other one."""
+    """Knows only the few names that a dictionary of tensors needs, and refuses all others."""
 
     def find_class(self, module: str, name: str) -> Any:
         known: dict[tuple[str, str], Any] = {
@@ -74,6 +74,9 @@ def read_tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
     Args:
         path: The file.
+
+    Returns:
+        Name -> array with the shape and the type of the tensor.
 
     Raises:
         UserError: The file is damaged, or contains anything but tensors by name.
@@ -111,7 +114,7 @@ def _read_zip(path: pathlib.Path) -> tuple[Any, dict[str, np.ndarray]]:
 def _read_legacy(path: pathlib.Path) -> tuple[Any, dict[str, np.ndarray]]:
     with open(path, "rb") as file:
         if _Unpickler(file).load() != LEGACY_MAGIC:
-            raise ValueError("it does not begin like one")
+            raise ValueError("it does not begin like a PyTorch file")
         _Unpickler(file).load()  # The version of the format, and facts about the machine
         _Unpickler(file).load()
         tensors = _Unpickler(file).load()

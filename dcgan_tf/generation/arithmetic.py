@@ -45,13 +45,13 @@ def evaluate(terms: Terms, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
     """The weighted sum of arrays of the same shape.
 
     Raises:
-        UserError: There is no vector of one of the names.
+        UserError: A term names an unknown vector.
     """
     unknown = [name for _, name in terms if name not in vectors]
     if unknown:
         raise UserError(
             f"`expression`: unknown vector '{unknown[0]}'. Expected one of: {', '.join(vectors) or 'none is defined'}. "
-            f"Make it with the action vectors or directions"
+            f"To create it, use the action vectors or directions"
         )
     return np.sum([np.float32(factor) * vectors[name] for factor, name in terms], axis=0)
 

@@ -39,7 +39,7 @@ def first_filters(discriminator: keras.Model) -> np.ndarray:
 
 
 def stretch(signed: np.ndarray) -> np.ndarray:
-    """Signed float [N, height, width, channels] -> uint8. 0 becomes 128, the largest magnitude of an image 0 or 255."""
+    """Signed float [N, height, width, channels] -> uint8. 0 becomes 128; each image's largest magnitude, 0 or 255."""
     signed = signed[..., :3]  # The effect of transparency cannot be shown as transparency.
     largest = np.abs(signed).max((1, 2, 3), keepdims=True)
     return np.rint(127.5 + 127.5 * signed / np.maximum(largest, 1e-12)).astype(np.uint8)

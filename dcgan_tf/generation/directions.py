@@ -83,10 +83,10 @@ def find_principal_directions(network: keras.Model, count: int = PRINCIPAL_COUNT
 
 
 def fit_direction(z: np.ndarray, values: np.ndarray) -> Fit:
-    """Finds the direction along which a value grows fastest, by least squares of the value on z with a constant.
+    """Finds the direction along which a value grows fastest, by linear regression of the value on z, with a constant.
 
-    R squared is computed by leave-one-out prediction. If there are only twice as many values as numbers in a latent, a
-    fit explains half of pure noise when it is evaluated on its own values.
+    R squared is computed by leave-one-out prediction. On the values to which it was fitted, the regression would
+    explain half of pure noise if there are only twice as many values as numbers in a latent.
 
     Args:
         z: float [N, latent_dim], normal latents, more than latent_dim + 1 of them.

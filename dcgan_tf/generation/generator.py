@@ -79,6 +79,9 @@ class Generator:
             psi: Scale of the latents: 1 as in training; smaller values give more typical and less diverse images.
             labels: N classes, for a conditional generator only.
 
+        Returns:
+            uint8 [N, height, width, channels], or points float32 [N, 2].
+
         Raises:
             UserError: There is no seed, a seed or label is invalid, or there are labels for an unconditional generator.
         """
@@ -105,6 +108,12 @@ class Generator:
             psi: Scale of the latents.
             shift: float32 [latent_dim], added to the latent of each seed.
             label: The class of every image, for a conditional generator only.
+
+        Returns:
+            uint8 [(N - 1) * steps + 1, height, width, channels] for N seeds; [N * steps, ...] if closed.
+
+        Raises:
+            UserError: There are fewer than two seeds or no step, or a seed or the label is invalid.
         """
         if len(seeds) < 2 or steps < 1:
             raise UserError(f"expected at least 2 seeds and 1 step. Received: {len(seeds)} seeds, {steps} steps")
@@ -132,6 +141,10 @@ class Generator:
             feature_weight: Weight of the distance in the discriminator's features, relative to that in pixels. 0: only
                 pixels are compared.
             label: The class of the image, for a conditional generator only.
+
+        Raises:
+            UserError: The generator makes points, the image has another shape or type, or the discriminator has no
+                features of single images.
         """
         self.require_images()
         if image.shape != self.config.sample_shape or image.dtype != np.uint8:

@@ -137,8 +137,8 @@ def optimize(
 def _best_candidates(losses_of: tf.types.experimental.GenericFunction, shape: tuple[int, int], seed: int) -> np.ndarray:
     losses_of = tf.function(losses_of)
     best, least = np.zeros(shape, np.float32), np.full(shape[0], np.inf)
-    # The numbers start at 1: with 0, the first row would be the latent of the seed itself, as samples use it, and the
-    # projection of a sample with that seed would start at its solution.
+    # The numbers start at 1. With 0, the first row would be the latent that samples draw from this seed, so the
+    # projection of that sample would start at its solution.
     for number in range(1, CANDIDATES + 1):
         z = tf.random.stateless_normal(shape, seed=[seed, number], alg="philox")
         losses = losses_of(z).numpy()

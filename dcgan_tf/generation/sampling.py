@@ -55,7 +55,7 @@ def slerp(first: tf.Tensor, last: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
         t: float32 [N], from 0 for first to 1 for last.
 
     Returns:
-        float32 [N, latent_dim]. The path is a straight line if the two point in the same or in opposite directions.
+        float32 [N, latent_dim]. The path is straight if both point in the same direction or in opposite directions.
     """
     t = t[:, None]
     cosine = tf.reduce_sum(tf.math.l2_normalize(first, axis=1) * tf.math.l2_normalize(last, axis=1), 1, keepdims=True)
@@ -111,8 +111,7 @@ def _in_equal_parts(function: Callable[..., tf.Tensor], *arrays: np.ndarray) -> 
 def training_samples(generator: keras.Model, config: Config) -> np.ndarray:
     """The samples that show the progress of a training, always from the same latents.
 
-    Args:
-    A conditional generator draws one class per row.
+    A conditional generator draws one class per row of the grid.
 
     Args:
         generator: The generator to sample from.

@@ -48,7 +48,7 @@ def open_source(path: str | os.PathLike[str], checkpoint: str = "best") -> Sourc
             none), ``latest``, or a step.
 
     Raises:
-        UserError: There is neither.
+        UserError: The path leads to none of these.
     """
     directory = pathlib.Path(path).expanduser()
     if (directory / run_directory.CONFIG_FILE).is_file():
@@ -114,7 +114,7 @@ def open_initial(config: Config) -> Source:
     """Opens the model in ``config.init_from``, from whose weights a new run starts.
 
     Raises:
-        UserError: There is no model, or its architecture is not that of the run.
+        UserError: There is no such model, or its architecture differs from that of the run.
     """
     with blaming("init_from"):
         source = open_source(config.init_from)
@@ -129,7 +129,7 @@ def open_initial(config: Config) -> Source:
 
 @contextlib.contextmanager
 def blaming(setting: str) -> Iterator[None]:
-    """Makes errors about a folder name the setting that the folder came from."""
+    """Makes errors about a folder mention the setting that names the folder."""
     try:
         yield
     except UserError as error:

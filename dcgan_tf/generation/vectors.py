@@ -130,7 +130,7 @@ def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile
     if content["generator"] != digest or content["latent_dim"] != latent_dim:
         raise UserError(
             f"'{path}' belongs to other weights: it was made with the generator {content['generator']}, and this one "
-            f"is {digest}, from another run or another checkpoint. Name another file with `vectors`, or remove it"
+            f"is {digest}, from another run or checkpoint. Name another file with `vectors`, or remove the file"
         )
     return VectorFile(digest, latent_dim, vectors)
 

@@ -137,7 +137,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, data_config):
         (["--results=x.jsonl", "--minutes=5,2"], "--minutes: expected ascending numbers such as 2,5,15. Received: 5,2"),
         (["--results=x.jsonl", "--program=a"], "--name: name the program"),
         (["--results=x.jsonl", "--program=a", "--samples=b", "--name=c"], "--program and --samples: give one of them"),
-        (["--results=x.jsonl", "--samples=b", "--name=c"], "--minutes: give the one number of minutes"),
+        (["--results=x.jsonl", "--samples=b", "--name=c"], "--minutes: give a single number"),
     ],
 )
 def test_mistakes_of_the_command_are_one_line(cli, arguments, expected):

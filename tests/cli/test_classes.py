@@ -92,7 +92,9 @@ def test_a_direction_is_that_of_the_planted_class(sample, unlabeled, planted):
         before, after = (float(value) for value in re.findall(r"mean probability of bar \w+: ([\d.]+) \+-", output))
         assert before < 0.05
         assert after > 0.9
-        ratios = re.findall(r"(\S+): distance to its original is ([\d.]+) .* nearest for ([\d.]+)% \+-", output)
+        ratios = re.findall(
+            r"(\S+): an edited image's distance to its original is ([\d.]+) .* nearest for ([\d.]+)% \+-", output
+        )
         assert [name for name, *_ in ratios] == ["random-convolutions", "discriminator"]
         assert all(float(ratio) > 0 for _, ratio, _ in ratios)
     assert read("edit.png").shape[2] == 3
@@ -114,7 +116,7 @@ def test_an_edit_of_nothing_changes_nothing_and_knows_its_originals(sample, unla
     assert "added to 10 images that are not of class bar with 95% confidence" in output
     before, after = re.findall(r"mean probability of bar \w+: (\S+) ", output)
     assert before == after
-    assert output.count("distance to its original is 0.000 +- 0.000 of that to the others") == 2
+    assert output.count("distance to its original is 0.000 +- 0.000 of its distance to the others") == 2
     assert output.count("nearest for 100.0% +- 0.0%") == 2
     shown = re.search(r"Wrote the seeds ([\d, ]+) to", output)[1].split(", ")
     assert len(shown) == 8

@@ -54,7 +54,7 @@ def test_a_picture_is_projected_as_its_command_does(sample, conditional_run_dir,
 def test_the_heading_names_what_is_shown(conditional_run_dir, tmp_path):
     heading = Page(load_generator(conditional_run_dir), [], tmp_path).heading("000-mine")
     assert heading.startswith("## 000-mine\nStep ")
-    assert "16x16x3 · latents of 5" in heading
+    assert "16x16x3 · latent length 5" in heading
 
 
 def test_leading_directions_name_the_attribute_that_they_are_like(conditional_run_dir, tmp_path):

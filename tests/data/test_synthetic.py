@@ -80,7 +80,7 @@ def test_splits_of_stacked_mnist():
 
 def test_points_cannot_be_inspected(cli):
     message = one_line(cli("inspect", "--dataset=ring"))
-    assert "--dataset=ring: it has points" in message
+    assert "--dataset=ring consists of points" in message
 
 
 def test_scatter_shows_each_point_in_its_place():

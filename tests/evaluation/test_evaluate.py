@@ -117,7 +117,7 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     assert "far too large, because 120 images are fewer than the 128 features" in distance.note
     assert evaluation.classes is not None
     assert [(row.name, row.n_real) for row in evaluation.classes.rows] == [("across", 60), ("down", 60)]
-    assert evaluation.classes.labels == "labels of both sides"
+    assert evaluation.classes.labels == "the labels of both sides"
     coverage = figures[f"coverage[{name}]"]
     assert (coverage.n_real, coverage.n_fake, coverage.split) == (120, 220, "test")
     assert coverage.value < 0.2 < coverage.real_value  # Sixteen steps of training are not enough.

@@ -89,7 +89,7 @@ def test_folders_without_classes_are_refused(color_config, bars, tmp_path):
         labeled_config(str(bars / "train" / "down"), color_config)
     with pytest.raises(UserError, match="`features_from`: no picture in"):
         labeled_config(str(tmp_path), color_config)
-    with pytest.raises(UserError, match="`features_from`: expected a folder of pictures, or of a run"):
+    with pytest.raises(UserError, match="`features_from`: expected a folder of pictures"):
         labeled_config(str(tmp_path / "nowhere"), color_config)
 
 

@@ -31,7 +31,7 @@ def test_each_class_is_compared_with_itself_and_the_worst_is_named():
     names = ("cat", "dog", "owl")
     side = Side(labels, names)
     table = compare_classes(FeatureSets(NETWORK, real, fake, training, "test"), side, side, side)
-    assert (table.labels, table.worst) == ("labels of both sides", "dog")
+    assert (table.labels, table.worst) == ("the labels of both sides", "dog")
     assert [row.name for row in table.rows] == list(names)
     for number, row in enumerate(table.rows):
         part = slice(EACH * number, EACH * (number + 1))
@@ -44,7 +44,9 @@ def test_each_class_is_compared_with_itself_and_the_worst_is_named():
     assert "Worst: dog (the largest distance, 2" in text
     # Arrays have numbers for names; labels are known all the same.
     numbered = Side(labels, tuple("012"))
-    assert compare_classes(FeatureSets(NETWORK, real, fake, None, ""), side, numbered).labels == "labels of both sides"
+    assert (
+        compare_classes(FeatureSets(NETWORK, real, fake, None, ""), side, numbered).labels == "the labels of both sides"
+    )
 
 
 def test_without_labels_of_both_sides_the_classifier_sorts_both():
@@ -52,7 +54,7 @@ def test_without_labels_of_both_sides_the_classifier_sorts_both():
     fake, _ = features(1, [0, 0])
     wrong = Side(1 - labels, ("cat", "dog"))  # Not used: the generated images have no labels
     table = compare_classes(FeatureSets(NETWORK, real, fake, None, ""), wrong, Side())
-    assert table.labels == "as planted sees them"
+    assert table.labels == "the predictions of planted"
     assert all(row.frechet_distance < 1 and row.real_value is None for row in table.rows)
     unknown, _ = features(1, [0, 0], has_probabilities=False)
     assert compare_classes(FeatureSets(NETWORK, real, unknown, None, ""), wrong, Side()) is None

@@ -51,16 +51,18 @@ def define_label_flag() -> None:
 def define_vectors_flag() -> None:
     """Defines --vectors."""
     command_line.define_path(
-        "vectors", "", "File of named vectors. Default: vectors.json in the run's folder, or here with --saved_model."
+        "vectors",
+        "",
+        "File of named vectors. Default: vectors.json in the run's folder; with --saved_model, in the current folder.",
     )
 
 
 def define_data_flags() -> None:
     """Defines --data_dir, --manual_dir and --cache_dir, for commands that read the data set, which may have moved."""
-    default = "as for training. Default: as in the run's settings. Exports do not record it."
-    command_line.define_path("data_dir", "", f"Current folder of the data set, {default}")
-    command_line.define_path("manual_dir", "", f"Current folder of its original files, {default}")
-    command_line.define_path("cache_dir", "", f"Current folder of its prepared images, {default}")
+    default = "if it has moved since training. Default: as in the run's settings. Exports do not record it."
+    command_line.define_path("data_dir", "", f"Folder of the data set, {default}")
+    command_line.define_path("manual_dir", "", f"Folder of the data set's original files, {default}")
+    command_line.define_path("cache_dir", "", f"Folder of the data set's prepared images, {default}")
 
 
 def define_classifier_flags() -> None:
@@ -69,7 +71,7 @@ def define_classifier_flags() -> None:
         "features_from",
         "",
         "Use the classifier of another labeled data set: a folder of pictures with one subfolder per class, or the "
-        "folder of a run, for its data. The classifier is trained once.",
+        "folder of a run, whose data are used. The classifier is trained once.",
     )
     flags.DEFINE_boolean(
         "resize", False, "With --features_from: resize its pictures to the size of the model's images."
@@ -84,7 +86,7 @@ def typed_folders() -> dict[str, str]:
 
 
 def data_config(source: Source) -> Config:
-    """The source's settings, with the folders of its data set that the user typed. A run stores these.
+    """The source's settings, with the folders of its data set that the user typed. A run stores these folders.
 
     Raises:
         UserError: The folders contain other data than the run's, or the folder of an export's data is not given.
@@ -101,7 +103,7 @@ def data_config(source: Source) -> Config:
 
 
 def keep_typed_folders(run: run_directory.Run) -> None:
-    """Stores the folders that the user typed in the run, after checking that its data are there."""
+    """Stores the folders that the user typed in the run, after checking that they contain its data."""
     if typed_folders():
         notices.import_tensorflow()  # TensorFlow reads the data sets of TensorFlow Datasets
         from dcgan_tf.data.prepare import prepare
@@ -124,7 +126,7 @@ def find_source(*, needs_images: bool = True) -> Source:
     """The run or export that the flags name. Without such flags, the bundled generator.
 
     Raises:
-        UserError: Both are named, neither exists, or the model makes points where images are needed.
+        UserError: Two models are named, the named one does not exist, or it makes points where images are needed.
     """
     if bool(FLAGS.run_dir) and bool(FLAGS.saved_model):
         raise UserError("--run_dir and --saved_model name two models. Give one of them")
@@ -140,7 +142,7 @@ def find_source(*, needs_images: bool = True) -> Source:
     if needs_images and source.config.draws_points:
         raise UserError(
             f"the samples of --dataset={source.config.dataset} are points, but this action needs images. "
-            "The action images draws points"
+            "To draw points, use the action images"
         )
     return source
 

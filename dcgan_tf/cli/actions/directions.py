@@ -1,4 +1,4 @@
-"""directions: finds a direction along which a measured value grows, and measures whether it does."""
+"""directions: finds a direction along which a measured value grows, and checks that it does."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -101,7 +101,7 @@ def run() -> None:
     digits = measured.decimals
     for position, at_position in zip(POSITIONS, values, strict=True):
         print(f"{position:+8d}  {at_position.mean():.{digits}f} +- {standard_error(at_position):.{digits}f}")
-    print(f"It grows from one position to the next for {(np.diff(values, axis=0) > 0).mean():.1%} of the single images")
+    print(f"In single images, it grows in {(np.diff(values, axis=0) > 0).mean():.1%} of the steps between positions")
     if not (np.diff(values.mean(1)) > 0).all():
         raise UserError(
             f"the mean {measured.value} does not grow at every step along the direction, so the direction was not saved"

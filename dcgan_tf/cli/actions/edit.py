@@ -34,8 +34,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "of",
         "",
-        f"Edit only images of this class, according to a classifier that is {SURE:.0%} confident. Default: images that "
-        "are, with the same confidence, not of --class.",
+        f"Edit only images of this class, to which a classifier gives a probability of at least {SURE:.0%}. Default: "
+        f"images whose probability of --class is at most {1 - SURE:.0%}.",
     )
     flags.DEFINE_integer("num", 64, "Number of images to edit.")
     flags.DEFINE_integer("seed", 2**20, "First seed to try; the first images that qualify are edited.")
@@ -93,8 +93,9 @@ def run() -> None:
         found = identity(_features(network, originals, "originals"), _features(network, edited, "edited images"))
         ratio, share = found.ratio, found.own_nearest
         print(
-            f"{network.name}: distance to its original is {ratio.value:.3f} +- {ratio.standard_error:.3f} of that to "
-            f"the others; its original is the nearest for {share.value:.1%} +- {share.standard_error:.1%}"
+            f"{network.name}: an edited image's distance to its original is {ratio.value:.3f} +- "
+            f"{ratio.standard_error:.3f} of its distance to the others; the original is the nearest for "
+            f"{share.value:.1%} +- {share.standard_error:.1%}"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     captions = [f"{old:.0%} to {new:.0%}" for old, new in zip(before[:SHOWN], after[:SHOWN], strict=True)]
@@ -110,7 +111,7 @@ def _unused_seeds(vectors: "list[Vector]") -> np.ndarray:
     stop = FLAGS.seed + FLAGS.candidates
     if stop > FIRST_SEED:
         raise UserError(
-            f"--seed: expected at most {FIRST_SEED - FLAGS.candidates}; directions are fitted to later seeds"
+            f"--seed: expected at most {FIRST_SEED - FLAGS.candidates}, because directions are fitted to later seeds"
         )
     used = [seed for vector in vectors for seed in vector.seeds]
     return np.setdiff1d(np.arange(FLAGS.seed, stop), used)

@@ -12,12 +12,12 @@ from dcgan_tf.errors import UserError
 
 
 def path_file(text: str) -> pathlib.Path:
-    """The path of a file for a path through latents: a PNG file, or one that moves. Its folder need not exist yet."""
+    """The file for a path through latents: a PNG file, a GIF or a video. Its folder need not exist yet."""
     path = pathlib.Path(text)
     if path.suffix.lower() not in (".png", *SUFFIXES) or path.is_dir():
         raise UserError(f"--out: expected a file that ends in .png, .gif or .mp4. Received: '{path}'")
     if path.suffix.lower() == ".png" and FLAGS["fps"].present:
-        raise UserError("--fps: a PNG file does not move. Remove it, or use an --out that ends in .gif or .mp4")
+        raise UserError("--fps has no effect on a PNG file. Remove it, or use an --out that ends in .gif or .mp4")
     if not 0.1 <= FLAGS.fps <= 50:
         raise UserError(f"--fps: expected from 0.1 to 50. Received: {FLAGS.fps}")
     require_format(path)
@@ -28,12 +28,12 @@ def define_fps_flag() -> None:
     flags.DEFINE_float(
         "fps",
         10.0,
-        "Images per second of a file that moves, from 0.1 to 50. GIFs measure time in hundredths of a second.",
+        "Images per second of a GIF or video, from 0.1 to 50. GIFs measure time in hundredths of a second.",
     )
 
 
 def save_path(images: np.ndarray, steps: int, closed: bool, path: pathlib.Path) -> None:
-    """Writes the images of a path as a strip with one row per transition, or as a file that moves."""
+    """Writes the images of a path as a strip with one row per transition, or as a GIF or video."""
     from dcgan_tf.generation.paths import path_rows
 
     path.parent.mkdir(parents=True, exist_ok=True)

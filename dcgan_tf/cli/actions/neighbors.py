@@ -43,6 +43,6 @@ def run() -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(caption_tiles(np.stack(tiles), captions, 1 + found.rows.shape[1]), out)
     print(
-        f"Wrote {len(seeds)} samples and their nearest of {len(rows)} training images to {out}. The distances are "
-        f"Euclidean, over pixels from 0 to 1; the smallest is {found.distances[:, 0].min():.2f}"
+        f"Wrote {len(seeds)} samples, each with the nearest of {len(rows)} training images, to {out}. The distances "
+        f"are Euclidean, over pixels from 0 to 1; the smallest is {found.distances[:, 0].min():.2f}"
     )

@@ -57,9 +57,10 @@ def run() -> None:
         label=label,
     )
     print(
-        f"pixels differ by {found.median_pixel_error:g} of 255 (median) and {found.pixel_distance:.4f} of 1 (root mean "
-        f"square); features by {found.feature_distance:.4f} of their mean square. The latent's length is "
-        f"{np.linalg.norm(found.z):.1f} (typical: {generator.latent_dim**0.5:.1f})"
+        f"The pixels differ by {found.median_pixel_error:g} of 255 gray levels (median), and on a scale from 0 to 1 by "
+        f"{found.pixel_distance:.4f} (root mean square). The features' mean squared difference is "
+        f"{found.feature_distance:.4f} of their mean square. The latent's length is {np.linalg.norm(found.z):.1f} "
+        f"(typical: {generator.latent_dim**0.5:.1f})"
     )
     difference = np.abs(found.image.astype(int) - image).astype(np.uint8)
     out.parent.mkdir(parents=True, exist_ok=True)

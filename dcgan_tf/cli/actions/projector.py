@@ -19,7 +19,9 @@ def define_flags() -> None:
     flags.DEFINE_integer("steps", 100, "Number of optimization steps to find the latents of the real images.")
     flags.DEFINE_boolean("classify", False, "Label the generated images with the data set's classifier.")
     common.define_out_flag(
-        "", "Folder to write to. Default: tensorboard in the run's folder; with --saved_model, projector here."
+        "",
+        "Folder to write to. Default: tensorboard in the run's folder; with --saved_model, projector in the current "
+        "folder.",
     )
 
 

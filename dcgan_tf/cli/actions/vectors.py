@@ -33,13 +33,13 @@ def define_flags() -> None:
         "propose",
         None,
         [*PROPOSALS, TYPICAL],
-        "Property by which exemplars are chosen instead of --seeds: those that show it most. thick to upright: "
-        "measured in the pixels of the strokes. typical: those that the classifier assigns most confidently to the "
-        "class --of or, for a conditional run, to the class --label.",
+        "Choose as exemplars the images that show this property most, instead of --seeds. "
+        f"{', '.join(PROPOSALS)}: measured in the pixels of the strokes. typical: the images that the classifier "
+        "assigns most confidently to the class --of or, for a conditional run, to the class --label.",
     )
     flags.DEFINE_integer("count", 3, "Number of exemplars to propose.")
     flags.DEFINE_integer("candidates", 1024, "Number of seeds from which to propose.")
-    flags.DEFINE_integer("first_candidate", 0, "First of these seeds.")
+    flags.DEFINE_integer("first_candidate", 0, "First seed from which to propose.")
     flags.DEFINE_string(
         "of", "", "Propose only images that a classifier assigns to this class, given by name or number."
     )
@@ -56,7 +56,7 @@ def run() -> None:
     ways = [way for way in ("seeds", "propose", "merge") if FLAGS[way].present]
     if ways not in ([["seeds"], ["propose"]] if FLAGS.name else [["merge"], []]):
         raise UserError(
-            "expected --name with --seeds or with --propose; or --merge alone; or none, to list the vectors"
+            "expected --name with --seeds or with --propose; or --merge alone; or none of these, to list the vectors"
         )
     for name in ("count", "candidates", "first_candidate", "of", "features_from"):
         if FLAGS[name].present and ways != ["propose"]:

@@ -15,14 +15,14 @@ class Data:
     dataset: str = option(
         "mnist",
         "Data set to train on: folder, parquet, or a name in TensorFlow Datasets such as mnist. folder: your own "
-        "pictures in `data_dir`. parquet: parquet files with pictures in bytes, as Hugging Face has them, in "
-        "`data_dir`. mnist is bundled. stacked_mnist: three random digits as the channels of an RGB image. ring, grid: "
-        "points of a mixture of Gaussians in the plane.",
+        "pictures in `data_dir`. parquet: parquet files in `data_dir` with the bytes of pictures, as on Hugging Face. "
+        "mnist is bundled. stacked_mnist: three random digits as the channels of an RGB image. ring, grid: points of a "
+        "mixture of Gaussians in the plane.",
     )
     split: str = option(
         "train",
         "Part of the data set to train on, in TFDS notation, such as train or train[:5000]. For a folder: the "
-        "subfolder of that name, if all of its subfolders are named after splits. For parquet: the files whose names "
+        "subfolder of that name, if all subfolders are named after splits. For parquet: the files whose names "
         "begin with it.",
     )
     image_size: str = option(
@@ -65,8 +65,8 @@ class Data:
     data_dir: str = option(
         "",
         "Folder or zip archive of your pictures with `dataset=folder`; file or folder of files with "
-        "`dataset=parquet`; otherwise, folder of TensorFlow Datasets. A prepared data set "
-        "found there is used first. Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
+        "`dataset=parquet`; otherwise, folder of TensorFlow Datasets. A data set that is already prepared there is not "
+        "downloaded. Default: $TFDS_DATA_DIR or ~/tensorflow_datasets.",
         may_change=True,
         path=True,
     )

@@ -33,9 +33,9 @@ class Loop:
     )
     mixed_precision: Switch = option(
         "auto",
-        "Compute in bfloat16; weights and losses stay in float32. auto: on processors that multiply in bfloat16 "
-        "(AVX512-BF16 or AMX), except with `unroll_steps`, with a penalty other than r1, and without convolutions. The "
-        "choice is kept in the run.",
+        "Compute in bfloat16; weights and losses stay in float32. auto: on CPUs with bfloat16 instructions "
+        "(AVX512-BF16 or AMX), but not with `unroll_steps`, with a penalty other than r1, or without "
+        "convolutions. The run keeps the choice.",
     )
     strategy: str = option(
         "none",
@@ -55,13 +55,14 @@ class Loop:
     )
     worker_timeout: float = option(
         60.0,
-        "Seconds to wait for the other workers at the start. Later, a worker silent for this long is considered lost.",
+        "Seconds to wait for the other workers at the start. Later, a worker that is silent for this long is "
+        "considered lost.",
         above=0,
         may_change=True,
     )
     worker_secret: str = option(
         "",
-        "File with a secret of 16 bytes or more, the same for all workers. Without it, no process can join them. "
+        "File with a secret of 16 bytes or more, the same for all workers. Processes without the secret cannot join. "
         "Default: the value of the environment variable DCGAN_TF_WORKER_SECRET, or no secret.",
         may_change=True,
         path=True,
