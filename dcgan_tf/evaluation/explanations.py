@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from dcgan_tf.evaluation.features import DISCRIMINATOR
-from dcgan_tf.evaluation.figures import Figure, format_like, format_value
+from dcgan_tf.evaluation.figures import FID_NAMES, Figure, format_like, format_value
 
 # Name of a metric without its network -> its title and its meaning.
 EXPLANATIONS = {
@@ -66,7 +66,7 @@ def network_of(figure: Figure) -> str:
 
 def _rank(network: str) -> int:
     """Trained networks tell more than random ones, and a run's own discriminator tells least."""
-    return {"inception-2015": 0, "random-convolutions": 2, DISCRIMINATOR: 3}.get(network, 1)
+    return {**dict.fromkeys(FID_NAMES, 0), "random-convolutions": 2, DISCRIMINATOR: 3}.get(network, 1)
 
 
 def _headline(figure: Figure) -> Headline:
@@ -76,7 +76,9 @@ def _headline(figure: Figure) -> Headline:
     error = None if figure.standard_error is None else scale * figure.standard_error
     value, _, spread = format_value(scale * figure.value, error).partition(" ± ")
     if name == "frechet_distance":
-        title = "FID" if network == "inception-2015" else f"{title}, {network}"
-        meaning = "Distance from the real images; 0 is perfect" + ("" if title == "FID" else ", and this is not FID")
+        title = FID_NAMES.get(network, f"{title}, {network}")
+        meaning = "Distance from the real images; 0 is perfect" + (
+            "" if network in FID_NAMES else ", and this is not FID"
+        )
     real = "" if figure.real_value is None else f" Real images: {format_like(scale * figure.real_value, error)}{unit}."
     return Headline(title, value + unit, f"± {spread}{unit}" if spread else "", f"{meaning}.{real}")

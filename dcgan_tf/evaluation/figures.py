@@ -20,11 +20,11 @@ from dcgan_tf.metrics.precision_recall import precision_recall
 
 # With more features than this, the jackknife of the Frechet distance takes minutes.
 MAX_FEATURES_FOR_FRECHET_ERROR = 512
-# Name of a network -> what its Frechet distance is called.
-FID_NOTES = {
-    "inception-2015": "this is FID",
-    "inception-2015-pytorch": "this is FID as pytorch-fid computes it",
-    "inception-2015-clean": "this is clean-FID",
+# Name of a network -> the name of its Frechet distance.
+FID_NAMES = {
+    "inception-2015": "FID",
+    "inception-2015-pytorch": "FID as pytorch-fid computes it",
+    "inception-2015-clean": "clean-FID",
 }
 # Value of `Figure.better` -> its text in tables.
 DIRECTIONS = {"lower": "lower", "higher": "higher", "nearer": "closer to real"}
@@ -144,7 +144,8 @@ def _frechet(sets: FeatureSets) -> Measured:
     samples, features = min(len(real), len(fake)), real.shape[1]
     has_error = features <= MAX_FEATURES_FOR_FRECHET_ERROR and samples > features
     error = frechet_standard_error(real, fake) if has_error else None
-    note = FID_NOTES.get(sets.network.name, "not FID")
+    name = FID_NAMES.get(sets.network.name)
+    note = f"this is {name}" if name else "not FID"
     if samples <= features:
         note += f"; far too large, because {samples:,} images are fewer than the {features:,} features"
     estimate = Estimate(frechet_distance(real, fake), error)

@@ -41,6 +41,7 @@ def test_headlines_are_a_distance_fidelity_and_variety():
     [
         (["random-convolutions", "smiles-classifier", "discriminator"], "Frechet distance, smiles-classifier"),
         (["mnist-classifier", "inception-2015"], "FID"),
+        (["mnist-classifier", "inception-2015-pytorch"], "FID as pytorch-fid computes it"),
         (["discriminator", "random-convolutions"], "Frechet distance, random-convolutions"),
     ],
 )
