@@ -1,8 +1,9 @@
 """How soon generated digits are good: python -m tests.benchmarks.time_to_quality --results=FILE
 
 Trains each candidate for some minutes, or with --steps for some steps. On the way, it measures the Frechet distance
-between 10,000 samples of the moving average and the test split, on the features of the data set's own classifier. The
-clock stops while it measures and compiles. Each finished run is a line of the results file, so an interrupted command
+between 10,000 samples of the moving average and the test split, on the features of the data set's own classifier or,
+with --features_from, of another labeled data set's. Data without a test split is compared with all of it. The clock
+stops while it measures and compiles. Each finished run is a line of the results file, so an interrupted command
 continues where it stopped; at the end, a table of all lines is printed. It trains in the precision of a run.
 """
 
@@ -23,7 +24,8 @@ from dcgan_tf.data.prepare import prepare
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.evaluation.classifier import load_or_train_classifier
 from dcgan_tf.evaluation.features import FeatureNetwork, classifier_network, compute_features, read_batches
-from dcgan_tf.evaluation.splits import open_test_split
+from dcgan_tf.evaluation.labeled import labeled_config, labeled_network
+from dcgan_tf.evaluation.splits import open_test_split, spread_rows
 from dcgan_tf.generation.sampling import generate
 from dcgan_tf.metrics.frechet import frechet_distance
 from dcgan_tf.training.devices import settle_precision
@@ -32,7 +34,6 @@ from tests.benchmarks.settings import parse_settings
 
 FLAGS = flags.FLAGS
 
-SAMPLES = 10_000
 # A pair without any tuning, by which the defaults are judged: kernels of 4, 7x7x128 -> 64 -> 1, 32 -> 64.
 QUICK_PAIR: dict[str, Any] = {
     "blocks": 2,
@@ -47,6 +48,7 @@ QUICK_PAIR: dict[str, Any] = {
     "beta_2": 0.999,
     "ema_decay": 0.999,
     "batchnorm_momentum": 0.9,
+    "penalty": "none",
 }
 CANDIDATES_BY_NAME: dict[str, dict[str, Any]] = {
     "default": {},
@@ -61,6 +63,9 @@ def define_flags() -> None:
     flags.DEFINE_list("candidates", ["default", "quick_pair"], "Names of the rows of CANDIDATES to run.")
     flags.DEFINE_list("minutes", ["1", "2", "4", "8", "12"], "Minutes of training after which to measure.")
     flags.DEFINE_list("steps", [], "Training steps after which to measure, instead of minutes.")
+    flags.DEFINE_integer("samples", 10_000, "Images to compare on each side, at most.")
+    flags.DEFINE_string("features_from", "", "Labeled folder whose classifier computes the features.")
+    flags.DEFINE_integer("first_seed", 0, "Seed of the first run.")
     flags.DEFINE_integer("seeds", 1, "Runs of each candidate.")
     flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
 
@@ -71,9 +76,12 @@ def train_and_measure(name: str, seed: int) -> dict[str, Any]:
     marks = marks or [(float(minutes) * 60, 10**7) for minutes in FLAGS.minutes]
     config = make_config({"steps": 10**7, "seed": seed, **CANDIDATES_BY_NAME[name], **parse_settings(FLAGS.set)})
     config, data = prepare(settle_precision(config))
-    network = classifier_network(load_or_train_classifier(config), config.sample_shape)
+    if FLAGS.features_from:
+        network = labeled_network(labeled_config(FLAGS.features_from, config), config.sample_shape)
+    else:
+        network = classifier_network(load_or_train_classifier(config), config.sample_shape)
     test = open_test_split(config)
-    rows = np.arange(SAMPLES)
+    rows = spread_rows(len(test.data.labels), FLAGS.samples)
     real = compute_features([network], read_batches(test.data.read, rows), len(rows), "real")[network.name].values
     gan = GAN(config)
     batches = iter(make_batches(data, config, 0, config.steps))
@@ -98,8 +106,8 @@ def train_and_measure(name: str, seed: int) -> dict[str, Any]:
 
 
 def measure(gan: GAN, network: FeatureNetwork, real: np.ndarray) -> float:
-    images = read_batches(lambda seeds: generate(gan.ema_generator, seeds), np.arange(SAMPLES))
-    return frechet_distance(real, compute_features([network], images, SAMPLES, "generated")[network.name].values)
+    images = read_batches(lambda seeds: generate(gan.ema_generator, seeds), np.arange(FLAGS.samples))
+    return frechet_distance(real, compute_features([network], images, FLAGS.samples, "generated")[network.name].values)
 
 
 def print_table(records: list[dict[str, Any]]) -> None:
@@ -124,7 +132,7 @@ def run() -> None:
     file = pathlib.Path(FLAGS.results)
     records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     done = [(record["candidate"], record["seed"], record["settings"]) for record in records]
-    for seed in range(FLAGS.seeds):
+    for seed in range(FLAGS.first_seed, FLAGS.first_seed + FLAGS.seeds):
         for name in FLAGS.candidates:
             if (name, seed, FLAGS.set) not in done:
                 records.append(train_and_measure(name, seed))
