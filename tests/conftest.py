@@ -120,7 +120,7 @@ def cli(capsys):
 
 
 def networks_of(gan, step=1):
-    """The pair of a training as it is sampled from and exported: both in float32."""
+    """The networks of a GAN as they are sampled from and exported: both in float32."""
     from dcgan_tf.generation.networks import Networks
     from dcgan_tf.models.configured import configured_discriminator
 
@@ -131,12 +131,12 @@ def networks_of(gan, step=1):
 
 @pytest.fixture(scope="session")
 def real_data():
-    """Finds a file or folder of real data kept beside the project; skips where it is absent, but not in CI."""
+    """Finds a file or folder of real data kept next to the project; skips where it is absent, but not in CI."""
 
     def find(name):
         path = SHARED_DATA / name
         if not path.exists():
-            message = f"needs the real data {name} beside the project, in {SHARED_DATA.relative_to(ROOT.parent)}"
+            message = f"needs the real data {name} next to the project, in {SHARED_DATA.relative_to(ROOT.parent)}"
             if os.environ.get("DCGAN_TF_REQUIRE_REAL_DATA"):
                 pytest.fail(message)
             pytest.skip(message)

@@ -1,4 +1,4 @@
-"""Small runs with a checkpoint and an export, made once per session and without a training: a plugin of pytest."""
+"""Small runs with a checkpoint and an export, made once per session and without training: a plugin of pytest."""
 
 import contextlib
 import dataclasses
@@ -100,7 +100,7 @@ def points_run_dir(tmp_path_factory):
 
 @contextlib.contextmanager
 def parsed(module, arguments):
-    """The flags of one action, defined and parsed, and gone afterwards."""
+    """The flags of one action, defined and parsed, and removed at the end."""
     before = set(flags.FLAGS)
     try:
         module.define_flags()

@@ -82,7 +82,7 @@ def run_benchmark(config: Config, options: Options) -> Benchmark:
         options: What to measure.
 
     Raises:
-        UserError: The data are not available, or the settings contradict each other.
+        UserError: The data is not available, or the settings contradict each other.
     """
     tf.config.experimental.enable_op_determinism()  # As in training
     config = settle_precision(config)
@@ -125,7 +125,7 @@ def bare_step(gan: GAN, data: ImageData | PointData) -> Callable[[], object]:
 
 
 def endless_batches(data: ImageData | PointData, config: Config) -> Any:
-    """An iterator over the batches of a training without end."""
+    """Returns an endless iterator over training batches."""
     return iter(make_batches(data, config, 0, ENDLESS_STEPS))
 
 

@@ -242,7 +242,7 @@ def _run_program(
 
 def _train(config: Config, data: ImageData, minutes: list[float]) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
     """Trains dcgan_tf itself. The clock includes compilation, and stops while samples are drawn and judged."""
-    tf.config.experimental.enable_op_determinism()  # As a training does
+    tf.config.experimental.enable_op_determinism()  # As in training
     config = settle_precision(config)
     gan = GAN(config)
     batches = iter(make_batches(data, config, 0, config.steps))

@@ -200,7 +200,7 @@ def build_page(page: Page, name: str, class_names: tuple[str, ...]) -> Any:
                     gr.Slider(-EXTENT, EXTENT, 0, step=0.25, label=title, elem_id=f"direction-{name}")
                     for name, title in zip(page.sliders, page.titles, strict=True)
                 ]
-                upload = gr.UploadButton("Project a picture of yours", file_types=["image"], elem_id="upload")
+                upload = gr.UploadButton("Project your own picture", file_types=["image"], elem_id="upload")
                 projection_status = gr.Markdown(elem_id="projection-status")
                 projection = gr.Image(
                     format="png", show_label=False, elem_id="projection", buttons=[], visible=False

@@ -65,7 +65,7 @@ def flags_without_effect(config: Config) -> dict[str, str]:
         ),
         (config.dataset in OWN_PICTURES, ("manual_dir",), f"`dataset={config.dataset}`"),
         (config.dataset not in OWN_PICTURES, FOLDER_FLAGS, f"`dataset={config.dataset}`"),
-        (config.draws_points, IMAGE_FLAGS, f"`dataset={config.dataset}`, whose data are points, not images"),
+        (config.draws_points, IMAGE_FLAGS, f"`dataset={config.dataset}`, which has points, not images"),
         (
             config.strategy != "multi_worker",
             WORKER_FLAGS,

@@ -140,11 +140,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Checked with the same pictures as JPEG files: --preset=cifar10 --dataset=folder --data_dir=cifar10_jpeg
     "cifar10": {**_DCGAN_PAPER, "dataset": "cifar10", "image_size": "32", "epochs": 100.0},
     # python train.py --preset=svhn_cropped --split=train+extra
-    # Checked with --dry_run only, because the data were not available.
+    # Checked with --dry_run only, because the data set was not available.
     "svhn_cropped": {**_DCGAN_PAPER, "dataset": "svhn_cropped", "image_size": "32", "epochs": 20.0},
     # The face fills the central 108 pixels of the aligned pictures.
     # python train.py --preset=celeb_a
-    # Checked with --dry_run only, because the data were not available.
+    # Checked with --dry_run only, because the data set was not available.
     "celeb_a": {
         **_DCGAN_PAPER,
         "dataset": "celeb_a",
@@ -154,7 +154,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # The paper shows samples after one epoch and after five.
     # python train.py --preset=lsun_bedroom
-    # Checked with --dry_run only, because the data were not available.
+    # Checked with --dry_run only, because the data set was not available.
     "lsun_bedroom": {**_DCGAN_PAPER, "dataset": "lsun/bedroom", "image_size": "64", "epochs": 5.0},
 }
 

@@ -81,7 +81,7 @@ class Config(Loop, Objective, Networks, Length, Data, Preset):
 
     @property
     def draws_points(self) -> bool:
-        """Whether the data are points in the plane instead of images."""
+        """Whether the data set has points in the plane instead of images."""
         return self.dataset in POINT_DATA_SETS
 
     @property

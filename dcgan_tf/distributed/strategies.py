@@ -27,7 +27,7 @@ SECONDS_TO_CONNECT = 60.0  # The minimum, because TensorFlow first looks for GPU
 # Settings that may differ between workers: their index, the folders of their machines, and the rules by which pictures
 # were found there. The digest of the pictures is compared instead.
 OF_ONE_WORKER = ("worker_index", "worker_secret", "data_dir", "manual_dir", "cache_dir", "data_rules")
-# Settings that are unknown until the data are prepared. They are equal if the data are.
+# Settings that are unknown until the data is prepared. They are equal if the data is.
 OF_THE_DATA = ("image_size", "channels", "class_names", "data_digest", "steps", "replicas")
 
 

@@ -1,4 +1,4 @@
-"""Plots of a training by step: losses, probabilities, gradient norms and evaluations."""
+"""Plots of a training run by step: losses, probabilities, gradient norms and evaluations."""
 
 import dataclasses
 import math
@@ -38,7 +38,7 @@ class Panel:
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """The plots of a training.
+    """The plots of a training run.
 
     Attributes:
         panels: The plots.
@@ -111,7 +111,7 @@ def make_curves(
     chance_loss: float | None,
     best: int | None,
 ) -> Curves:
-    """Arranges the scalars of a training in four plots.
+    """Arranges the scalars of a training run in four plots.
 
     Args:
         records: The scalars by name, each with its ``step``. Values that are not finite are left out.

@@ -1,4 +1,4 @@
-"""One picture of the samples of a training."""
+"""One picture of the samples of a training run."""
 
 import numpy as np
 

@@ -56,17 +56,17 @@ def unfinished(path: pathlib.Path) -> pathlib.Path:
 
 
 def save_training(variables: list[tf.Variable], step: int, path: pathlib.Path) -> None:
-    """Writes all variables of a training and its step, whole or not at all."""
+    """Writes all variables of a training run and its step, whole or not at all."""
     files.write_arrays(path, step=step, **_numbered("variable", [variable.numpy() for variable in variables]))
 
 
 def restore_training(variables: list[tf.Variable], path: pathlib.Path, steps: int) -> int:
-    """Restores the variables of a training.
+    """Restores the variables of a training run.
 
     Args:
         variables: The variables, in the order in which `save_training` saved them.
         path: Path of the file.
-        steps: Number of steps of the whole training.
+        steps: Number of steps of the whole training run.
 
     Returns:
         The number of steps done; 0 if the file does not exist or is damaged. Damage is logged.
@@ -77,7 +77,7 @@ def restore_training(variables: list[tf.Variable], path: pathlib.Path, steps: in
         arrays = files.read_arrays(path)
         step, saved = int(arrays["step"]), _in_order("variable", arrays)
         if not 0 < step < steps or [array.shape for array in saved] != [tuple(v.shape) for v in variables]:
-            raise ValueError("it belongs to another training")
+            raise ValueError("it belongs to another training run")
     except (ValueError, TypeError, KeyError) as error:
         progress.logger.info(
             f"The interrupted training in '{path}' is damaged ({files.reason(error)}): starting again."

@@ -26,7 +26,7 @@ def labeled_config(path: str, config: Config, *, resize: bool = False) -> Config
     the images of the run.
 
     Args:
-        path: A folder of pictures with one folder per class, or the folder of a run, whose data are used.
+        path: A folder of pictures with one folder per class, or the folder of a run, whose data is used.
         config: The complete configuration of the run whose images are classified.
         resize: Whether to prepare labeled pictures of another size at the size of the run's images.
 

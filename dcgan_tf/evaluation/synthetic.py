@@ -19,7 +19,7 @@ FEW_LABELS = 10
 class SyntheticResult:
     """A classifier, what it was trained on, and its accuracy on real test images.
 
-    The standard error covers the choice of test images, but not the variation between trainings.
+    The standard error covers the choice of test images, but not the variation between training runs.
     """
 
     classifier: str

@@ -1,4 +1,4 @@
-"""From seeds to latents to images, and the samples that show the progress of a training."""
+"""From seeds to latents to images, and the samples that show the progress of a training run."""
 
 from collections.abc import Callable, Sequence
 
@@ -109,7 +109,7 @@ def _in_equal_parts(function: Callable[..., tf.Tensor], *arrays: np.ndarray) -> 
 
 
 def training_samples(generator: keras.Model, config: Config) -> np.ndarray:
-    """The samples that show the progress of a training, always from the same latents.
+    """The samples that show the progress of a training run, always from the same latents.
 
     A conditional generator draws one class per row of the grid.
 

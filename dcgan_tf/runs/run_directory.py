@@ -120,7 +120,7 @@ def configure(run_dir: str, typed: dict[str, Any]) -> Config:
 
 
 def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> None:
-    # Settings that follow from the data are unknown in runs of releases that did not save them.
+    # Settings that the data determines are unknown in runs of releases that did not save them.
     left_open = {f.name for f in dataclasses.fields(Config) if not f.metadata["flag"] and not getattr(saved, f.name)}
     if "class_names" not in left_open and wanted.class_names != saved.class_names:
         old, new = (

@@ -21,7 +21,7 @@ def begin_from_model(gan: "GAN") -> None:
     """Copies all weights that fit from the model that ``init_from`` names, and logs those that do not fit.
 
     If the model is a run, its best checkpoint is used. G and its average both start from the average of the model. The
-    optimizers start anew.
+    optimizers start without any state.
 
     Args:
         gan: A new GAN.

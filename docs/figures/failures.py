@@ -16,7 +16,7 @@ from dcgan_tf.training.monitor import REAL_IMAGES, Monitor
 from docs.figures.drawing import save
 from docs.figures.training import train
 
-# The networks are small, so that five trainings take only minutes.
+# The networks are small, so that five training runs take only minutes.
 BASE: dict[str, Any] = {
     "dataset": "mnist",
     "steps": 600,
@@ -55,7 +55,7 @@ SHOWN = 16
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The result of a training.
+    """The result of a training run.
 
     Attributes:
         records: One record of scalars every ``log_every`` steps, including those of the monitor.

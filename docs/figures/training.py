@@ -1,4 +1,4 @@
-"""Short trainings without a run folder, for figures that need partly trained networks."""
+"""Short training runs without a run folder, for figures that need partly trained networks."""
 
 from collections.abc import Iterator
 from typing import Any

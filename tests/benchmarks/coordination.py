@@ -1,9 +1,9 @@
-"""The workers' own connection beside TensorFlow's coordination service: python -m tests.benchmarks.coordination
+"""Compares the workers' own connection to TensorFlow's coordination service: python -m tests.benchmarks.coordination
 
 Two processes on this machine sum a number again and again, with each of the two. What can go wrong in training is done
 to them, and the table shows how long the others take to end, with what exit code and what last line. The service gets
 what TensorFlow offers: heartbeats and registration with the same limits, its key-value store to compare settings, and
-PreemptionCheckpointHandler for SIGTERM. Whoever is still running after LONGEST seconds is ended. About ten minutes.
+PreemptionCheckpointHandler for SIGTERM. A process that still runs after LONGEST seconds is ended. About ten minutes.
 """
 
 import contextlib
@@ -144,7 +144,7 @@ def never_come(pair: Pair) -> str:
     since = time.monotonic()
     ending = chief.ending(since)
     ticks = chief.log.read_text(errors="replace").count("tick\n")
-    return f"{ending}; another thread ran {ticks} times a second apart"
+    return f"{ending}; another thread ran {ticks} times, one second apart"
 
 
 def differ(pair: Pair) -> str:

@@ -1,7 +1,7 @@
-"""How long a training spends on what is no train step: python -m tests.benchmarks.default_run [--steps=1000]
+"""How much time a run spends outside of train steps: python -m tests.benchmarks.default_run [--steps=1000]
 
-Runs the training of the default settings, or of the flags given as to train.py, in a temporary folder, and times what
-the loop does beside train steps. The intervals of a run with fewer steps are the same, and so the shares.
+Trains with the default settings, or with the given flags of train.py, in a temporary folder, and times what the loop
+does besides train steps. The intervals of a run with fewer steps are the same, and so are the shares.
 """
 
 import contextlib

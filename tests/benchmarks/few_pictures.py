@@ -36,7 +36,7 @@ class Pictures:
         config: Names it, and the size of its images.
         data: All images that training may use.
         training_rows: Of these, in an order of their own, so that the first N are the same for everybody.
-        held_out: uint8 [N, height, width, channels], which no training sees.
+        held_out: uint8 [N, height, width, channels], which are never trained on.
         network: By whose features images are compared.
         held_out_features: float32 [N, F].
     """
@@ -65,7 +65,7 @@ class Pictures:
         return distance_ratio(nearest(generated), nearest(self.held_out[:MEMORIZATION_IMAGES])).value
 
     def prepare_first(self, count: int, typed: dict[str, Any]) -> tuple[Config, ImageData]:
-        """The first pictures as data to train on, and the settings of a training on them."""
+        """The first pictures as data to train on, and the settings of a training run on them."""
         images = self.data.read(self.training_rows[:count])
         size = {"image_size": self.config.image_size, "channels": self.config.channels}
         config = make_config({"dataset": ARRAY, "cache_dir": self.config.cache_dir, **size, **typed})

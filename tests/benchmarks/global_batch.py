@@ -1,10 +1,10 @@
 """What the global batch does to quality: python -m tests.benchmarks.global_batch --results=FILE [--set=dataset=...]
 
-Trains with batches of 64, 256 and 1,024 on the same number of images, with learning rates that stay, that grow with the
-square root of the batch, or with the batch. The moving average always spans the same number of images. Measured is the
-Frechet distance to images that no training saw. Rows are written as they are measured, so an interrupted command goes
-on with the first training that is not complete. On two cores a seed takes half a day on MNIST (640,000 images, seven
-trainings), and about as long on faces:
+Trains with batches of 64, 256 and 1,024 on the same number of images. The learning rate stays the same, grows with the
+square root of the batch size, or grows with the batch size. The moving average always spans the same number of images.
+Measures the Frechet distance to images that were not trained on. Rows are written as they are measured, so an
+interrupted command continues with the first run that is not complete. On two cores, a seed takes half a day on MNIST
+(640,000 images, seven runs), and about as long on faces:
 
     python -m tests.benchmarks.global_batch --results=batch-mnist.jsonl --seeds=2
     python -m tests.benchmarks.global_batch --results=batch-faces.jsonl --images=320000 \\
@@ -31,11 +31,11 @@ RULES = {"same": lambda _: 1.0, "square root": math.sqrt, "linear": lambda times
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("results", None, "File of the rows, a JSON object a line.", required=True)
+    flags.DEFINE_string("results", None, "File of the rows, one JSON object per line.", required=True)
     flags.DEFINE_list("batches", ["64", "256", "1024"], "Global batch sizes.")
     flags.DEFINE_list("rules", list(RULES), "Any of same, square root, linear.")
-    flags.DEFINE_integer("images", 640_000, "Images that each training sees; a multiple of all batches.")
-    flags.DEFINE_integer("seeds", 1, "Trainings of each.")
+    flags.DEFINE_integer("images", 640_000, "Images that each run sees; a multiple of all batch sizes.")
+    flags.DEFINE_integer("seeds", 1, "Number of training runs for each combination.")
     flags.DEFINE_integer("samples", 5000, "Generated images, and most held-out ones.")
     flags.DEFINE_multi_string("set", [], "A setting as name=value; may be repeated.")
 
@@ -69,7 +69,7 @@ def train_and_measure(pictures: Pictures, rows: Rows, batch: int, rule: str, see
 
 
 def write_table(rows: Rows) -> None:
-    """Means and deviations over the seeds, half-way and at the end."""
+    """Writes means and standard deviations over the seeds, halfway and at the end."""
     lines = []
     for batch in ascending(FLAGS.batches):
         for rule in FLAGS.rules:

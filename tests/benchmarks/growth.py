@@ -39,9 +39,9 @@ def measure(settings: dict[str, Any], images: int | None, steps: int) -> dict[st
     """Trains for a while in this process.
 
     Args:
-        settings: of the configuration.
-        images: of the data set; None for as many as the benchmark takes.
-        steps: at least; goes on for SECONDS.
+        settings: Settings of the configuration.
+        images: Number of images in the data set; None for as many as the benchmark takes.
+        steps: Minimum number of steps. Training takes at least SECONDS.
 
     Returns:
         images_per_second; peak_memory_bytes; memory_bytes, a list of (step, resident bytes).

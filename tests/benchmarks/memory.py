@@ -1,7 +1,7 @@
-"""What a training takes of memory, and what --dry_run says of it: python -m tests.benchmarks.memory [--data_dir=FOLDER]
+"""How much memory training takes, and what --dry_run says: python -m tests.benchmarks.memory [--data_dir=FOLDER]
 
-Runs `dcgan train` for a few steps, with an evaluation, the grids and the export: each size in a process of its own, of
-which the kernel tells the peak. A longer training takes no more; --steps shows it. About two minutes on two cores.
+Runs `dcgan train` for a few steps, with an evaluation, the grids and the export. Each size runs in its own process, and
+the kernel reports the peak. Longer training takes no more memory, as --steps shows. About two minutes on two cores.
 """
 
 import os
@@ -26,7 +26,7 @@ NOISE_PICTURES = 400
 def define_flags() -> None:
     command_line.define_path("data_dir", "", "Folder of RGB pictures. Default: noise.")
     flags.DEFINE_list("sizes", ["28", "64", "128"], "Image sizes, each SIDE or HEIGHTxWIDTH.")
-    flags.DEFINE_list("settings", [], "More settings of the training, such as batch_size=16,penalty=r1.")
+    flags.DEFINE_list("settings", [], "More settings, such as batch_size=16,penalty=r1.")
     flags.DEFINE_integer("steps", 6, "Train steps.")
 
 

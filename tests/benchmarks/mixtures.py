@@ -1,15 +1,15 @@
 """Ring and grid of Gaussians by PacGAN's protocol: python -m tests.benchmarks.mixtures --results=FILE
 
 Lin et al. 2018 (arXiv 1712.04086), section 4.1, with what the paper leaves open as in its authors' code: G has hidden
-layers of 400 units with BatchNorm and ReLU, D three maxout layers of 200 units and 5 pieces; weights from N(0, 0.02);
-z of two numbers; Adam, 1e-4, beta1 0.8; 100 rows a batch, 400 epochs of 100,000 points: 400,000 steps. 2,500 samples by
-BatchNorm's moving statistics, of high quality within three deviations of a center; modes with at least one such
-sample; reverse KL in nats, from the shares of the modes among these samples to the even ones.
+layers of 400 units with BatchNorm and ReLU, D three maxout layers of 200 units and 5 pieces; weights from N(0, 0.02); z
+of two numbers; Adam, 1e-4, beta1 0.8; batches of 100 rows, 400 epochs of 100,000 points: 400,000 steps. 2,500 samples
+by BatchNorm's moving statistics, of high quality within three standard deviations of a center; modes with at least one
+such sample; reverse KL in nats, from the shares of the modes among these samples to the even ones.
 
 The paper's text names two hidden layers of G, the code of its authors has four: --generator_layers. What differs here:
 BatchNorm sees all points of a batch together, where the authors' code normalizes each of the packed ones by itself; and
 D is updated before G, where theirs updates both at once.
-Rows are written as they are measured, so an interrupted command goes on with the first training that is not complete.
+Rows are written as they are measured, so an interrupted command continues with the first run that is not complete.
 """
 
 import math
@@ -48,14 +48,14 @@ BASE: dict[str, Any] = {
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("results", None, "File of the rows, a JSON object a line.", required=True)
+    flags.DEFINE_string("results", None, "File of the rows, one JSON object per line.", required=True)
     flags.DEFINE_list("data", list(MIXTURES), "Any of ring, grid.")
     flags.DEFINE_list("packs", ["1", "2", "3", "4"], "Numbers of points that D judges at once.")
-    flags.DEFINE_integer("seeds", 3, "Trainings of each; the paper has ten.")
+    flags.DEFINE_integer("seeds", 3, "Number of training runs for each combination; the paper has ten.")
     flags.DEFINE_integer("generator_layers", 4, "Hidden layers of G.")
     flags.DEFINE_enum("discriminator", "maxout", ["maxout", "leaky_relu"], "Hidden layers of D.")
     flags.DEFINE_list("steps", ["25000", "50000", "100000", "200000", "400000"], "Steps at which to measure.")
-    flags.DEFINE_float("seconds", float("inf"), "Most seconds of each training.")
+    flags.DEFINE_float("seconds", float("inf"), "Maximum seconds of each training run.")
     flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
 
 

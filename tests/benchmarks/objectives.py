@@ -1,9 +1,9 @@
 """What the remedies against mode collapse do: python -m tests.benchmarks.objectives points|stacked|mnist --results=FILE
 
-points: ring and grid of Gaussians, PacGAN's protocol. stacked: Stacked MNIST with the tiny networks of the unrolled
-GAN paper. mnist: every preset's objective on the default's networks for the same time. Each finished run is a line of
-the results file, so an interrupted command goes on where it was; at the end a table of all lines is printed, and the
-pictures of the first seed are joined to one, a row a data set and a column a method.
+points: ring and grid of Gaussians, PacGAN's protocol. stacked: Stacked MNIST with the tiny networks of the unrolled GAN
+paper. mnist: every preset's objective on the default's networks for the same time. Each finished run is a line of the
+results file, so an interrupted command continues where it stopped. At the end, it prints a table of all lines and joins
+the pictures of the first seed into one, with a row for each data set and a column for each method.
 """
 
 import json
@@ -98,7 +98,7 @@ MNIST_PRESETS = ("default", "dcgan", "lsgan", "wgan", "wgan_gp", "sngan", "unrol
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("results", None, "File of the finished runs, a JSON object a line.", required=True)
+    flags.DEFINE_string("results", None, "File of the finished runs, one JSON object per line.", required=True)
     flags.DEFINE_string("pictures", "", "Folder for a picture of each run's samples.")
     flags.DEFINE_integer("seeds", 3, "Runs of each setting.")
     flags.DEFINE_integer("steps", 0, "Train steps; 0: as in the documentation.")
@@ -225,7 +225,7 @@ EXPERIMENTS = {"points": points_settings, "stacked": stacked_settings, "mnist": 
 
 
 def print_table(records: list[dict[str, Any]]) -> None:
-    """Means and deviations over the seeds."""
+    """Prints means and standard deviations over the seeds."""
     names = [name for name in records[0] if name not in ("experiment", "data", "method", "seed")]
     print("| data | method | seeds | " + " | ".join(names) + " |")
     print("|---" * (3 + len(names)) + "|")

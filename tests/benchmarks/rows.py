@@ -1,4 +1,4 @@
-"""What the measuring commands share: trainings that stop at marks, and files of rows that a cut-off run leaves."""
+"""What the measuring commands share: training that stops at marks, and files of rows that outlast an interruption."""
 
 import json
 import pathlib
@@ -49,10 +49,10 @@ def train_to_marks(
 
 
 class Rows:
-    """The rows of a results file, a JSON object a line; a later row takes the place of one with the same key.
+    """The rows of a results file, one JSON object per line. A later row replaces one with the same key.
 
     Args:
-        path: Of the file. The markdown table lies beside it.
+        path: The file. The Markdown table is written next to it.
         key: Names of the values that tell rows apart.
     """
 
@@ -77,7 +77,7 @@ class Rows:
         return [row for row in self._rows.values() if all(row[name] == value for name, value in values.items())]
 
     def write_table(self, heads: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
-        """Writes a markdown table beside the rows, and prints it."""
+        """Writes a Markdown table next to the rows, and prints it."""
         table = [heads, ["---"] * len(heads), *lines]
         text = "\n".join(f"| {' | '.join(map(str, line))} |" for line in table)
         files.write_text(self._path.with_suffix(".md"), text + "\n")

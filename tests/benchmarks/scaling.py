@@ -1,10 +1,10 @@
 """How a second worker speeds up training: python -m tests.benchmarks.scaling
 
 Trains the default networks at 64x64 pixels in one process on one core, and in two workers on one core each, with the
-same global batch. Half of the batch in one process, alone and beside a second one that does the same without knowing of
-it, shows what of the rest is no communication: smaller batches are slower an image, and two cores share a memory. What
-is left is told apart by the threads that used the processor (Linux). About five minutes on two cores that nothing else
-uses.
+same global batch. Half of the batch is also trained in one process, once alone, and once while a second process does
+the same independently. This shows what communication is not to blame for: smaller batches are slower per image, and two
+cores share one memory. The threads that used the processor tell what the rest of the time went into (Linux). About five
+minutes on two cores that nothing else uses.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ SETTINGS = {
 
 @dataclasses.dataclass
 class Step:
-    """Seconds a step of the first process: from start to end, and of processor time, with its share of each log."""
+    """Seconds per step of the first process: from start to end, and of processor time, with its share of each log."""
 
     whole: float
     computing: float
@@ -101,17 +101,17 @@ def main() -> None:
     beside, two = measure_step(2, half_batch), measure_step(2, BATCH_SIZE, together=True)
     more = Step(*(b - a for a, b in zip(dataclasses.astuple(beside), dataclasses.astuple(two), strict=True)))
     waiting = more.whole - more.computing - more.other_threads
-    print(f"one process, batch {BATCH_SIZE}: {one:.3f} s a step, {BATCH_SIZE / one:.1f} images/s")
-    print(f"one process, batch {half_batch}: {half:.3f} s a step, {half_batch / half:.1f} images/s")
-    print(f"two processes that share nothing, batch {half_batch} each: {beside.whole:.3f} s a step")
-    print(f"two workers, {half_batch} each: {two.whole:.3f} s a step, {BATCH_SIZE / two.whole:.1f} images/s")
+    print(f"one process, batch {BATCH_SIZE}: {one:.3f} s per step, {BATCH_SIZE / one:.1f} images/s")
+    print(f"one process, batch {half_batch}: {half:.3f} s per step, {half_batch / half:.1f} images/s")
+    print(f"two processes that share nothing, batch {half_batch} each: {beside.whole:.3f} s per step")
+    print(f"two workers, {half_batch} each: {two.whole:.3f} s per step, {BATCH_SIZE / two.whole:.1f} images/s")
     print(f"speed-up: {one / two.whole:.2f}, of at most {one / beside.whole:.2f} on these cores")
     print(
         f"of a step of two workers: {beside.whole:.3f} s for half of the batch, and {more.whole:.3f} s, of which "
         f"{more.computing:.3f} s more computation, {more.other_threads:.3f} s in threads that send and receive, "
         f"and {waiting:.3f} s waiting"
     )
-    print(f"gradients: {gradients / 2**20:.1f} MiB a step, each network's in one piece")
+    print(f"gradients: {gradients / 2**20:.1f} MiB per step, each network's in one piece")
 
 
 if __name__ == "__main__":

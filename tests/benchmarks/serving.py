@@ -1,7 +1,7 @@
-"""Speed and size of an exported model beside the live networks: python -m tests.benchmarks.serving
+"""Speed and size of an exported model compared with the live networks: python -m tests.benchmarks.serving
 
-The exported model runs in the C++ session of a server, in this process, through the C API; HTTP and gRPC are not in the
-figures. Networks of the default configuration at 28x28 pixels, untrained, or those of the run named as an argument.
+The exported model runs in the C++ session of a server, in this process, through the C API; HTTP and gRPC are not
+measured. Networks of the default configuration at 28x28 pixels, untrained, or those of the run named as an argument.
 On one core: taskset -c 0 python -m tests.benchmarks.serving
 """
 
@@ -29,7 +29,7 @@ MAX_SECONDS = 10
 
 
 def measure(calls: dict[str, Callable[[], object]]) -> dict[str, np.ndarray]:
-    """Seconds of each call, by turns, so that whatever else the machine does slows all of them."""
+    """Seconds of each call. The calls alternate, so that whatever else the machine does slows all of them."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()

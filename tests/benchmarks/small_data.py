@@ -1,9 +1,9 @@
 """What augmentation does for few pictures: python -m tests.benchmarks.small_data --results=FILE [--set=dataset=...]
 
-Trains on 100, 500 and 1,000 pictures without augmentation, with the fixed one (DiffAugment) and with the adaptive one
-(ADA), and measures at marks: the Frechet distance to pictures that no training saw, and memorization. Rows are written
-as they are measured, so an interrupted command goes on with the first training that is not complete, and the table is
-written after each training. Data sets:
+Trains on 100, 500 and 1,000 pictures: without augmentation, with fixed augmentation (DiffAugment) and with adaptive
+augmentation (ADA). At marks, it measures memorization, and the Frechet distance to pictures that were not trained on.
+Rows are written as they are measured, so an interrupted command continues with the first run that is not complete. The
+table is written after each run. Data sets:
 
     --set=dataset=fashion_mnist --set=manual_dir=FOLDER_WITH_THE_FOUR_FILES
     --set=dataset=folder --set=data_dir=FOLDER --set=image_size=64 --set=generator_filters=32
@@ -27,12 +27,12 @@ DATA_SETTINGS = ("dataset", "data_dir", "manual_dir", "cache_dir", "image_size",
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("results", None, "File of the rows, a JSON object a line.", required=True)
+    flags.DEFINE_string("results", None, "File of the rows, one JSON object per line.", required=True)
     flags.DEFINE_list("pictures", ["100", "500", "1000"], "Numbers of training pictures.")
     flags.DEFINE_list("methods", list(METHODS), "Any of none, fixed, ada.")
-    flags.DEFINE_integer("seeds", 2, "Trainings of each.")
+    flags.DEFINE_integer("seeds", 2, "Number of training runs for each combination.")
     flags.DEFINE_list("steps", ["1000", "2000", "3000", "4000", "5000"], "Steps at which to measure.")
-    flags.DEFINE_float("seconds", float("inf"), "Most seconds of each training.")
+    flags.DEFINE_float("seconds", float("inf"), "Maximum seconds of each training run.")
     flags.DEFINE_integer("samples", 5000, "Generated images, and most held-out ones.")
     flags.DEFINE_multi_string("set", [], "A setting as name=value; may be repeated. Those of the data set at least.")
 
@@ -60,7 +60,7 @@ def train_and_measure(pictures: Pictures, rows: Rows, count: int, method: str, s
 
 
 def write_table(rows: Rows) -> None:
-    """Each training's last row, and the lowest distance on its way; means and deviations over the seeds."""
+    """Writes each run's lowest distance and last row, as means and standard deviations over the seeds."""
     lines = []
     for count in map(int, FLAGS.pictures):
         for method in FLAGS.methods:

@@ -49,7 +49,7 @@ class Side:
         self.description = self._read()
 
     def run(self, steps: int) -> float:
-        """Seconds a step."""
+        """Seconds per step."""
         assert self._process.stdin
         print(steps, file=self._process.stdin, flush=True)
         return float(self._read()) / steps
@@ -98,7 +98,7 @@ def run() -> None:
         side.close()
     batch_size = BATCH_SIZES[FLAGS.size]
     cores = len(os.sched_getaffinity(0))
-    print(f"{FLAGS.size}, {cores} cores, batch {batch_size}, medians of {FLAGS.rounds} rounds by turns\n")
+    print(f"{FLAGS.size}, {cores} cores, batch {batch_size}, medians of {FLAGS.rounds} alternating rounds\n")
     print("| Training step | ms | range | images/s | relative to ours in float32 | in bfloat16 |")
     print("|---|---|---|---|---|---|")
     for side in sides:

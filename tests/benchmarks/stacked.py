@@ -4,7 +4,7 @@ The tiny networks of the unrolled GAN paper (Metz et al. 2017, arXiv 1611.02163)
 0, 1, 5 and 10 unrolled steps. At marks on the way, 25,600 samples are counted: drawn with BatchNorm's moving
 statistics, and with those of batches of 128. --virtual=sgd unrolls by plain gradient descent in place of Adam, and
 --start=before unrolls from the discriminator as it was before the update of the same step. Rows are written as they are
-measured, so an interrupted command goes on with the first training that is not complete.
+measured, so an interrupted command continues with the first run that is not complete.
 """
 
 import contextlib
@@ -38,22 +38,22 @@ KEY = ("size", "unroll", "pack", "virtual", "start", "seed", "step")
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("results", None, "File of the rows, a JSON object a line.", required=True)
+    flags.DEFINE_string("results", None, "File of the rows, one JSON object per line.", required=True)
     flags.DEFINE_list("sizes", list(STACKED_SIZES), "Of D in shares of G: any of 1/4, 1/2.")
     flags.DEFINE_list("unroll", ["0", "1", "5", "10"], "Numbers of unrolled steps.")
     flags.DEFINE_integer("pack", 1, "Images that D judges at once.")
     flags.DEFINE_enum("virtual", "adam", ["adam", "sgd"], "The virtual updates of D.")
     flags.DEFINE_float("virtual_rate", 2e-4, "Learning rate of the virtual updates by sgd.")
     flags.DEFINE_enum("start", "after", ["after", "before"], "Unroll from D after its own update, or before.")
-    flags.DEFINE_integer("seeds", 3, "Trainings of each.")
+    flags.DEFINE_integer("seeds", 3, "Number of training runs for each combination.")
     flags.DEFINE_list("steps", ["5000", "10000", "25000", "50000"], "Steps at which to measure.")
-    flags.DEFINE_float("seconds", float("inf"), "Most seconds of each training.")
+    flags.DEFINE_float("seconds", float("inf"), "Maximum seconds of each training run.")
     flags.DEFINE_integer("samples", 25_600, "Generated images that are counted.")
     flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
 
 
 class EarlierGAN(GAN):
-    """A training in which G plays against D before its update of the same step."""
+    """A GAN in which G plays against D as it was before D's update in the same step."""
 
     @tf.autograph.experimental.do_not_convert
     def train_step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Metrics, dict[str, tf.Tensor]]:

@@ -3,8 +3,8 @@
 Draws pairs of sets of features from known distributions again and again, and counts how often the interval of two
 standard errors around a metric covers its true value. The true value is the expectation at that number of images, taken
 from all repetitions; the bias of the Frechet distance is measured against its value at infinitely many images. Each
-finished repetition is a line of the results file, so an interrupted command goes on where it was. 1,000 images take
-about 2 s a repetition on a quiet core, 10,000 images half a minute.
+finished repetition is a line of the results file, so an interrupted command continues where it stopped. A repetition
+with 1,000 images takes about 2 s on a quiet core, and one with 10,000 images half a minute.
 """
 
 import sys
@@ -34,7 +34,7 @@ SCALES = np.exp(-np.arange(128) / 16)
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("results", None, "File of the finished repetitions, a JSON object a line.", required=True)
+    flags.DEFINE_string("results", None, "File of the finished repetitions, one JSON object per line.", required=True)
     flags.DEFINE_list("images", ["1000", "10000"], "Numbers of images on each side.")
     flags.DEFINE_integer("repetitions", 200, "Repetitions of each.")
     flags.DEFINE_integer("features", 128, "Number of features.", lower_bound=4, upper_bound=128)
@@ -106,8 +106,8 @@ def run() -> None:
         "images",
         "repetitions",
         "mean",
-        "deviation",
-        "mean error / deviation",
+        "standard deviation",
+        "mean error / standard deviation",
         "covered by 2 errors",
         "bias",
     ]

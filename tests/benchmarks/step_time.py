@@ -2,8 +2,8 @@
 
 The time is that of the computation for a device's share of the batch, and of sums over all devices, each around a ring.
 The first table compares the model with what tests.benchmarks.scaling measured (docs/distributed.md). The others apply
-it to GPUs, with published bandwidths and with assumptions that are marked as such: nothing of them was measured. What a
-GPU of yours takes, `python -m dcgan_tf benchmark` measures; give it as --fixed_ms and --image_us.
+it to GPUs, with published bandwidths and with assumptions that are marked as such: nothing of them was measured.
+`python -m dcgan_tf benchmark` measures what your GPU takes; give this as --fixed_ms and --image_us.
 """
 
 import dataclasses
@@ -66,7 +66,7 @@ TWO_WORKERS = (0.448, 0.428, 0.466)
 SMALL_SUM, LARGE_SUM, LARGE_BYTES = 0.0009, 0.055, 20e6  # tests.benchmarks.sums, two processes
 MORE_COMPUTATION = 0.037  # In a step of 32 images
 
-# ---- Published, in one direction (bits as bytes), and as assumed in docs/distributed.md: 5 microseconds a message.
+# ---- Published, in one direction (bits as bytes), and as assumed in docs/distributed.md: 5 microseconds per message.
 MESSAGE = 5e-6
 LINKS = {
     "NVLink 4": Link(450e9, MESSAGE),
@@ -125,7 +125,8 @@ def run() -> None:
         print(f"| {name} | {values} | {predicted:.3f} | {predicted / mean(series) - 1:+.1%} |")
 
     gpu = Networks(FLAGS.fixed_ms / 1e3, FLAGS.image_us / 1e6)
-    print(f"\nGPUs, {DEVICES_A_NODE} a node: {FLAGS.fixed_ms:g} ms a step and {FLAGS.image_us:g} us an image (assumed)")
+    times = f"{FLAGS.fixed_ms:g} ms per step and {FLAGS.image_us:g} us per image"
+    print(f"\nGPUs, {DEVICES_A_NODE} per node: {times} (assumed)")
     print(f"\n| GPUs | {' | '.join(f'{name}, ms' for name in LINKS)} | images/s of the best | of ideal |")
     print("|---" * (len(LINKS) + 3) + "|")
     for title, batch_for in (

@@ -35,7 +35,7 @@ def work() -> None:
             run()
         milliseconds = 1000 * (time.perf_counter() - start) / CALLS / count
         if strategy.cluster_resolver.task_id == 0:
-            print(f"{4 * length / 2**20:.4f} MiB: {milliseconds:.2f} ms a sum", flush=True)
+            print(f"{4 * length / 2**20:.4f} MiB: {milliseconds:.2f} ms per sum", flush=True)
 
 
 def main() -> None:

@@ -137,7 +137,7 @@ def our_step(size: str, dtype: str) -> Callable[[], float]:
     from dcgan_tf.data.batches import make_batches
     from dcgan_tf.training.gan import GAN
 
-    tf.config.experimental.enable_op_determinism()  # As a training does
+    tf.config.experimental.enable_op_determinism()  # As in training
     config = make_config({**OUR_SETTINGS[size], "mixed_precision": dtype == "bfloat16"})
     data = make_synthetic_data(config, pathlib.Path(tempfile.mkdtemp()))
     batches = iter(make_batches(data, config, 0, 10**6))

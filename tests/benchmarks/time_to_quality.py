@@ -58,7 +58,7 @@ CANDIDATES_BY_NAME: dict[str, dict[str, Any]] = {
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("results", None, "File of the finished runs, a JSON object a line.", required=True)
+    flags.DEFINE_string("results", None, "File of the finished runs, one JSON object per line.", required=True)
     flags.DEFINE_string("pictures", "", "Folder for a picture of each run's last samples.")
     flags.DEFINE_list("candidates", ["default", "quick_pair"], "Names of the rows of CANDIDATES to run.")
     flags.DEFINE_list("minutes", ["1", "2", "4", "8", "12"], "Minutes of training after which to measure.")

@@ -1,10 +1,10 @@
-"""What a trained model is worth to a new training: python -m tests.benchmarks.transfer --results=FILE --set=...
+"""How much a trained model helps to train a new one: python -m tests.benchmarks.transfer --results=FILE --set=...
 
 Trains on 500 pictures from random weights, from the weights of a trained model (--init_from), and from these with the
-first blocks of the discriminator frozen. Measures the Frechet distance to pictures that no training saw, at marks, and
-how soon each training comes to where the one from random weights ends. Rows are written as they are measured, so an
-interrupted command goes on with the first training that is not complete. The model must have the networks of the
-training; for digits to clothes, the bundled digits:
+first blocks of the discriminator frozen. Measures the Frechet distance to pictures that were not trained on, at marks,
+and how soon each run reaches the lowest distance of the run from random weights. Rows are written as they are measured,
+so an interrupted command continues with the first run that is not complete. The model must have the same networks as
+the runs. From digits to clothes, by the bundled generator:
 
     --init_from=mnist --set=dataset=fashion_mnist --set=manual_dir=FOLDER_WITH_THE_FOUR_FILES
 """
@@ -29,21 +29,21 @@ SCRATCH = "scratch"
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("results", None, "File of the rows, a JSON object a line.", required=True)
+    flags.DEFINE_string("results", None, "File of the rows, one JSON object per line.", required=True)
     flags.DEFINE_string("init_from", "mnist", "Folder of a run or an export, or the name of a bundled generator.")
     flags.DEFINE_list("frozen", ["0", "1", "2"], "Numbers of frozen blocks to try.")
     flags.DEFINE_integer("pictures", 500, "Training pictures.")
-    flags.DEFINE_integer("seeds", 2, "Trainings of each.")
+    flags.DEFINE_integer("seeds", 2, "Number of training runs for each combination.")
     flags.DEFINE_list(
         "steps", ["100", "250", "500", "750", "1000", "1500", "2000", "3000"], "Steps at which to measure."
     )
-    flags.DEFINE_float("seconds", float("inf"), "Most seconds of each training.")
+    flags.DEFINE_float("seconds", float("inf"), "Maximum seconds of each training run.")
     flags.DEFINE_integer("samples", 5000, "Generated images, and most held-out ones.")
     flags.DEFINE_multi_string("set", [], "A setting as name=value; may be repeated. Those of the data set at least.")
 
 
 def ways() -> dict[str, dict[str, Any]]:
-    """Name -> settings, the training from random weights first."""
+    """Name -> settings. Training from random weights comes first."""
     found: dict[str, dict[str, Any]] = {SCRATCH: {}}
     for frozen in map(int, FLAGS.frozen):
         name = f"model, {frozen} frozen" if frozen else "model"
@@ -74,7 +74,10 @@ def train_and_measure(pictures: Pictures, rows: Rows, way: str, seed: int) -> No
 
 
 def write_table(rows: Rows) -> None:
-    """Distances at the marks, and the share of the time of the training from random weights to come to its end."""
+    """Writes the distances at the marks, and the time to the lowest distance that random weights reach.
+
+    This time is a share of the time that random weights took.
+    """
     steps = sorted({row["step"] for row in rows.matching()})
     lines = []
     for way in ways():

@@ -1,4 +1,4 @@
-"""Directions, exemplars and edits by a classifier, of a generator in whose images a class is planted."""
+"""Directions, exemplars and edits by a classifier, for a generator whose images contain a planted class."""
 
 import json
 import re

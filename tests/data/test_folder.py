@@ -265,7 +265,7 @@ def test_no_error_of_the_system_makes_a_picture_bad(tmp_path, monkeypatch, numbe
 
 
 def test_bad_files_are_tried_again_by_another_pillow(partly_bad, in_process, monkeypatch):
-    """And a run on what the first one read goes on with just that."""
+    """A run on what the first Pillow read continues with just that."""
     config = folder_config(partly_bad, max_bad_share=0.2)
     with monkeypatch.context() as patch:
         patch.setattr(PIL, "__version__", "1.0")

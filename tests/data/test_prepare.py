@@ -127,7 +127,7 @@ def is_locked(lock):
 
 
 def test_lock_is_held_until_the_data_have_their_name(tmp_path, monkeypatch):
-    """And its file stays, so that whoever waits for it and whoever comes later mean the same."""
+    """Its file stays, so that a process that waits for it and one that comes later lock the same file."""
     seen = []
 
     def rename(source, target):
@@ -277,7 +277,7 @@ def test_class_without_an_image_is_refused_where_the_data_can_be_changed(tmp_pat
         assert expected in str(error.value)
         assert error.value.field == "conditional"
         config, _ = prepare(make_config(typed))
-        prepare(dataclasses.replace(config, conditional=True))  # A run that has begun goes on.
+        prepare(dataclasses.replace(config, conditional=True))  # A run that has begun continues.
 
     whole = make_config({"dataset": "emnist/letters", "conditional": True})
     preparation._refuse_empty_classes(dataclasses.replace(whole, class_names=("0", "1", "2")), np.array([2, 1, 2]))

@@ -17,7 +17,7 @@ DOWNLOAD_AND_PREPARE = "tensorflow_datasets.core.DatasetBuilder.download_and_pre
 
 
 def read_images(path):
-    """The images of an original MNIST-format file: 16 bytes of header, then one byte a pixel."""
+    """The images of an original MNIST-format file: 16 bytes of header, then one byte per pixel."""
     with gzip.open(path) as file:
         return np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28, 1)
 
@@ -139,7 +139,7 @@ def test_pictures_without_the_data_set_folder_are_refused(tmp_path, name):
     (folder / name).touch()
     with pytest.raises(UserError, match=f"holds pictures, such as '.*{name}', .*add `dataset=folder`"):
         sources.find_source(make_config({"data_dir": str(folder)}))
-    # A run that goes on has settled that its data are others.
+    # A run that continues has settled that it uses other data.
     sources.find_source(dataclasses.replace(make_config({"data_dir": str(folder)}), data_rules=1))
 
 

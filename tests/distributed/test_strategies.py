@@ -128,7 +128,7 @@ def test_run_on_two_replicas_goes_on_with_one(small_config, tmp_path, monkeypatc
     result = subprocess.run([sys.executable, *two], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
     assert ", 2 replicas" in result.stdout
-    # Whether training has told glibc to take each tensor's memory anew from the kernel (gan._run): 5,130 when it has.
+    # Shows whether training has told glibc to get every tensor's memory from the kernel (gan._run): 5,130 if it has.
     assert json.loads(result.stdout.splitlines()[-1])["page_faults"] < 100
     run = run_directory.load_run(tmp_path / "run")
     assert run.config.replicas == 2

@@ -15,7 +15,7 @@ from dcgan_tf.config.making import make_config
 from docs import figures
 from tests.conftest import ROOT
 
-# Programs of others: what is typed for them is not checked beyond the files that it names.
+# Programs of others: of what is typed for them, only the files that it names are checked.
 FOREIGN = (
     "docker",
     "curl",
@@ -34,7 +34,7 @@ FOREIGN = (
 )
 # How a command may be called besides by its name -> the command.
 DOORS = {"train.py": "train", "export.saved_model": "export", "export.client": "client"}
-# Words before a command of ours.
+# Words before one of our own commands.
 PREFIXES = (("taskset", "-c", "0"), ("taskset", "-c", "1"), ("srun",), ("exec",))
 REQUIREMENT = re.compile(r"[a-z][\w\-]*([<>=!~,.\d]+)?")
 THIS_PACKAGE = re.compile(r"\.(?:\[([\w,]+)\])?")

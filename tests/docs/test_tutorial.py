@@ -44,7 +44,7 @@ def test_commands():
 
 @pytest.mark.long
 def test_cells_run_in_order(tmp_path, monkeypatch):
-    """As a notebook would, with a short training, outside of the repository."""
+    """As a notebook would, with a short training run, outside of the repository."""
     monkeypatch.setenv("DCGAN_TF_TUTORIAL_STEPS", "20")
     monkeypatch.delenv("DCGAN_TF_TUTORIAL_RUN", raising=False)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""A folder of tiny pictures in two classes, and short trainings."""
+"""A folder of tiny pictures in two classes, and short training runs."""
 
 import dataclasses
 

@@ -38,7 +38,7 @@ def test_trained_once_then_read_and_trained_again_where_damaged(bars_config, sho
     path.write_bytes(content)
     third = load_or_train_classifier(bars_config)
     assert "is damaged" in said.text
-    # Trained anew, the weights are the same, bit for bit.
+    # Trained again, it has the same weights, bit for bit.
     assert third.digest == first.digest
 
 
@@ -53,7 +53,7 @@ def test_classifier_of_the_bundled_digits_is_bundled(tmp_path, said):
 
 
 def test_accuracy_is_of_the_present_test_images(bars, bars_config, monkeypatch, tmp_path):
-    """A test split that changed, or is labeled otherwise than by an earlier release, is measured again."""
+    """A test split that changed, or that an earlier release labeled differently, is measured again."""
     monkeypatch.setattr(classifier, "STEPS", 1)
     data = shutil.copytree(bars, tmp_path / "bars")
     config = dataclasses.replace(bars_config, data_dir=str(data), cache_dir=str(tmp_path))

@@ -1,4 +1,4 @@
-"""Trainings of the classifier that are interrupted, and the recipe of large images."""
+"""Interrupted training of the classifier, and the recipe of large images."""
 
 import dataclasses
 
@@ -30,7 +30,7 @@ class Interrupted(Exception):
 
 
 def train(checkpoint=None, stop_before=None):
-    """The digest after a short training with two epochs; interrupted before a step where one is named."""
+    """The digest after short training of two epochs, interrupted before a step where one is named."""
     labels = np.arange(160) % 2
     images = np.stack([draw(label, number, side=12)[:, :, None] for number, label in enumerate(labels)])
     network = build_classifier((12, 12, 1), 2)
@@ -77,7 +77,7 @@ def test_a_damaged_training_starts_again(tmp_path, said):
     path.write_bytes(content)
     for others, steps in ((variables[:1], 9), (variables, 4)):
         assert restore_training(others, path, steps) == 0
-        assert "it belongs to another training" in said.messages[-1]
+        assert "it belongs to another training run" in said.messages[-1]
     assert variables[1].numpy() == 8
     assert restore_training(variables, path, steps=9) == 4
     assert variables[1].numpy() == 7
@@ -116,7 +116,7 @@ def test_small_images_keep_their_network_and_large_ones_cost_little():
     assert small.get_layer("features").kernel.shape == (7 * 7 * 64, 128)
     assert (classifier.RECIPE, classifier.STEPS) == (2, 3600)
     assert large.get_layer("features").kernel.shape == (8 * 8 * 64, 128)
-    # Multiplications of a whole training: at 64x64, no more than 1.5 times as many as at 28x28.
+    # Multiplications of a whole training run: at 64x64, no more than 1.5 times as many as at 28x28.
     costs = [
         steps
         * sum(

@@ -198,7 +198,7 @@ def test_a_packed_run_is_evaluated_with_as_many_images_as_there_are(packed, shor
     evaluation = evaluate_run(packed, Options())
     assert "judges 3 images at once" in evaluation.left_out["frechet_distance, kernel_distance[discriminator]"]
     assert "kernel_distance" in format_table(evaluation.figures)
-    # Of 300 training images, no more than 300 can stand beside the generated ones.
+    # Of 300 training images, no more than 300 can be compared with generated ones.
     counts = {figure.n_fake for figure in evaluation.figures if "memorization" not in figure.name}
     assert (counts, evaluation.facts["n_fake"]) == ({300}, 300)
     assert "`num=10000`: only 300 images are generated" in said.text
@@ -213,7 +213,7 @@ def test_real_and_training_images_of_one_split_are_disjoint_and_of_all_kinds(bar
     rows = evaluator._choose_rows(data, Split("train", data, is_held_out=False), 220)
     assert [len(part) for part in rows] == [each, each]
     assert not set(rows[0]) & set(rows[1])
-    for part in rows:  # Pictures by turns, such as front, back, front, back
+    for part in rows:  # Pictures that alternate, such as front, back, front, back
         assert 0.25 < (part % 2).mean() < 0.75
 
 
@@ -257,7 +257,7 @@ def test_what_cannot_be_done_is_said_first(trained, bars, monkeypatch):
 
 
 def test_run_without_a_checkpoint_whose_data_have_moved(cli, bars, bars_config, tmp_path):
-    """The data are found where the flag says, which is kept, before anything else can fail."""
+    """The data is found where the flag says, and the flag is kept, before anything else can fail."""
     config = dataclasses.replace(bars_config, blocks=2)
     save_config(dataclasses.replace(config, data_dir="/gone", cache_dir="/gone"), tmp_path / "config.json")
     folders = {"data_dir": str(bars), "cache_dir": str(tmp_path / "cache")}

@@ -22,7 +22,7 @@ from tests.small_runs import write_run
 
 @pytest.fixture(scope="module")
 def color_run(tmp_path_factory, bars):
-    """The folder of a run on RGB images without classes; those of the data are gray."""
+    """The folder of a run on RGB images without classes. The pictures themselves are gray."""
     return write_run(
         tmp_path_factory.mktemp("color"), export=False, dataset="folder", data_dir=str(bars / "train" / "across"),
         split="train", channels="3",

@@ -57,7 +57,7 @@ def test_ratio_to_held_out_copies_is_refused():
 
 
 def test_error_of_the_ratio_does_not_depend_on_the_order():
-    # Ten kinds of images by turns, of which a block of every tenth image would hold one.
+    # Ten kinds of images that take turns: a block of every tenth image would hold only one kind.
     kinds = 1 + np.arange(1000) % 10 + np.random.default_rng(0).random(1000)
     shuffled = np.random.default_rng(1).permutation(kinds)
     by_turns, mixed = (distance_ratio(each, each).standard_error for each in (kinds, shuffled))

@@ -83,7 +83,7 @@ def test_rows_are_a_fixed_random_sample():
     rows = random_rows(1000, 300)
     np.testing.assert_array_equal(rows, random_rows(1000, 300))
     assert len(set(rows.tolist())) == 300
-    # Of classes in their order, and of classes by turns.
+    # Of classes one after the other, and of classes that take turns.
     for classes in (np.arange(1000) // 100, np.arange(1000) % 10):
         assert np.bincount(classes[rows], minlength=10).min() > 15
     assert sorted(random_rows(7, 300)) == list(range(7))

@@ -4,9 +4,9 @@ Trains a tiny network, in one process or two, and lets something happen in the m
 permission, no more open files, a clock that jumps by ten years, a run folder that is removed or moved away, the same
 command twice at once. Then the cause is removed and the same command repeated. A trial is survived if the finished run
 equals, bit for bit, one that nothing happened to: checkpoints, records, samples and export. It is lost if it differs or
-cannot be continued, and unclear if a process hung or ended otherwise than with one line. Prints each trial and a table,
-and exits with 1 if anything is lost. All 85 trials take about 70 minutes of processor time; --only, --limit and
---minutes make fewer, in an order of which any beginning is a fair sample. The faults happen in a mount namespace.
+cannot be continued, and unclear if a process hung or did not end with one line. Prints each trial and a table, and
+exits with 1 if anything is lost. All 85 trials take about 70 minutes of processor time; --only, --limit and --minutes
+make fewer, in an order of which any beginning is a fair sample. The faults happen in a mount namespace.
 """
 
 import collections
@@ -77,7 +77,7 @@ def run() -> None:
 
 
 def show(counts: dict[tuple[str, str], collections.Counter[str]]) -> None:
-    """Prints a table, one row a fault."""
+    """Prints a table with one row per fault."""
     print("\n| Fault | Phases | Tried | Survived | Lost | Unclear |\n|---|---|---|---|---|---|")
     total: collections.Counter[str] = collections.Counter()
     for fault in sorted({fault for fault, _ in counts}):

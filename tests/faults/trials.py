@@ -41,7 +41,7 @@ class Verdict:
 
     Attributes:
         lost: What is lost; empty if the run is complete and equal to one that nothing happened to.
-        unclear: What was said otherwise than in one line; empty if nothing.
+        unclear: What was said, if it was not a single line; empty otherwise.
         missed: Whether the process had ended before the fault came.
         left: Unfinished files that stayed.
         said: How the process that the fault happened to ended.
@@ -193,7 +193,7 @@ def three_exports(place: pathlib.Path, ground: Ground) -> Verdict:
 
 
 COMMANDS: dict[str, Callable[[pathlib.Path, Ground], Verdict]] = {
-    "two trainings of one run": two_on_one_run,
-    "two trainings with one cache": two_on_one_cache,
+    "two processes that train one run": two_on_one_run,
+    "two processes that train with one cache": two_on_one_cache,
     "three exports of one run": three_exports,
 }

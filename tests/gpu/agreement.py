@@ -1,4 +1,4 @@
-"""Losses and gradients of a train step on the GPU beside the CPU's, from the same weights and images."""
+"""Losses and gradients of a train step on the GPU compared with the CPU's, from the same weights and images."""
 
 import dataclasses
 from typing import Any
@@ -102,7 +102,7 @@ def compare_float32(context: Context) -> dict[str, Any]:
 
 
 def compare_reduced(context: Context) -> dict[str, Any]:
-    """In TF32, TensorFlow's float32 on such cards; in bfloat16 beside float32; and with XLA beside XLA on the CPU."""
+    """Compares TF32 (TensorFlow's float32 on such cards) and bfloat16 with float32, and XLA with the CPU's XLA."""
     modes = {"tf32": {}, "xla": {"jit_compile": True}, "bfloat16": {"mixed_precision": True}}
     return _compare(context, modes)
 

@@ -17,14 +17,14 @@ PARTS = {
     "device": "device:describe",
     # The default run to its export.
     "training": "trainings:train_default",
-    # Losses and gradients of a step beside the CPU's: in float32; and in TF32, bfloat16 and with XLA.
+    # Losses and gradients of a step compared with the CPU's: in float32; and in TF32, bfloat16 and with XLA.
     "agreement": "agreement:compare_float32",
     "agreement_reduced": "agreement:compare_reduced",
     # Killed and resumed, bit for bit.
     "resume": "trainings:resume_killed",
     # python -m pytest -m gpu
     "tests": "trainings:run_tests",
-    # The train step of several sizes beside PyTorch.
+    # The train step of several sizes compared with PyTorch's.
     "speed_default": "speed:measure_size",
     "speed_dcgan64": "speed:measure_size",
     "speed_tutorial": "speed:measure_size",
@@ -33,7 +33,7 @@ PARTS = {
     "determinism": "speed:measure_determinism",
     # What the input pipeline delivers, and with batches copied ahead.
     "input": "pipeline:measure_input",
-    # Where the time of a step goes on the card.
+    # What the card spends the time of a step on.
     "profile": "trace:profile",
     # The default run's distance to the test split.
     "distance": "trainings:evaluate_default",

@@ -25,7 +25,7 @@ AHEAD = 2
 
 
 def measure_input(context: Context) -> dict[str, Any]:
-    """Images a second: read to the host; copied to the device, one after the other; and copied ahead."""
+    """Images per second: read to the host; copied to the device, one after the other; and copied ahead."""
     findings: dict[str, Any] = {}
     for size, settings in SIZES.items():
         config = make_config({**settings, **(SMALL if context.small else {})})

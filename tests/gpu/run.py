@@ -2,16 +2,16 @@
 
 The parts come in order of importance, each in a process of its own with a time limit, so that a crash or a hang costs
 that part alone. results.json, report.md and the pictures in DIR are written after each part: a run that is cut off
-leaves what it has. Parts of one stage run side by side on the card; those that measure speed run alone. What takes all
-the time that is left, the trainings of faces and of CIFAR-10, can have a call of its own:
+leaves what it has. Parts of one stage run side by side on the card; those that measure speed run alone. The training
+runs on faces and on CIFAR-10, which take all the time that is left, can have a call of their own:
 
     python -m tests.gpu.run --out=DIR                              # eight minutes at most
     python -m tests.gpu.run --out=DIR2 --parts=celeba,cifar10      # the same time for these two alone
     python -m tests.gpu.run --out=/tmp/small --small               # a try on a CPU, with figures that mean nothing
 
 Needs the project's folder, its requirements with TensorFlow for GPUs (requirements/gpu.txt) and pytest, and no network:
-MNIST is bundled. Optional are PyTorch, in any Python (--torch_python), which is measured beside, and in the folder
---data celeba_10k.zip and cifar10_jpeg.zip, ZIP files of pictures, for the last two parts.
+MNIST is bundled. Optional are PyTorch, in any Python (--torch_python), to compare the speed with; and, for the last two
+parts, celeba_10k.zip and cifar10_jpeg.zip in the folder --data, ZIP files of pictures.
 """
 
 import contextlib
@@ -80,7 +80,7 @@ SMALL_SECONDS = 240.0
 
 
 class Results:
-    """results.json and report.md, written anew after each change."""
+    """results.json and report.md, rewritten after each change."""
 
     def __init__(self, out: pathlib.Path, protocol: dict[str, Any]) -> None:
         self._out = out

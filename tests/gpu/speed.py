@@ -1,4 +1,4 @@
-"""The train step of several sizes, in float32, bfloat16 and with XLA, beside PyTorch's on the same card."""
+"""The train step of several sizes, in float32, bfloat16 and with XLA, compared with PyTorch's on the same card."""
 
 import contextlib
 import json
@@ -47,9 +47,9 @@ Call = Callable[[], float]  # Returns the seconds of a step.
 
 
 def measure_size(context: Context) -> dict[str, Any]:
-    """Milliseconds of a step, by turns; beside PyTorch's; and the shares of what the card does at best."""
+    """Milliseconds per step, alternating with PyTorch; and the shares of what the card does at best."""
     size = context.name.removeprefix("speed_")
-    tf.config.experimental.enable_op_determinism()  # As a training does
+    tf.config.experimental.enable_op_determinism()  # As in training
     config = _config(context, size)
     with contextlib.ExitStack() as stack:
         sides = _start_torch(context, size, stack)
@@ -66,7 +66,7 @@ def measure_size(context: Context) -> dict[str, Any]:
             findings["first_call_seconds"][mode] = round(time.perf_counter() - start, 1)
             context.save(findings)
         calls: dict[str, Call] = {
-            f"{mode}, {count} a call": _repeated(gan, count)
+            f"{mode}, {count} per call": _repeated(gan, count)
             for mode, gan in gans.items()
             for count in ((1, 3) if context.small else STEPS_PER_CALL)
         }
@@ -81,7 +81,7 @@ def measure_size(context: Context) -> dict[str, Any]:
 
 
 def measure_determinism(context: Context) -> dict[str, Any]:
-    """The step without reproducible kernels: what reproducible ones cost, beside the parts that measured them."""
+    """The step without reproducible kernels, compared with the parts that measured it with them: what these cost."""
     findings: dict[str, Any] = {}
     for size in ("default",) if context.small else ("default", "dcgan64"):
         with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +92,7 @@ def measure_determinism(context: Context) -> dict[str, Any]:
                 call = _repeated(step, count)
                 call()
                 free = 1000 * statistics.median(call() for _ in range(1 if context.small else 3))
-                name = f"{mode}, {count} a call"
+                name = f"{mode}, {count} per call"
                 reproducible = _found(context, f"speed_{size}").get("ms", {}).get(name, {}).get("median")
                 findings[f"{size}, {name}"] = {
                     "ms": free,
@@ -107,7 +107,8 @@ def least_bytes(gan: GAN) -> int:
     """Bytes that a step in float32 moves at least, where each layer reads its input and writes its output.
 
     Forward a layer does both once; backward it reads what it had made and the gradient, and writes another gradient.
-    D works on three batches, G on one. Adam reads four numbers a weight and writes three; the average of G two and one.
+    D works on three batches, G on one. Adam reads four numbers per weight and writes three. The average of G reads two
+    and writes one.
     """
     seen = 3 * costs.count_activations(gan.discriminator) + costs.count_activations(gan.generator)
     weights = 7 * (gan.discriminator.count_params() + gan.generator.count_params()) + 3 * gan.generator.count_params()

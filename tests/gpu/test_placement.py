@@ -91,13 +91,13 @@ def test_what_a_step_leaves_to_the_host(small_config, settings, on_cpu, to_host)
 
 
 def test_the_loop_copies_a_batch_in_and_one_flag_out_a_step(small_config, tmp_path):
-    """Whether all scalars are finite decides whether the loop goes on."""
+    """Whether all scalars are finite decides whether the loop continues."""
     config = small_config()
     batches = iter(make_batches(make_synthetic_data(config, tmp_path), config, 0, 9))
     gan = GAN(config)
     placement = place(gan.train_steps.get_concrete_function(batches, tf.constant(4)))
     assert placement.to_host.pop("StatelessIf.cond") == 1
-    assert set(placement.to_host) <= {"AddV2.y"}, "only the number of steps, once a call"
+    assert set(placement.to_host) <= {"AddV2.y"}, "only the number of steps, once per call"
     assert placement.to_device == {"Cast.x": 1}, "only the images, as bytes"
     assert not placement.not_reproducible
 

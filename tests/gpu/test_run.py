@@ -113,7 +113,7 @@ def test_a_trace_is_read():
 
 
 def test_report_shows_speed_as_a_table():
-    speed = {"status": "done", "seconds": 3, "ms": {"float32, 1 a call": {"median": 1.5, "least": 1.0, "most": 2.0}}}
+    speed = {"status": "done", "seconds": 3, "ms": {"float32, 1 per call": {"median": 1.5, "least": 1.0, "most": 2.0}}}
     text = format_report({"protocol": {"small": False}, "parts": {"speed_default": speed}})
-    assert "| float32, 1 a call | 1.50 | 1.00 to 2.00 |" in text
+    assert "| float32, 1 per call | 1.50 | 1.00 to 2.00 |" in text
     assert "means anything" not in text

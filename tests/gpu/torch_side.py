@@ -1,4 +1,4 @@
-"""A process that runs train steps in PyTorch when asked, beside which the project's own are measured."""
+"""A process that runs train steps in PyTorch when asked, to compare the project's own with."""
 
 import functools
 import pathlib

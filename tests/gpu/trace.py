@@ -1,4 +1,4 @@
-"""Where the time of a train step goes on the card, from TensorFlow's own trace: kinds of kernels, and waiting."""
+"""What the card spends the time of a train step on, from TensorFlow's own trace: kinds of kernels, and waiting."""
 
 import collections
 import pathlib

@@ -1,4 +1,4 @@
-"""Trainings as users start them: the default run, one that is killed, and those that two cores cannot do."""
+"""Training runs as users start them: the default run, one that is killed, and those that two cores cannot do."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.conftest import SMALL
 from tests.gpu.part import Context
 
 ROOT = pathlib.Path(__file__).parents[2]
-# What a training needs at its end to save.
+# What a run needs at its end to save.
 STOP_SECONDS = 20.0
 DEFAULT_RUN = "default_run"
 
@@ -72,7 +72,7 @@ def evaluate_default(context: Context) -> dict[str, Any]:
 
 
 def resume_killed(context: Context) -> dict[str, Any]:
-    """A run that was killed and resumed beside one that was not: weights, slots and records, bit for bit."""
+    """A run that was killed and resumed, compared with one that was not: weights, slots and records, bit for bit."""
     steps, every = (40, 10) if context.small else (2000, 100)
     settings: dict[str, Any] = {
         "dataset": "mnist", "steps": steps, "checkpoint_every": every, "log_every": every, "evaluate_every": 0,

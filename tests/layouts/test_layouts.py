@@ -1,7 +1,7 @@
 """Runs and exports as earlier releases wrote them: today's code samples from them, measures them and resumes them.
 
-Each folder beside this file is of one layout: run.zip, a run of 12 steps on the first 256 images of MNIST with its
-export; and what the code of that day made of it. golden.npz has the images that its exports of the steps 12 and 20 gave
+Each folder next to this file is of one layout. run.zip is a run of 12 steps on the first 256 images of MNIST with its
+export. The code of that day made the rest of it: golden.npz has the images that its exports of the steps 12 and 20 gave
 for the latents of the seeds 0 to 3, 60 times as long (so short a run draws gray on gray), and the weights of the moving
 average after it had resumed to step 20; records.jsonl has its scalars on the way there.
 """
@@ -88,7 +88,7 @@ def test_old_run_resumes_is_exported_and_measured(old_run, golden, layout, monke
     records = {record["step"]: record for record in result.metrics}
     # Of the first two layouts only step 16: their record of step 20 was the mean of the steps since the checkpoint of
     # step 18, and is that of the steps since the record of step 16 now. Diagnoses are not compared: they have been
-    # defined anew.
+    # redefined.
     for line in (HERE / layout / "records.jsonl").read_text().splitlines():
         expected = json.loads(line)
         found = {name: records[expected["step"]][name] for name in expected}

@@ -63,7 +63,7 @@ def test_gradient_flows_through_the_singular_value():
 
 
 def test_minibatch_stddev_by_hand():
-    """Two images, of ones and of threes: the deviation of every feature is 1."""
+    """Two images, of ones and of threes: the standard deviation of every feature is 1."""
     images = np.ones((2, 4, 4, 3), "float32") * np.array([1, 3], "float32").reshape(2, 1, 1, 1)
     layer = MinibatchStddev(momentum=0.9)
     outputs = layer(images, training=True)

@@ -26,7 +26,7 @@ LAYERS = {
     "layer normalization": ({}, lambda layers, x: layers.normalize(x, "layer", "layer")),
     "batch normalization": ({}, lambda layers, x: BatchNorm(synchronized=True, dtype="float64")(x)),
     "leaky relu": ({}, lambda layers, x: layers.leaky_relu("layer")(x)),
-    "minibatch deviation": ({}, lambda layers, x: MinibatchStddev(0.9, dtype="float64")(x)),
+    "minibatch standard deviation": ({}, lambda layers, x: MinibatchStddev(0.9, dtype="float64")(x)),
     "flatten": ({}, lambda layers, x: keras.layers.Flatten(dtype="float64")(x)),
     "average pool": ({}, lambda layers, x: keras.layers.GlobalAveragePooling2D(dtype="float64")(x)),
 }

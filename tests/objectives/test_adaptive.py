@@ -48,7 +48,7 @@ def test_scaling_of_a_slope_by_hand():
     """Linear interpolation is exact there: twice as large is half as steep, around the center."""
     slope = np.tile(np.arange(9, dtype=np.float32)[:, None, None], (1, 1, 8, 1))
     np.testing.assert_allclose(moved(slope, scale=2.0)[0, :, 3, 0], np.linspace(2, 6, 9), atol=1e-6)
-    # Half as large, it goes on beyond the borders as in a mirror.
+    # Half as large, it continues beyond the borders as in a mirror.
     np.testing.assert_allclose(moved(slope, scale=0.5)[0, :, 3, 0], [4, 2, 0, 2, 4, 6, 8, 6, 4], atol=1e-6)
 
 

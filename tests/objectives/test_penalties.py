@@ -89,7 +89,7 @@ def test_gradients_to_the_weights_match_numerical_differences(name):
         np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["wgan_gp", "r1"])  # DRAGAN's deviation is the batch's.
+@pytest.mark.parametrize("name", ["wgan_gp", "r1"])  # DRAGAN uses the batch's standard deviation.
 def test_row_by_row(name):
     """An image's penalty does not change with the others."""
     both = penalize(name, half_square, REAL, FAKE)

@@ -267,7 +267,7 @@ def trained(tmp_path_factory):
     run = Run(tmp_path_factory.mktemp("run"), dataclasses.replace(Config(), channels="1", **small))
     run.save_config()
     generator, discriminator = configured_generator(run.config, seed=0), configured_discriminator(run.config, seed=0)
-    # A training saves more than is read for sampling.
+    # Training saves more than sampling reads.
     checkpoint = tf.train.Checkpoint(step=tf.Variable(0), ema_generator=generator, discriminator=discriminator)
     checkpoints = Checkpoints(run.checkpoints, checkpoint, keep=4)
     for step in (1, 2, 3, 4):

@@ -1,4 +1,4 @@
-"""Records of a training in MLflow and Weights & Biases, each read back from a local store."""
+"""Records of a training run in MLflow and Weights & Biases, each read back from a local store."""
 
 import importlib
 import importlib.util

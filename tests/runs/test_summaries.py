@@ -144,7 +144,7 @@ def test_histograms_of_weights_that_are_not_finite(run, networks):
 
 
 def test_histograms_take_little_memory(run):
-    """TensorFlow's own take 240 bytes a value: 800 MB for one kernel of the default networks at 64 pixels."""
+    """TensorFlow's own take 240 bytes per value: 800 MB for one kernel of the default networks at 64 pixels."""
     network = keras.Sequential([keras.Input([1000]), keras.layers.Dense(2000)])
     status = pathlib.Path("/proc/self/status")
 

@@ -60,7 +60,7 @@ def running_server(versions):
 
 @pytest.fixture
 def server(running_server):
-    """Whatever a test did to it, the server answers afterwards."""
+    """Whatever a test does to it, the server answers again when the test has ended."""
     yield running_server
     running_server.unavailable = 0
     for use_grpc in (False, True):

@@ -1,4 +1,4 @@
-"""How a version comes to stand beside the others, whatever else is there; what is in it is small and not verified."""
+"""How a version is published next to others, whatever else is there. Its content is small and is not verified."""
 
 import errno
 import json

@@ -293,7 +293,7 @@ def test_weights_are_stored_once_and_no_optimizer(exported):
     assert not any("adam" in name.lower() or "optimizer" in name.lower() for name in names)
     stored = sum(file.stat().st_size for file in (path / "variables").glob("*.data*"))
     needed = 4 * (networks.generator.count_params() + networks.discriminator.count_params())
-    # The largest kernel tells: the table of names beside the weights is as large as these small networks.
+    # Only the largest kernel is looked for: the table of names is as large as the weights of these small networks.
     largest = max((weight.shape for weight in networks.generator.weights), key=np.prod)
     shapes = [tuple(shape) for _, shape in tf.train.list_variables(str(path / "variables" / "variables"))]
     assert shapes.count(tuple(largest)) == sum(

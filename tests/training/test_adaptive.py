@@ -23,7 +23,7 @@ def train(gan, source):
 
 
 def started(config, probability=0.7):
-    """A pair in the midst of a training: at the start, the probability is 0 for long."""
+    """A GAN in the middle of training: at the start, the probability is 0 for a long time."""
     gan = GAN(config)
     gan.adaptive.value.assign(probability)
     return gan

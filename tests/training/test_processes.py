@@ -38,7 +38,7 @@ def wait_for(is_there, process):
 
 
 def test_killed_and_resumed_equals_straight_bit_for_bit(cli, small_flags, tmp_path, quick_end):
-    # Checkpoints lie between records, whose means go on over them.
+    # Checkpoints lie between records, whose means continue across them.
     flags = small_flags(steps=150, checkpoint_every=36, dropout=0.3, log_every=10, sample_every=75)
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     # Nor do the user's settings of Keras make a difference.

@@ -1,4 +1,4 @@
-"""One finished run: what it holds, and how it goes on after whatever has happened to it."""
+"""One finished run: what it holds, and how it continues after whatever has happened to it."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ def whole_run(tmp_path_factory):
 
 @pytest.fixture
 def finished(whole_run, tmp_path, quick_end):
-    """The folder of a finished small run, to be changed. What goes on with it ends quickly."""
+    """The folder of a finished small run, to be changed. Whatever continues it ends quickly."""
     return shutil.copytree(whole_run, tmp_path / NAME)
 
 
@@ -62,7 +62,7 @@ def test_run_leaves_everything_it_promises(whole_run):
 
 
 def test_complete_run_stays_as_it_is_but_for_its_card_and_where_its_data_are(finished, small_config, monkeypatch, said):
-    # As after a kill between the version and its card; the data have moved meanwhile.
+    # As after a kill between the version and its card; the data has moved meanwhile.
     (finished / "saved_model" / "MODEL_CARD.md").unlink()
     loop.train(small_config(data_dir=os.environ["TFDS_DATA_DIR"]), str(finished))
     assert "This run is complete" in said.text

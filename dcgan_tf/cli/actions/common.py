@@ -71,7 +71,7 @@ def define_classifier_flags() -> None:
         "features_from",
         "",
         "Use the classifier of another labeled data set: a folder of pictures with one subfolder per class, or the "
-        "folder of a run, whose data are used. The classifier is trained once.",
+        "folder of a run, whose data is used. The classifier is trained once.",
     )
     flags.DEFINE_boolean(
         "resize", False, "With --features_from: resize its pictures to the size of the model's images."

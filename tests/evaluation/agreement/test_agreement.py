@@ -61,7 +61,7 @@ def test_inception_score(monkeypatch):
 
 
 def write_tensors(path, tensors):
-    """Writes a file as torch.save does, without PyTorch: pickles name its functions, and pixels lie beside."""
+    """Writes a file as torch.save does, without PyTorch: a pickle names functions, and pixels are stored apart."""
     modules = {"torch": types.ModuleType("torch"), "torch._utils": types.ModuleType("torch._utils")}
     modules["torch"].FloatStorage = type("FloatStorage", (), {"__module__": "torch", "__qualname__": "FloatStorage"})
 
