@@ -34,6 +34,7 @@ from tests.benchmarks.settings import parse_settings
 
 FLAGS = flags.FLAGS
 
+MOST_STEPS = 10**7
 # A pair without any tuning, by which the defaults are judged: kernels of 4, 7x7x128 -> 64 -> 1, 32 -> 64.
 QUICK_PAIR: dict[str, Any] = {
     "blocks": 2,
@@ -70,11 +71,15 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
 
 
+def marks() -> list[tuple[str, float, int]]:
+    """When to measure: the name, and the limits in seconds and in steps, whichever is reached first."""
+    by_steps = [(f"{steps} steps", float("inf"), int(steps)) for steps in FLAGS.steps]
+    return by_steps or [(f"{minutes} min", 60 * float(minutes), MOST_STEPS) for minutes in FLAGS.minutes]
+
+
 def train_and_measure(name: str, seed: int) -> dict[str, Any]:
     """Trains one candidate and measures it at each of the marks."""
-    marks = [(float("inf"), int(steps)) for steps in FLAGS.steps]
-    marks = marks or [(float(minutes) * 60, 10**7) for minutes in FLAGS.minutes]
-    config = make_config({"steps": 10**7, "seed": seed, **CANDIDATES_BY_NAME[name], **parse_settings(FLAGS.set)})
+    config = make_config({"steps": MOST_STEPS, "seed": seed, **CANDIDATES_BY_NAME[name], **parse_settings(FLAGS.set)})
     config, data = prepare(settle_precision(config))
     if FLAGS.features_from:
         network = labeled_network(labeled_config(FLAGS.features_from, config), config.sample_shape)
@@ -87,14 +92,13 @@ def train_and_measure(name: str, seed: int) -> dict[str, Any]:
     batches = iter(make_batches(data, config, 0, config.steps))
     gan.train_steps(batches, tf.constant(1))
     rows_of_table, trained, processor = [], 0.0, 0.0
-    for seconds, steps in marks:
+    for mark, seconds, steps in marks():
         start, processor_start = time.perf_counter(), time.process_time()
         while (done := int(gan.step)) < steps and trained + time.perf_counter() - start < seconds:
             metrics, _ = gan.train_steps(batches, tf.constant(min(config.steps_per_call, steps - done)))
         float(metrics["loss/generator"])
         trained += time.perf_counter() - start
         processor += time.process_time() - processor_start
-        mark = f"{steps} steps" if FLAGS.steps else f"{seconds / 60:g} min"
         row = {"mark": mark, "seconds": trained, "processor_seconds": processor, "steps": int(gan.step)}
         row["frechet_distance"] = measure(gan, network, real)
         print(json.dumps({"candidate": name, "seed": seed, **row}), flush=True)
@@ -103,6 +107,11 @@ def train_and_measure(name: str, seed: int) -> dict[str, Any]:
         pathlib.Path(FLAGS.pictures).mkdir(parents=True, exist_ok=True)
         save_png(make_grid(generate(gan.ema_generator, range(64))), pathlib.Path(FLAGS.pictures) / f"{name}-{seed}.png")
     return {"candidate": name, "seed": seed, "settings": FLAGS.set, "network": network.name, "rows": rows_of_table}
+
+
+def identify(record: dict[str, Any]) -> tuple[Any, ...]:
+    """What distinguishes a finished run from another one."""
+    return record["candidate"], record["seed"], record["settings"], [row["mark"] for row in record["rows"]]
 
 
 def measure(gan: GAN, network: FeatureNetwork, real: np.ndarray) -> float:
@@ -114,13 +123,13 @@ def print_table(records: list[dict[str, Any]]) -> None:
     """Distances by the marks: means and standard deviations over the seeds."""
     for record in records:
         record["name"] = " ".join([record["candidate"], *record["settings"]])
-    marks = list(dict.fromkeys(row["mark"] for record in records for row in record["rows"]))
-    print("| candidate | seeds | steps | " + " | ".join(marks) + " |")
-    print("|---" * (3 + len(marks)) + "|")
+    names = list(dict.fromkeys(row["mark"] for record in records for row in record["rows"]))
+    print("| candidate | seeds | steps | " + " | ".join(names) + " |")
+    print("|---" * (3 + len(names)) + "|")
     for name in dict.fromkeys(record["name"] for record in records):
         group = [record for record in records if record["name"] == name]
         cells = []
-        for mark in marks:
+        for mark in names:
             values = [row["frechet_distance"] for record in group for row in record["rows"] if row["mark"] == mark]
             deviation = f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.4g}{deviation}" if values else "")
@@ -131,10 +140,10 @@ def print_table(records: list[dict[str, Any]]) -> None:
 def run() -> None:
     file = pathlib.Path(FLAGS.results)
     records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    done = [(record["candidate"], record["seed"], record["settings"]) for record in records]
+    done = [identify(record) for record in records]
     for seed in range(FLAGS.first_seed, FLAGS.first_seed + FLAGS.seeds):
         for name in FLAGS.candidates:
-            if (name, seed, FLAGS.set) not in done:
+            if (name, seed, FLAGS.set, [mark for mark, _, _ in marks()]) not in done:
                 records.append(train_and_measure(name, seed))
                 with open(file, "a") as lines:
                     lines.write(json.dumps(records[-1]) + "\n")
