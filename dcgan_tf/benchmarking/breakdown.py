@@ -24,6 +24,7 @@ PARTS = (
     "moving average",
     "metrics and norms",
 )
+LAZY = "penalty, averaged over the steps"
 AROUND = "input, loop and Python"
 
 
@@ -53,10 +54,10 @@ def measure_breakdown(
         part: functools.partial(
             _call, tf.function(functools.partial(run_until, gan, part), autograph=False), images, labels
         )
-        for part in PARTS[:-1]
+        for part in PARTS
     }
-    complete = tf.function(gan.train_step)
-    calls[PARTS[-1]] = lambda: complete(images, labels)[0]["loss/generator"].numpy()
+    if gan.config.penalty_every > 1:
+        calls[LAZY] = functools.partial(_call, tf.function(gan.train_step, autograph=False), images, labels)
     times = measure_by_turns(calls | {AROUND: whole_step}, repeats, seconds, "parts of a step")
     times[AROUND] = [value / whole_steps for value in times[AROUND]]
     before = [0.0] * repeats
@@ -69,12 +70,13 @@ def measure_breakdown(
 
 
 def run_until(gan: GAN, last: str, images: tf.Tensor, labels: tf.Tensor) -> Any:
-    """Runs a train step up to the named part.
+    """Runs a train step up to the named part, without a penalty that is due only every few steps.
 
     Returns:
         The result of that part. A graph leaves out everything that the result does not need.
     """
-    return next(result for part, result in gan.step_parts(images, labels) if part == last)
+    with gan.tracing(has_lazy_penalty=False):
+        return next(result for part, result in gan.step_parts(images, labels) if part == last)
 
 
 def _call(function: Callable[..., Any], images: tf.Tensor, labels: tf.Tensor) -> None:

@@ -1,5 +1,6 @@
 """The networks, their optimizers, and the mathematics of one train step."""
 
+import contextlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -74,8 +75,7 @@ class GAN:
         self._has_batch_norm = config.architecture == "dcgan" and config.discriminator_norm == "batch"
         self._noise = noise.StepNoise(config, self.step)
         self._dropouts = [layer for layer in self.discriminator.layers if isinstance(layer, keras.layers.Dropout)]
-        # Whether the step being traced has the penalty. None: the step decides itself.
-        self._traces_penalty: bool | None = None
+        self._has_lazy_penalty: bool | None = None  # None: the step decides whenever it runs.
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Everything that training depends on. Noise and data need no state, because they follow from (seed, step)."""
@@ -125,15 +125,25 @@ class GAN:
         # KiB from the operating system (tensorflow::data::ApplyPython311MemoryPatch): 8% of a step at 64x64 pixels.
         shares = self._strategy.experimental_distribute_values_from_function(lambda _: next(batches))
 
-        def run(traces_penalty: bool | None) -> Any:
-            self._traces_penalty = traces_penalty
+        def run() -> Any:
             results = self._strategy.run(step, args=shares)
             return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], results)
 
+        def run_traced(has_lazy_penalty: bool) -> Any:
+            with self.tracing(has_lazy_penalty):
+                return run()
+
         if self.config.penalty_every > 1 and self._strategy.num_replicas_in_sync > 1:
             # TensorFlow cannot sum over replicas inside a branch of the step, so the branches hold whole steps.
-            return tf.cond(self._is_penalty_due(), lambda: run(True), lambda: run(False))
-        return run(None)
+            return tf.cond(self._is_penalty_due(), lambda: run_traced(True), lambda: run_traced(False))
+        return run()
+
+    @contextlib.contextmanager
+    def tracing(self, has_lazy_penalty: bool) -> Iterator[None]:
+        """Traces steps that always have, or never have, a penalty that is due only every few steps."""
+        self._has_lazy_penalty = has_lazy_penalty
+        yield
+        self._has_lazy_penalty = None
 
     def _is_penalty_due(self) -> tf.Tensor:
         return tf.equal(self.step % self.config.penalty_every, 0)
@@ -285,9 +295,9 @@ class GAN:
             terms = penalty.terms(squared_gradient_norms(discriminate, points))
             return config.penalty_weight * config.penalty_every * self._mean(terms)
 
-        if config.penalty_every == 1 or self._traces_penalty:
+        if config.penalty_every == 1 or self._has_lazy_penalty:
             return weighted()
-        if self._traces_penalty is False:
+        if self._has_lazy_penalty is False:
             return tf.constant(0.0)
         return tf.cond(self._is_penalty_due(), weighted, lambda: tf.constant(0.0))
 

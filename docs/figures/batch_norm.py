@@ -18,6 +18,7 @@ SETTINGS = {
     "learning_rate_generator": 5e-4,
     "learning_rate_discriminator": 5e-4,
     "steps": 600,
+    "penalty": "none",
     "log_every": 200,
     "ema_decay": 0.99,
 }

@@ -23,6 +23,7 @@ BASE: dict[str, Any] = {
     "learning_rate_generator": 5e-4,
     "learning_rate_discriminator": 5e-4,
     "steps": 60,
+    "penalty": "none",
     "log_every": 30,
     "ema_decay": 0.0,
 }

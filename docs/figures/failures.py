@@ -22,6 +22,7 @@ BASE: dict[str, Any] = {
     "steps": 600,
     "log_every": 25,
     "ema_decay": 0.99,
+    "penalty": "none",
     "learning_rate_generator": 5e-4,
     "learning_rate_discriminator": 5e-4,
 }

@@ -82,6 +82,7 @@ STACKED_BASE = {
     "learning_rate_discriminator": 2e-4,
     "beta_2": 0.99,
     "ema_decay": 0.0,
+    "penalty": "none",
     "steps_per_call": 100,
 }
 STACKED_SIZES = {"1/4": "2,4,8", "1/2": "4,8,16"}

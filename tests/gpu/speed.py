@@ -26,7 +26,7 @@ from tests.gpu.torch_side import TorchSide
 
 # As in torch_step.py, where the same sizes have the same names.
 SIZES: dict[str, dict[str, Any]] = {
-    "default": {"image_size": "28", "channels": "1"},
+    "default": {"image_size": "28", "channels": "1", "penalty": "none"},
     "tutorial": {"preset": "tutorial", "channels": "1"},
     "dcgan64": {"preset": "dcgan", "image_size": "64", "channels": "3", "batch_size": 128},
     "dcgan128": {"preset": "dcgan", "image_size": "128", "channels": "3", "batch_size": 64},
