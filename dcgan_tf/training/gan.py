@@ -75,7 +75,7 @@ class GAN:
         self._has_batch_norm = config.architecture == "dcgan" and config.discriminator_norm == "batch"
         self._noise = noise.StepNoise(config, self.step)
         self._dropouts = [layer for layer in self.discriminator.layers if isinstance(layer, keras.layers.Dropout)]
-        self._has_lazy_penalty: bool | None = None  # None: the step decides whenever it runs.
+        self._has_lazy_penalty: bool | None = None
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Everything that training depends on. Noise and data need no state, because they follow from (seed, step)."""
@@ -125,22 +125,19 @@ class GAN:
         # KiB from the operating system (tensorflow::data::ApplyPython311MemoryPatch): 8% of a step at 64x64 pixels.
         shares = self._strategy.experimental_distribute_values_from_function(lambda _: next(batches))
 
-        def run() -> Any:
-            results = self._strategy.run(step, args=shares)
-            return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], results)
-
-        def run_traced(has_lazy_penalty: bool) -> Any:
+        def run(has_lazy_penalty: bool | None) -> Any:
             with self.tracing(has_lazy_penalty):
-                return run()
+                results = self._strategy.run(step, args=shares)
+            return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], results)
 
         if self.config.penalty_every > 1 and self._strategy.num_replicas_in_sync > 1:
             # TensorFlow cannot sum over replicas inside a branch of the step, so the branches hold whole steps.
-            return tf.cond(self._is_penalty_due(), lambda: run_traced(True), lambda: run_traced(False))
-        return run()
+            return tf.cond(self._is_penalty_due(), lambda: run(True), lambda: run(False))
+        return run(None)
 
     @contextlib.contextmanager
-    def tracing(self, has_lazy_penalty: bool) -> Iterator[None]:
-        """Traces steps that always have, or never have, a penalty that is due only every few steps."""
+    def tracing(self, has_lazy_penalty: bool | None) -> Iterator[None]:
+        """Traces steps with or without a penalty that is due only every few steps. None: they decide themselves."""
         self._has_lazy_penalty = has_lazy_penalty
         yield
         self._has_lazy_penalty = None
