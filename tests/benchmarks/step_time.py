@@ -124,6 +124,14 @@ def run() -> None:
         values = ", ".join(f"{value:.3f}" for value in series)
         print(f"| {name} | {values} | {predicted:.3f} | {predicted / mean(series) - 1:+.1%} |")
 
+    networks, link = measured_cpu()
+    fused = dataclasses.replace(networks, more_per_image=0.0)
+    print("\nTwo workers of one core each, compared with one process on one core (calculated)")
+    print("\n| Global batch | speed-up | if BatchNorm cost no more than on one device |\n|---|---|---|")
+    for batch in (64, 128, 256, 1024, 10**6):
+        speedups = [each.step(1, batch, link) / each.step(2, batch, link) for each in (networks, fused)]
+        print(f"| {batch:,} | {speedups[0]:.2f} | {speedups[1]:.2f} |")
+
     gpu = Networks(FLAGS.fixed_ms / 1e3, FLAGS.image_us / 1e6)
     times = f"{FLAGS.fixed_ms:g} ms per step and {FLAGS.image_us:g} us per image"
     print(f"\nGPUs, {DEVICES_A_NODE} per node: {times} (assumed)")
