@@ -124,11 +124,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "beta_1": 0.0,
         "beta_2": 0.99,
     },
-    # The defaults with mirrored images and, every fourth step, a weak R1 penalty (Mescheder et al. 2018, arXiv
-    # 1801.04406). The faces in the README were trained with this preset. Whether the penalty helps is an open question
-    # (docs/recipes.md).
+    # The defaults with mirrored images. The faces in the README were trained with this preset (docs/recipes.md).
     # python train.py --dataset=folder --data_dir=FOLDER --preset=photos --image_size=64
-    "photos": {"penalty": "r1", "penalty_weight": 0.1, "penalty_every": 4, "flip": True},
+    "photos": {"flip": True},
     # Lim and Ye 2017 (arXiv 1705.02894): the hinge loss on DCGAN's networks.
     # python train.py --dataset=mnist --preset=hinge
     "hinge": {**_DCGAN_PAPER, "batch_size": 64, "loss": "hinge"},
