@@ -1,5 +1,6 @@
 """The quick evaluation during training, which determines the best checkpoint."""
 
+import functools
 from collections.abc import Iterator
 
 import keras
@@ -14,7 +15,7 @@ from dcgan_tf.data.prepare import ImageData
 from dcgan_tf.evaluation.features import IMAGES_PER_CALL, random_network
 from dcgan_tf.evaluation.splits import spread_rows
 from dcgan_tf.metrics.arrays import slices
-from dcgan_tf.metrics.frechet import frechet_distance_of_moments, moments
+from dcgan_tf.metrics.frechet import Moments, frechet_distance_of_moments, moments
 from dcgan_tf.models.conditioning import with_labels
 from dcgan_tf.models.pixels import to_uint8
 
@@ -39,9 +40,7 @@ class QuickEvaluation:
     def __init__(self, generator: keras.Model, config: Config, data: ImageData) -> None:
         self._generator = generator
         self._network = random_network(config.sample_shape)
-        images = spread_images(data, config, REAL_IMAGES)
-        real = [self._network.function(tf.constant(part))[0].numpy() for part in images]
-        self._real = moments(np.concatenate(real))
+        self._real_images = functools.partial(spread_images, data, config, REAL_IMAGES)
         key = [config.seed, tf.int64.max]  # No train step uses this key.
         self._latents = tf.random.stateless_normal((GENERATED_IMAGES, config.latent_dim), seed=key, alg="philox")
         # The classes are as frequent as in the data.
@@ -55,6 +54,12 @@ class QuickEvaluation:
             labels = None if self._labels is None else self._labels[part]
             fake.append(self._generate_features(self._latents[part], labels).numpy())
         return frechet_distance_of_moments(self._real, moments(np.concatenate(fake)))
+
+    @functools.cached_property  # Computed by the first evaluation, so that training starts sooner.
+    def _real(self) -> Moments:
+        return moments(
+            np.concatenate([self._network.function(tf.constant(part))[0].numpy() for part in self._real_images()])
+        )
 
     @tf.function
     def _generate_features(self, z: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
