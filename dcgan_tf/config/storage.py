@@ -58,7 +58,8 @@ def config_from(values: Any) -> Config:
     unknown = sorted(values.keys() - {field.name for field in dataclasses.fields(Config)})
     if unknown:
         raise UserError(f"unknown settings: {', '.join(unknown)}")
-    config = Config(**values)
+    # Releases without this field had no penalty; its default came later.
+    config = Config(**{"penalty": "none", **values})
     if config.architecture == "dcgan" and config.blocks == 0 and config.image_size != "auto":
         config = dataclasses.replace(config, blocks=plan.exact_halves(*config.height_and_width))
     return config

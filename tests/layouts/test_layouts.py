@@ -57,6 +57,7 @@ def test_old_run_and_its_export_are_sampled_from(old_run, golden, layout):
     config = run_directory.load_run(old_run).config
     # Settings that came later have the value that the code of that day had without them.
     assert (config.blocks, config.data_rules, config.conditional, config.pack) == (2, 1, False, 1)
+    assert config.penalty == "none"
     assert (config.kernel_size, config.batchnorm_momentum) == (4 if layout in (FIRST, BLOCKS) else 5, 0.9)
     generator = load_generator(old_run)
     assert generator.step == 12
