@@ -107,8 +107,9 @@ def make_batches(
     count = config.batch_size * config.discriminator_steps
     order = BatchOrder(len(data.images), count, config.seed)
     dtype = tf.as_dtype(data.images.dtype)
-    # A share takes an equal part of the batch of every discriminator update. Within that batch, it takes an equal part
-    # of every group of images that fills one slot of the packed rows.
+    # Each share contains an equal part of the batch of every discriminator update. With `pack=2`, D judges the first
+    # image of the first half of this batch together with the first image of the second half, and so on. Images that
+    # are judged together must be in the same share, so a share contains the same positions of both halves.
     places = [places_of(replica, replicas, count, config.discriminator_steps * config.pack) for replica in shares]
 
     def read(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -239,14 +239,24 @@ def format_table(figures: list[Figure]) -> str:
 
 
 def format_value(value: float, error: float | None = None) -> str:
-    """Formats a value with its error to two significant digits of the error; four significant digits without error."""
+    """Formats a value and its error, both rounded to two significant digits of the error.
+
+    Without an error, or with an error that is 0 or infinite, the value has four significant digits.
+    """
     if error is None or not 0 < error < np.inf:
         return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
     return f"{format_like(value, error)} ± {format_like(error, error)}"
 
 
 def format_like(value: float, error: float | None) -> str:
-    """Formats a value that has no error of its own with the digits of a value with this error."""
+    """Formats a value with as many decimals as another value that has an error.
+
+    So the two can be compared digit by digit, in a table for example.
+
+    Args:
+        value: The value to format.
+        error: The error of the other value. If there is none, the value has four significant digits.
+    """
     if error is None or not 0 < error < np.inf:
         return format_value(value)
     # The exponent of the rounded error: 0.9996 is 1.0.

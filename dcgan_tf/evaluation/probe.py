@@ -166,9 +166,10 @@ def probe(
 ) -> ProbeResult:
     """Fits the SVM to the features of labeled images and tests it on others.
 
-    Each feature is divided by its standard deviation over the labeled images, but at least by a tenth of the mean
-    standard deviation. Otherwise, a feature that is almost constant on these images but not on others would outweigh
-    the rest. C is chosen on a fifth of the labeled images of the first draw. The SVM is then fitted to all of them.
+    Each feature is divided by its standard deviation over the labeled images. If that is less than a tenth of the mean
+    over all features, the feature is divided by this tenth instead. Otherwise, a feature that is almost constant on
+    the labeled images, but varies on others, would outweigh the rest. C, the SVM's penalty, is chosen on a fifth of the
+    labeled images of the first draw. The SVM is then fitted to all of them.
 
     Args:
         name: Name of the features.

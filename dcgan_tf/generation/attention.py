@@ -71,11 +71,11 @@ def strongest_images(features: keras.Model, images: np.ndarray, count: int, per_
 
 
 def guided_backpropagation(features: keras.Model, images: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The pixels of each image that excite a feature (Springenberg et al. 2014, arXiv 1412.6806).
+    """Guided backpropagation: which pixels excite a feature (Springenberg et al. 2014, arXiv 1412.6806).
 
-    It is the gradient of the feature's largest activation, except that each activation function passes back only
-    positive gradients, and only where its input was positive. This shows what excites the feature, without what
-    inhibits it.
+    The result is the gradient of the feature's largest activation with respect to the pixels, with one change. On its
+    way back through an activation function, the gradient is set to 0 where it is negative, and where the input of the
+    function was negative. So the result shows what excites the feature, and leaves out what inhibits it.
 
     Args:
         features: A model from `last_features`.

@@ -85,8 +85,9 @@ def find_principal_directions(network: keras.Model, count: int = PRINCIPAL_COUNT
 def fit_direction(z: np.ndarray, values: np.ndarray) -> Fit:
     """Finds the direction along which a value grows fastest, by linear regression of the value on z, with a constant.
 
-    R squared is computed by leave-one-out prediction. On the values to which it was fitted, the regression would
-    explain half of pure noise if there are only twice as many values as numbers in a latent.
+    R squared is computed by leave-one-out prediction: each value is predicted by a regression on all other values.
+    Without this, R squared would be too large if there are few values. With only twice as many values as numbers in a
+    latent, it would be about 0.5 even if the values were pure noise.
 
     Args:
         z: float [N, latent_dim], normal latents, more than latent_dim + 1 of them.

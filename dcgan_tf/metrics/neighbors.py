@@ -109,11 +109,14 @@ def random_halves(count: int, key: int) -> np.ndarray:
 def halving_error(values: np.ndarray, halves: np.ndarray) -> float:
     """The standard error of a mean over values that depend on neighbors among the samples.
 
-    The means of two halves are independent, so half of their difference has a mean square of half the variance of one
-    of them, which is the variance of the mean of all samples. Other methods fail, because a new draw would change both
-    the samples and the balls. An error computed with fixed balls is only 0.6 to 0.8 of the true standard error. The
-    distance to a neighbor is not a smooth function, so a jackknife gives up to twice the true error. A bootstrap draws
-    some samples more than once and does not work at all.
+    The samples are split at random into two halves, several times. The means over the two halves are independent, and
+    each has twice the variance of the mean over all samples. So their difference has four times that variance. The
+    standard error is therefore half the root mean square of the differences.
+
+    Simpler methods fail, because other samples would also have other neighbors, and so other balls around them. An
+    error computed with fixed balls is only 0.6 to 0.8 of the true standard error. A jackknife gives up to twice the
+    true error, because the distance to a neighbor is not a smooth function. A bootstrap does not work at all, because
+    it draws some samples more than once.
 
     Args:
         values: float [halvings, N], each value computed within its own half.

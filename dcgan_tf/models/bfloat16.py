@@ -19,9 +19,11 @@ Gradient = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 class Convolution:
     """One geometry of a convolution with SAME padding.
 
-    A convolution, its gradient for the input, and its gradient for the kernel are the three derivatives of one form
-    that is linear in the input x [N, height, width, in], the kernel [side, side, in, out] and the output's weights y
-    [N, rows, columns, out]. So the gradients of each are given by the other two, to any order.
+    Take the input x [N, height, width, in], the kernel [side, side, in, out], and an array y [N, rows, columns, out] of
+    the output's shape. Multiply y with the convolution of x and the kernel, element by element, and add everything up.
+    This sum is linear in each of the three. Its derivatives with respect to y, x and the kernel are the convolution,
+    its gradient for the input, and its gradient for the kernel. So each of these three operations is differentiated
+    by the other two, as often as needed.
     """
 
     def __init__(self, height: int, width: int, side: int, stride: int) -> None:
@@ -88,7 +90,15 @@ class Convolution:
         return tf.transpose(kernel, [1, 2, 0, 3])
 
     def _padding(self, size: int, count: int) -> list[int]:
-        """Padding before and after ``size`` pixels, with which ``count`` taps give an output of the kernel's side."""
+        """The padding of x along one axis with which `_correlate` returns a kernel of the right side.
+
+        Args:
+            size: Length of the axis in x.
+            count: Length of the axis in y, which is the kernel of that convolution.
+
+        Returns:
+            The number of pixels before and after x.
+        """
         covered = (count - 1) * self._stride
         before = max(covered + self._side - size, 0) // 2
         return [before, covered + self._side - size - before]

@@ -58,9 +58,13 @@ def upsample_by_convolution(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor,
             ),
         )
 
-    # Output pixel 2 q + r is the sum over the input pixels q + d of x[q + d] * kernel[r + before - 2 d], where before
-    # is the padding of the convolution whose gradient this is. For each r this is a convolution with every second
-    # element of the kernel in reverse order. d ranges from last - length + 1 to last.
+    # Along one axis, the transposed convolution multiplies each input pixel p by the kernel, and adds the products to
+    # the output, starting at output pixel 2 p - before. Here, before is the number of zeros that SAME padding puts in
+    # front. So output pixel o is the sum over p of x[p] * kernel[o + before - 2 p].
+    # Even and odd output pixels need separate kernels. Let o = 2 q + r, with r = 0 or 1, and p = q + d. The sum is
+    # then over d, of x[q + d] * kernel[r + before - 2 d]. For each r, this is an ordinary convolution, whose kernel
+    # consists of every second element of the original kernel, in reverse order. d ranges from last - length + 1 to
+    # last.
     side, _, out, into = kernel.shape
     before = (side - 2) // 2
     last = -(-before // 2)

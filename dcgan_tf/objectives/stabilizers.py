@@ -81,7 +81,9 @@ def fake_targets(count: int, config: Config, key: tf.Tensor) -> tf.Tensor:
 def mix_terms(targets: tf.Tensor, real_term: Term, fake_term: Term, logits: tf.Tensor) -> tf.Tensor:
     """The loss for targets between 0 (fake) and 1 (real).
 
-    For cross-entropy this is the loss with soft labels; for least squares, the squared difference up to a constant.
+    It is the mean of the two terms, weighted by the target. For cross-entropy, this is the usual loss with soft labels.
+    For least squares, it is half the squared difference between logit and target, plus a number that does not depend
+    on the logit.
 
     Args:
         targets, logits: float32 [N].

@@ -41,7 +41,7 @@ class Networks:
     generator_extra_layer: str = option(
         "none",
         "Extra hidden layer of stride 1 in the generator. base: after its first feature map. image: before its last "
-        "layer. A list in `generator_filters` needs one more number; a single number is doubled once more.",
+        "layer. `generator_filters` counts it as a hidden layer: a list needs a number for it, too.",
         choices=("none", "base", "image"),
     )
     generator_activation: str = option(
