@@ -71,7 +71,7 @@ def train(
             raise UserError(f"`{name}` is determined by the data that you pass: remove it", field=name)
     with progress.shown(verbose):
         config = configure(os.fspath(run_dir), {**settings, **named})
-        notices.import_tensorflow()
+        notices.import_tensorflow(has_whole_keras=True)
         from dcgan_tf.training import loop
 
         return loop.train(config, os.fspath(run_dir), source=source, on_log=on_log)

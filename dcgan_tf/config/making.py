@@ -38,7 +38,7 @@ def make_config(typed: dict[str, Any], resumed: Config | None = None) -> Config:
         defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Config)}
         unused = flags_without_effect(config).keys() - typed.keys()
         config = dataclasses.replace(config, **{name: defaults[name] for name in unused})
-    config = settle_penalty(config, typed)
+        config = settle_penalty(config, typed)
     refuse_bad_combinations(config)
     return config
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL import Image
 
-from dcgan_tf import files
+from dcgan_tf import files, notices
 
 GRAY_LEVELS = 1
 TOLERANCE = 1e-3
@@ -47,6 +47,7 @@ def check(directory: pathlib.Path, cases_file: pathlib.Path, way: str) -> list[s
 
 
 def _load(directory: pathlib.Path) -> Run:
+    notices.import_tensorflow()
     import tensorflow as tf
 
     with files.plain_path(directory) as path:

@@ -265,6 +265,23 @@ def test_notices_of_tensorflow_are_shown_where_its_import_fails(import_fake, mon
     assert "Error: " in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize(("argument", "expected"), [("", "False False"), ("has_whole_keras=True", "True True")])
+def test_commands_import_tensorflow_without_what_they_do_not_use(command, tmp_path, argument, expected):
+    source = """
+import importlib, types
+def has(name):
+    try: return bool(importlib.import_module(name))
+    except ImportError: return False
+found = has("sklearn"), has("matplotlib.pyplot")
+config = types.SimpleNamespace(list_physical_devices=lambda: None)
+"""
+    (tmp_path / "tensorflow.py").write_text(source)
+    code = f"from dcgan_tf.notices import import_tensorflow; import_tensorflow({argument}); import tensorflow"
+    code += "; print(*tensorflow.found); import sklearn, matplotlib.pyplot"  # Both can be imported afterward.
+    result = command("-c", code, environment={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    assert (result.stdout, result.stderr) == (f"{expected}\n", "")
+
+
 # Says of each command line in the arguments how TensorFlow was imported first: with its notices hidden, or not.
 WATCHED = """
 import json, sys, traceback

@@ -21,6 +21,7 @@ def config(**changes):
             "kernel_size": 4,
             "generator_filters": "8",
             "discriminator_filters": "4",
+            "penalty": "none",
             **changes,
         }
     )

@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dcgan_tf.config.making import make_config
 from dcgan_tf.config.settings import Config
 from dcgan_tf.config.storage import save_config
 from dcgan_tf.errors import UserError
 from dcgan_tf.runs import run_directory
 
-CONFIG = Config(image_size="28", channels="1", blocks=3)
+CONFIG = Config(image_size="28", channels="1", blocks=3, penalty="none")
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_run_in_use_is_refused(run_dir):
 
 def test_folder_of_a_run_killed_before_its_configuration_is_used(tmp_path):
     (tmp_path / ".lock").write_text("")
-    assert run_directory.configure(str(tmp_path), {}) == Config()
+    assert run_directory.configure(str(tmp_path), {}) == make_config({})
 
 
 def test_load_run_needs_a_run(tmp_path):

@@ -216,7 +216,7 @@ def test_bad_beginning_leaves_no_run_and_needs_no_tensorflow(cli, small_config, 
     with pytest.raises(UserError, match="architecture"):
         loop.train(config, str(tmp_path / "run"), source=open_array(images))
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr("dcgan_tf.notices.import_tensorflow", lambda: pytest.fail("TensorFlow was imported"))
+    monkeypatch.setattr("dcgan_tf.notices.import_tensorflow", lambda **_: pytest.fail("TensorFlow was imported"))
     message = one_line(cli("train", f"--init_from={tmp_path}", "--freeze_discriminator=1"))
     assert message.startswith("error: --init_from: expected the folder of a run")
     message = one_line(cli("train", f"--init_from={points_run_dir}"))
