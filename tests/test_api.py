@@ -150,7 +150,12 @@ def test_named_data_set_trains(tmp_path):
         (IMAGES, {"class_names": ("a",)}, "class_names", "unknown setting `class_names`"),  # The data's own
         (IMAGES, {"dataset": "mnist"}, "dataset", "`dataset` is determined by the data that you pass: remove it"),
         (IMAGES, {"preset": "fast"}, "preset", "`preset`: unknown preset 'fast'"),
-        (IMAGES, {"penalty": "none", "penalty_weight": 3.0}, "penalty_weight", "`penalty_weight` has no effect with `penalty=none`"),
+        (
+            IMAGES,
+            {"penalty": "none", "penalty_weight": 3.0},
+            "penalty_weight",
+            "`penalty_weight` has no effect with `penalty=none`",
+        ),
         (IMAGES / 255, {}, None, "Received: float64 [40, 16, 20, 1]"),
         ("mnits", {}, "dataset", "unknown data set 'mnits'"),
         ("ring", {"labels": LABELS}, None, "labels can be passed only with an array"),
