@@ -58,7 +58,9 @@ def measure_breakdown(
     }
     if gan.config.penalty_every > 1:
         calls[LAZY] = functools.partial(_call, tf.function(gan.train_step, autograph=False), images, labels)
-    times = measure_by_turns(calls | {AROUND: whole_step}, repeats, seconds, "parts of a step")
+    times = measure_by_turns(
+        calls | {AROUND: whole_step}, repeats, seconds, "parts of a step", gan.config.penalty_every
+    )
     times[AROUND] = [value / whole_steps for value in times[AROUND]]
     before = [0.0] * repeats
     parts = {}

@@ -95,7 +95,7 @@ def run_benchmark(config: Config, options: Options) -> Benchmark:
         figures |= _memory_of_training(gan, batches)
 
         calls, units = _calls(gan, data, batches)
-        seconds = measure_by_turns(calls, options.repeats, options.seconds, "measuring")
+        seconds = measure_by_turns(calls, options.repeats, options.seconds, "measuring", config.penalty_every)
         rounds = _figures_of_rounds(seconds, units, config)
         flops = costs.step_flops(gan.generator, gan.discriminator, config)
         rounds |= _rates(rounds, flops, seconds["matrix product"], units["matrix product"])
@@ -210,7 +210,9 @@ def _measure_variant(
         "variant": functools.partial(train, other, other_batches, steps),
     }
     multiply, operations = machine.matrix_product("bfloat16" if config.mixed_precision else "float32")
-    seconds = measure_by_turns(calls | {"product": multiply}, options.repeats, options.seconds, name)
+    seconds = measure_by_turns(
+        calls | {"product": multiply}, options.repeats, options.seconds, name, config.penalty_every
+    )
     milliseconds = [1000 * value / steps for value in seconds["variant"]]
     flops = costs.step_flops(gan.generator, gan.discriminator, config)
     shares = [

@@ -12,7 +12,7 @@ MAX_TRIAL_CALLS = 1000
 
 
 def measure_by_turns(
-    calls: Mapping[str, Callable[[], object]], repeats: int, seconds: float, description: str
+    calls: Mapping[str, Callable[[], object]], repeats: int, seconds: float, description: str, period: int = 1
 ) -> dict[str, list[float]]:
     """Times each call ``repeats`` times. Every round measures all calls, one after the other.
 
@@ -21,6 +21,8 @@ def measure_by_turns(
         repeats: Number of rounds.
         seconds: Minimum time for which a call is repeated for one result, which is the mean.
         description: Description of the progress bar.
+        period: Every result is the mean of a multiple of this many calls. Give the number of calls after which the work
+            of a call repeats, such as a penalty in every fourth step.
 
     Returns:
         Name -> seconds per call, one number per round.
@@ -31,7 +33,8 @@ def measure_by_turns(
         for name, call in calls.items():
             call()  # The first call traces and allocates.
             single = _seconds_of(call, 1)
-            counts[name] = min(MAX_TRIAL_CALLS, max(1, math.ceil(seconds / max(single, 1e-9))))
+            count = min(MAX_TRIAL_CALLS, max(1, math.ceil(seconds / max(single, 1e-9))))
+            counts[name] = math.ceil(count / period) * period
             shown.update()
         for _ in range(repeats):
             for name, call in calls.items():

@@ -50,7 +50,9 @@ def refuse_bad_combinations(config: Config) -> None:
     """Raises UserError for the first combination that makes no sense, naming both settings and the remedy."""
     for name, reason in flags_without_effect(config).items():
         raise UserError(
-            f"`{name}` has no effect with {reason}. Received: {getattr(config, name)!r}; remove it", field=name
+            f"`{name}` has no effect with {reason}. Received: {getattr(config, name)!r}; remove it"
+            + (", or choose a `penalty`" if name in DEPENDENT_FLAGS["penalty"] else ""),
+            field=name,
         )
     _refuse_contradictions(config)
 

@@ -51,11 +51,12 @@ def settle_penalty(config: Config, typed: dict[str, Any]) -> Config:
     """
     if config.penalty != "auto":
         return config
-    was_measured = (
+    is_suited = (
         config.architecture == "dcgan"
         and config.discriminator_norm == "batch"
         and config.loss == "non_saturating"
-        and not (config.spectral_norm or config.weight_clip or config.minibatch_stddev or config.unroll_steps)
+        and not (config.spectral_norm or config.weight_clip or config.unroll_steps)
+        and not (config.minibatch_stddev or config.joint_batch)
     )
     chosen = {name: typed.get(name, value) for name, value in WEAK_R1.items()}
-    return dataclasses.replace(config, **{**chosen, "penalty": "r1"} if was_measured else {"penalty": "none"})
+    return dataclasses.replace(config, **{**chosen, "penalty": "r1"} if is_suited else {"penalty": "none"})

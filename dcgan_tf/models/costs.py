@@ -79,7 +79,7 @@ def estimate_memory(
 
 
 def _penalized_batches(config: Config) -> int:
-    return {"auto": 0, "none": 0, "r1_r2": 2}.get(config.penalty, 1)
+    return {"none": 0, "r1_r2": 2}.get(config.penalty, 1)
 
 
 def _first_layer_flops(model: keras.Model) -> int:

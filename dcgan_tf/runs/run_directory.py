@@ -129,7 +129,7 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
         )
         raise UserError(
             f"`data_dir`: the class names have changed since the run in '{directory}' began: it has {old}, "
-            f"the data now have {new}. To resume, restore the names of the class folders; or choose another `run_dir`"
+            f"the data now has {new}. To resume, restore the names of the class folders; or choose another `run_dir`"
         )
     if wanted.init_from != saved.init_from:
         began = f"began with the weights of '{saved.init_from}'" if saved.init_from else "began with random weights"

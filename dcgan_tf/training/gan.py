@@ -70,7 +70,7 @@ class GAN:
         self.adaptive = None
         if config.augment == "ada":
             self.adaptive = AdaptiveProbability(config.batch_size, config.batch_size // config.pack)
-        self.metric_names = METRICS + (("loss/penalty",) if config.penalty in PENALTIES else ())
+        self.metric_names = METRICS + (("loss/penalty",) if config.penalty != "none" else ())
         self.metric_names += ADAPTIVE_METRICS if self.adaptive is not None else ()
         self._has_batch_norm = config.architecture == "dcgan" and config.discriminator_norm == "batch"
         self._noise = noise.StepNoise(config, self.step)
@@ -139,8 +139,10 @@ class GAN:
     def tracing(self, has_lazy_penalty: bool | None) -> Iterator[None]:
         """Traces steps with or without a penalty that is due only every few steps. None: they decide themselves."""
         self._has_lazy_penalty = has_lazy_penalty
-        yield
-        self._has_lazy_penalty = None
+        try:
+            yield
+        finally:
+            self._has_lazy_penalty = None
 
     def _is_penalty_due(self) -> tf.Tensor:
         return tf.equal(self.step % self.config.penalty_every, 0)
@@ -276,7 +278,7 @@ class GAN:
             "loss/discriminator_real": real_loss,
             "loss/discriminator_fake": fake_loss,
         }
-        if config.penalty not in PENALTIES:
+        if config.penalty == "none":
             return real_loss + fake_loss, metrics
         penalty = self._penalty(real_seen, fake_seen, update, penalized or discriminate)
         return real_loss + fake_loss + penalty, metrics | {"loss/penalty": penalty}

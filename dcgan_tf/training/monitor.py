@@ -38,14 +38,14 @@ ADVICE = {
     "`minibatch_stddev=True`, `unroll_steps=5`, `diff_augment=translation,cutout` or `loss=wasserstein` with "
     "`penalty=wgan_gp`, and sample from a checkpoint before this step",
     "discriminator wins": "D is certain about every image, so G gets no useful gradient. Try a smaller "
-    "`learning_rate_discriminator`, `instance_noise=0.1`, `label_smoothing=0.1`, `dropout=0.3` or `penalty=r1`; with "
-    "few images, `augment=ada`; and `loss=non_saturating` instead of minimax. Unless it recovers soon, more steps will "
-    "not help",
+    "`learning_rate_discriminator`, `instance_noise=0.1`, `label_smoothing=0.1`, `dropout=0.3` or `penalty=r1` (a "
+    "larger `penalty_weight` if there is a penalty); with few images, `augment=ada`; and `loss=non_saturating` instead "
+    "of minimax. Unless it recovers soon, more steps will not help",
     "generator wins": "D rates fakes as real more often than real images, so its feedback is of little use to G. Try a "
     "larger `learning_rate_discriminator`, a smaller `learning_rate_generator`, `discriminator_steps=2` or more "
     "`discriminator_filters`",
     "oscillation": "the losses swing without settling. Try half of both learning rates, `beta_1=0.5` or 0, a larger "
-    "`batch_size`, `ema_decay=0.999` or `penalty=r1`",
+    "`batch_size`, `ema_decay=0.999` or `penalty=r1` (a larger `penalty_weight` if there is a penalty)",
 }
 
 

@@ -73,8 +73,9 @@ def define_flags() -> None:
 
 def marks() -> list[tuple[str, float, int]]:
     """When to measure: the name, and the limits in seconds and in steps, whichever is reached first."""
-    by_steps = [(f"{steps} steps", float("inf"), int(steps)) for steps in FLAGS.steps]
-    return by_steps or [(f"{minutes} min", 60 * float(minutes), MOST_STEPS) for minutes in FLAGS.minutes]
+    by_steps = [(f"{steps} steps", float("inf"), int(steps)) for steps in sorted(FLAGS.steps, key=int)]
+    minutes = sorted(FLAGS.minutes, key=float)
+    return by_steps or [(f"{minute} min", 60 * float(minute), MOST_STEPS) for minute in minutes]
 
 
 def train_and_measure(name: str, seed: int) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def train_and_measure(name: str, seed: int) -> dict[str, Any]:
         start, processor_start = time.perf_counter(), time.process_time()
         while (done := int(gan.step)) < steps and trained + time.perf_counter() - start < seconds:
             metrics, _ = gan.train_steps(batches, tf.constant(min(config.steps_per_call, steps - done)))
-        float(metrics["loss/generator"])
+            float(metrics["loss/generator"])  # Waits for the steps.
         trained += time.perf_counter() - start
         processor += time.process_time() - processor_start
         row = {"mark": mark, "seconds": trained, "processor_seconds": processor, "steps": int(gan.step)}
@@ -106,12 +107,19 @@ def train_and_measure(name: str, seed: int) -> dict[str, Any]:
     if FLAGS.pictures:
         pathlib.Path(FLAGS.pictures).mkdir(parents=True, exist_ok=True)
         save_png(make_grid(generate(gan.ema_generator, range(64))), pathlib.Path(FLAGS.pictures) / f"{name}-{seed}.png")
-    return {"candidate": name, "seed": seed, "settings": FLAGS.set, "network": network.name, "rows": rows_of_table}
+    return {**plan(name, seed), "network": network.name, "rows": rows_of_table}
 
 
-def identify(record: dict[str, Any]) -> tuple[Any, ...]:
-    """What distinguishes a finished run from another one."""
-    return record["candidate"], record["seed"], record["settings"], [row["mark"] for row in record["rows"]]
+def plan(name: str, seed: int) -> dict[str, Any]:
+    """What distinguishes one run from another."""
+    return {
+        "candidate": name,
+        "seed": seed,
+        "settings": FLAGS.set,
+        "features_from": FLAGS.features_from,
+        "samples": FLAGS.samples,
+        "marks": [mark for mark, _, _ in marks()],
+    }
 
 
 def measure(gan: GAN, network: FeatureNetwork, real: np.ndarray) -> float:
@@ -133,17 +141,18 @@ def print_table(records: list[dict[str, Any]]) -> None:
             values = [row["frechet_distance"] for record in group for row in record["rows"] if row["mark"] == mark]
             deviation = f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.4g}{deviation}" if values else "")
-        steps = int(np.median([record["rows"][-1]["steps"] for record in group]))
-        print(f"| {name} | {len(group)} | {steps} | " + " | ".join(cells) + " |")
+        steps = max(row["steps"] for record in group for row in record["rows"])
+        seeds = {record["seed"] for record in group}
+        print(f"| {name} | {len(seeds)} | {steps} | " + " | ".join(cells) + " |")
 
 
 def run() -> None:
     file = pathlib.Path(FLAGS.results)
     records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    done = [identify(record) for record in records]
     for seed in range(FLAGS.first_seed, FLAGS.first_seed + FLAGS.seeds):
         for name in FLAGS.candidates:
-            if (name, seed, FLAGS.set, [mark for mark, _, _ in marks()]) not in done:
+            wanted = plan(name, seed)
+            if not any(all(record[key] == value for key, value in wanted.items()) for record in records):
                 records.append(train_and_measure(name, seed))
                 with open(file, "a") as lines:
                     lines.write(json.dumps(records[-1]) + "\n")

@@ -127,6 +127,7 @@ def test_accepted_as_typed(typed):
                 {"spectral_norm": True},
                 {"weight_clip": 0.1},
                 {"minibatch_stddev": True},
+                {"joint_batch": True},
                 {"unroll_steps": 1},
             )
         ],

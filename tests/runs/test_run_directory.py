@@ -110,7 +110,7 @@ def test_renamed_class_is_named_and_no_flag_is_blamed_for_it(tmp_path):
         run.save_config()
     with pytest.raises(UserError) as error:
         run_directory.open_run(str(tmp_path), dataclasses.replace(CONFIG, class_names=("cat", "hound"))).__enter__()
-    assert "it has dog, the data now have hound. To resume, restore the names of the class folders" in str(error.value)
+    assert "it has dog, the data now has hound. To resume, restore the names of the class folders" in str(error.value)
     assert "class_names" not in str(error.value)
 
 

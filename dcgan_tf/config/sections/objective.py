@@ -35,7 +35,7 @@ class Objective:
         "Gradient penalty on D. wgan_gp (arXiv 1704.00028): unit norm between real and fake images. r1 (1801.04406): "
         "zero norm at real images. r1_r2 (2501.05441): zero norm at real and at fake images. dragan (1705.07215): unit "
         "norm around real images. auto: a weak r1 every 4 steps for a non-saturating loss and a D with convolutions "
-        "and BatchNorm, otherwise none.",
+        "and BatchNorm, unless another setting bounds D or shows it several images at once; otherwise none.",
         choices=("auto", "none", *PENALTY_NAMES),
     )
     penalty_weight: float = option(10.0, "Weight of the penalty: lambda, or gamma for r1.", above=0)
