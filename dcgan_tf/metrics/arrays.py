@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from dcgan_tf.errors import UserError
 
@@ -57,7 +57,7 @@ def standard_error(values: np.ndarray) -> float:
 
 def confidence_interval(values: np.ndarray) -> float:
     """Half the width of the 95% confidence interval of the mean of independent values [N], by Student's t."""
-    return float(student_t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * standard_error(values)
+    return float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * standard_error(values)
 
 
 def jackknife_error(*left_out: Sequence[float] | np.ndarray) -> float:
