@@ -55,7 +55,8 @@ def train(
     """Trains or resumes until ``config.steps``, and exports the generator.
 
     Args:
-        config: A validated configuration. Its ``auto`` values are replaced according to the data.
+        config: A configuration from `make_config`. Its ``auto`` values are replaced according to the data and the
+            processor.
         run_dir: Folder of the run; empty for a new one.
         source: Source of the images, if ``config.dataset`` does not name it.
         on_log: Called with the step and the scalars of each record.

@@ -1,12 +1,11 @@
 """A folder of tiny pictures in two classes, and short training runs."""
 
-import dataclasses
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_tf.config.settings import Config
+from dcgan_tf.config.making import make_config
 from dcgan_tf.evaluation import classifier
 
 
@@ -40,7 +39,7 @@ def bars_config(bars):
         "latent_dim": 8, "generator_filters": "8", "discriminator_filters": "8", "steps": 12, "steps_per_call": 4,
         "log_every": 6, "sample_every": 12, "checkpoint_every": 12, "evaluate_every": 4, "keep_checkpoints": 1,
     }  # fmt: skip
-    return dataclasses.replace(Config(), **small)
+    return make_config(small)
 
 
 @pytest.fixture
