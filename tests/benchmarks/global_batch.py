@@ -41,7 +41,7 @@ def define_flags() -> None:
 
 
 def scaled(batch: int, rule: str, typed: dict[str, object]) -> dict[str, object]:
-    """The settings that follow the batch size, from those of a batch as the settings have it."""
+    """The settings that follow the batch size, scaled from those of the configured batch size."""
     base = make_config({**typed})
     times = batch / base.batch_size
     factor = RULES[rule](times)

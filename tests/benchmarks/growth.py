@@ -72,7 +72,7 @@ def measure(settings: dict[str, Any], images: int | None, steps: int) -> dict[st
 
 
 def in_a_process(settings: dict[str, Any], images: int | None = None, steps: int = 3) -> dict[str, Any]:
-    """`measure` in a process of its own, so that no peak is another one's."""
+    """`measure` in a process of its own, so that peaks do not mix."""
     arguments = json.dumps({"settings": settings, "images": images, "steps": steps})
     result = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.growth", f"--child={arguments}"],

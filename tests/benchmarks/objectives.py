@@ -104,7 +104,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("seeds", 3, "Runs of each setting.")
     flags.DEFINE_integer("steps", 0, "Train steps; 0: as in the documentation.")
     flags.DEFINE_float("seconds", 180.0, "Training time of each run of mnist, without compiling.")
-    flags.DEFINE_list("only", [], "Names of the methods to run; all where empty.")
+    flags.DEFINE_list("only", [], "Names of the methods to run; all if empty.")
     flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
 
 

@@ -39,7 +39,7 @@ KEY = ("size", "unroll", "pack", "virtual", "start", "seed", "step")
 
 def define_flags() -> None:
     flags.DEFINE_string("results", None, "File of the rows, one JSON object per line.", required=True)
-    flags.DEFINE_list("sizes", list(STACKED_SIZES), "Of D in shares of G: any of 1/4, 1/2.")
+    flags.DEFINE_list("sizes", list(STACKED_SIZES), "Sizes of D relative to G: any of 1/4, 1/2.")
     flags.DEFINE_list("unroll", ["0", "1", "5", "10"], "Numbers of unrolled steps.")
     flags.DEFINE_integer("pack", 1, "Images that D judges at once.")
     flags.DEFINE_enum("virtual", "adam", ["adam", "sgd"], "The virtual updates of D.")

@@ -81,7 +81,7 @@ def measure_size(context: Context) -> dict[str, Any]:
 
 
 def measure_determinism(context: Context) -> dict[str, Any]:
-    """The step without reproducible kernels, compared with the parts that measured it with them: what these cost."""
+    """The step without reproducible kernels, to show what such kernels cost."""
     findings: dict[str, Any] = {}
     for size in ("default",) if context.small else ("default", "dcgan64"):
         with tempfile.TemporaryDirectory() as folder:
