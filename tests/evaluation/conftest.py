@@ -1,6 +1,5 @@
 """A folder of tiny pictures in two classes, and short training runs."""
 
-
 import numpy as np
 import pytest
 from PIL import Image
