@@ -1,4 +1,4 @@
-"""Shared by all tests: real data, a data folder of the session's own, and small configurations."""
+"""What all tests share: real data, a data folder for the session alone, and small configurations."""
 
 import dataclasses
 import logging
@@ -15,8 +15,8 @@ from dcgan_tf.cli import main
 from dcgan_tf.config.settings import Config
 
 pytest_plugins = ["tests.small_runs"]
-# Before NumPy and scikit-learn are imported: their threads wait for each other by spinning, and pytest runs two
-# processes on two cores.
+# This must be set before NumPy and scikit-learn are imported: their threads wait for each other by spinning, and pytest
+# runs two processes on two cores.
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -27,7 +27,7 @@ for number, default in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, default)
 
-# Small enough that a test which trains takes seconds, with every part of the default run in it.
+# Small enough that a test that trains takes only seconds, yet with every part of the default run.
 SMALL = {
     "split": "train[:256]",
     "image_size": "16",
@@ -51,7 +51,7 @@ SMALL = {
 def data_folders(tmp_path_factory):
     """Keeps the tests out of the user's data folders, and lets them share what they prepare."""
     folder = tmp_path_factory.mktemp("data")
-    # To prepare MNIST takes long, so the processes of pytest-xdist share it, too.
+    # Preparing MNIST takes long, so the processes of pytest-xdist share it, too.
     session = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     variables = {"TFDS_DATA_DIR": str(session / "tfds"), "XDG_CACHE_HOME": str(folder / "cache")}
     with pytest.MonkeyPatch.context() as patch:
@@ -92,7 +92,7 @@ def command():
 
 @pytest.fixture
 def said(caplog):
-    """What the library says, information too: `said.text`, `said.messages`."""
+    """The library's messages, including those of level INFO: `said.text`, `said.messages`."""
     caplog.set_level(logging.INFO, "dcgan_tf")
     return caplog
 
@@ -146,7 +146,7 @@ def real_data():
 
 
 def one_line(result):
-    """The single error line of a command that failed for a reason the user can mend."""
+    """The single error line of a command that failed for a reason the user can fix."""
     assert result.returncode == 1, result.stderr
     assert "Traceback" not in result.stderr
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]

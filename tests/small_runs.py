@@ -1,4 +1,4 @@
-"""Small runs with a checkpoint and an export, made once per session and without training: a plugin of pytest."""
+"""A pytest plugin: small runs with a checkpoint and an export, made once per session without training."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ STEP = 7
 
 
 def make_networks(**changes):
-    """A pair far from its start: images differ by tens of gray levels from seed to seed and from class to class."""
+    """Networks far from their initial weights: images differ by tens of gray levels between seeds and classes."""
     import tensorflow as tf
 
     from dcgan_tf.config.settings import Config
@@ -27,7 +27,7 @@ def make_networks(**changes):
     for network in (networks.generator, networks.discriminator):
         for number, weight in enumerate(network.weights):
             kind = weight.path.split("/")[-1]
-            # Signals keep their size from layer to layer, so that neither z is lost nor tanh saturates.
+            # Signals keep their size from layer to layer, so that z is not lost and tanh does not saturate.
             scale = 1.5 / np.sqrt(np.prod(weight.shape[:-1])) if kind == "kernel" else 0.1
             start = 1.0 if kind in ("gamma", "moving_variance", "singular_vector") else 0.0
             weight.assign(start + scale * tf.random.stateless_normal(weight.shape, [number, 1]))
@@ -43,7 +43,7 @@ def export_unverified(networks, directory, metrics=None):
 
 
 def write_run(directory, *, export=True, **changes):
-    """The folder of a run with a checkpoint of `make_networks`, and their export."""
+    """Writes the folder of a run with a checkpoint and an export of the networks of `make_networks`; returns it."""
     import tensorflow as tf
 
     from dcgan_tf.runs.checkpoints import Checkpoints
@@ -62,7 +62,7 @@ def write_run(directory, *, export=True, **changes):
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
-    """A data set of two classes: 30 bars and 30 frames, each of another place and brightness."""
+    """A data set of two classes: 30 bars and 30 frames that differ in place and brightness."""
     folder = tmp_path_factory.mktemp("pictures")
     random = np.random.default_rng(0)
     for number in range(60):

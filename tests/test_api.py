@@ -24,7 +24,7 @@ SETTINGS = {**TINY, "conditional": True, "dropout": 0.2, "steps": 8, "steps_per_
 
 @dataclasses.dataclass
 class Training:
-    """What training off the main thread gave."""
+    """What a training outside the main thread wrote, logged and returned."""
 
     written: list = dataclasses.field(default_factory=list)
     logged: list = dataclasses.field(default_factory=list)
@@ -179,7 +179,7 @@ def test_config_refuses_bad_values_itself(values):
 
 
 def test_program_of_its_own_is_silent_from_the_first_import(tmp_path, command):
-    """It ends where the training begins, which the other tests watch."""
+    """The program ends where the training begins: the other tests watch the training itself."""
     program = f"""
 import contextlib, numpy, dcgan_tf
 from unittest import mock

@@ -44,7 +44,7 @@ def test_what_is_no_json_is_a_value_error(tmp_path, content):
 
 
 def test_damaged_arrays_are_a_value_error(tmp_path):
-    """Every byte is changed once: each time the file is refused, or what it still names is the same."""
+    """Each byte is changed in turn: either the file is refused, or the arrays read from it are unchanged."""
     buffer, path = io.BytesIO(), tmp_path / "arrays.npz"
     np.savez(buffer, values=np.arange(5.0), name="x")
     whole = buffer.getvalue()

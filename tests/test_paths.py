@@ -12,7 +12,7 @@ from dcgan_tf.errors import UserError
 
 @pytest.fixture
 def homeless(monkeypatch):
-    """A user without a name and a home folder, as in some containers."""
+    """A user without a name or a home folder, as in some containers."""
 
     def unknown(_):
         raise KeyError

@@ -29,7 +29,7 @@ def small_matrix(monkeypatch):
 
 
 def test_figures_agree_with_each_other(small_config, small_matrix, tmp_path):
-    # The fully connected pair, which is traced in a third of the time
+    # Fully connected networks, which are traced in a third of the time
     networks = {"architecture": "mlp", "generator_filters": "4", "discriminator_filters": "4"}
     config = small_config(steps_per_call=3, penalty="r1", penalty_every=2, **networks)
     options = Options(
@@ -67,7 +67,7 @@ def test_figures_agree_with_each_other(small_config, small_matrix, tmp_path):
 
 
 def test_share_is_of_the_rate_that_was_measured(small_config):
-    """By hand: 6 GFLOP in 3 s are a quarter of 8 GFLOP/s."""
+    """Worked out by hand: 6 GFLOP in 3 s are a quarter of 8 GFLOP/s."""
     rounds = measure._rates({"train_step_ms": [3000.0]}, 6 * 10**9, [0.5], 4 * 10**9)
     assert rounds["train_step_flops_per_second"] == [2e9]
     assert rounds["matmul_flops_per_second"] == [8e9]
@@ -75,7 +75,7 @@ def test_share_is_of_the_rate_that_was_measured(small_config):
 
 
 def variables(gan):
-    """All that training depends on."""
+    """All variables that training depends on."""
     networks = (gan.generator, gan.discriminator, gan.ema_generator)
     optimizers = (gan.generator_optimizer, gan.discriminator_optimizer)
     return [*(v for n in networks for v in n.weights), *(v for o in optimizers for v in o.variables)]

@@ -1,4 +1,4 @@
-"""The benchmark of quality: any program's samples are judged alike, and rows that are there are not made again."""
+"""The benchmark of quality: any program's samples are judged alike, and existing rows are not made again."""
 
 import argparse
 import sys
@@ -55,7 +55,7 @@ def test_a_program_gets_the_images_and_is_judged_at_each_mark(data_config, tmp_p
     assert dark > 10
     assert rows["blocks", "darker", 3, 2]["judge"].startswith("random-convolutions ")
 
-    # What is there is not made again, and what is missing is.
+    # Existing rows are not made again, but missing ones are.
     monkeypatch.setattr(quality, "Judge", None)
     run_quality(entry, data_config, [0.5, 2], Results(path))
     monkeypatch.undo()

@@ -1,9 +1,10 @@
 """Compares the workers' own connection to TensorFlow's coordination service: python -m tests.benchmarks.coordination
 
-Two processes on this machine sum a number again and again, with each of the two. What can go wrong in training is done
-to them, and the table shows how long the others take to end, with what exit code and what last line. The service gets
-what TensorFlow offers: heartbeats and registration with the same limits, its key-value store to compare settings, and
-PreemptionCheckpointHandler for SIGTERM. A process that still runs after LONGEST seconds is ended. About ten minutes.
+Two processes on this machine sum a number again and again, over each of the two. The command causes what can go wrong
+in training, and a table shows how long the other process takes to end, with what exit code and what last line. The
+service gets what TensorFlow offers: heartbeats and registration with the same limits, its key-value store to compare
+settings, and PreemptionCheckpointHandler for SIGTERM. A process that still runs after LONGEST seconds is ended. About
+ten minutes.
 """
 
 import contextlib
@@ -41,7 +42,7 @@ class Worker:
     log: pathlib.Path
 
     def wait_for(self, text: str) -> bool:
-        """Whether the output comes to contain a text while the process runs."""
+        """Waits until the output contains a text or the process ends; returns whether the text is there."""
         end = time.monotonic() + LONGEST
         while text not in self.log.read_text(errors="replace"):
             if self.process.poll() is not None or time.monotonic() > end:
@@ -109,7 +110,7 @@ def pair(kind: str) -> Iterator[Pair]:
 
 
 def lose(number: int, lost: int) -> Callable[[Pair], str]:
-    """Sends a signal to one of both; returns how the other ends."""
+    """A fault that sends a signal to one of the workers, and returns how the other ends."""
 
     def fault(pair: Pair) -> str:
         both = pair.start_both()
@@ -155,7 +156,7 @@ def differ(pair: Pair) -> str:
 
 
 def knock(pair: Pair) -> str:
-    """Silent connections and garbage while the chief waits for its worker."""
+    """Opens silent connections and sends garbage while the chief waits for its worker."""
     chief = pair.start(0, timeout=PATIENCE)
     chief.wait_for("waiting\n")
     address = split_address(pair.addresses[0])
@@ -212,7 +213,7 @@ SCENARIOS: dict[str, Callable[[Pair], str]] = {
 
 
 def work(kind: str, index: str, workers: str, settings: str, folder: str, timeout: str) -> None:
-    """As one of two workers."""
+    """Runs as one of two workers."""
     from dcgan_tf import progress
     from dcgan_tf.errors import UserError
     from dcgan_tf.notices import import_tensorflow

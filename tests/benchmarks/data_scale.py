@@ -1,6 +1,6 @@
 """How preparation time and training memory grow with a folder: python -m tests.benchmarks.data_scale
 
-Makes folders of 60,000 and of 1,000,000 pictures (a thousand different ones of 28x28 pixels under many names, by hard
+Makes folders of 60,000 and of 1,000,000 pictures (a thousand different ones of 28x28 pixels, under many names by hard
 links), prepares each, and trains tiny networks for a whole epoch. About ten minutes on two cores, 2 GB of disk.
 """
 
@@ -34,7 +34,7 @@ def make_folder(folder: pathlib.Path, count: int) -> None:
 
 
 def train(folder: pathlib.Path, run: pathlib.Path, steps: int) -> tuple[float, float]:
-    """Seconds, and MiB of the largest resident memory of any process of the run."""
+    """The seconds of a run, and the largest resident memory of any of its processes in MiB."""
     command = [
         sys.executable, "train.py", "--dataset=folder", f"--data_dir={folder}", f"--run_dir={run}", f"--steps={steps}",
         f"--batch_size={BATCH_SIZE}", "--generator_filters=2", "--discriminator_filters=2", "--log_every=1000",

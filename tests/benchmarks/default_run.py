@@ -1,7 +1,7 @@
 """How much time a run spends outside of train steps: python -m tests.benchmarks.default_run [--steps=1000]
 
 Trains with the default settings, or with the given flags of train.py, in a temporary folder, and times what the loop
-does besides train steps. The intervals of a run with fewer steps are the same, and so are the shares.
+does besides train steps. A run with fewer steps has the same intervals, and so the same shares.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from dcgan_tf.config.making import make_config
 
 
 def timed(function: Callable[..., Any], name: str, seconds: Counter, calls: Counter) -> Callable[..., Any]:
-    """The function, whose time is added up; not that of calls from within another one that is timed."""
+    """Wraps a function to add up its time, without that of other timed functions that it calls."""
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
@@ -78,7 +78,7 @@ def run() -> None:
         stack.enter_context(mock.patch.object(loop, "fixed_images", mark("first", loop.fixed_images)))
         stack.enter_context(mock.patch.object(loop, "save_curves", mark("last", loop.save_curves)))
         loop.train(config, f"{folder}/run")
-    # What comes after the loop is timed, too, but is no part of it.
+    # What comes after the loop is timed, too, but is not part of it.
     whole = marks["last"] - marks["first"]
     print(f"\nThe loop of {config.steps:,} steps: {whole:.1f} s, with the first step's compilation\n")
     print("| Part | Calls | s | Share of the loop |\n|---|---|---|---|")

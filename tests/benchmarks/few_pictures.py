@@ -1,4 +1,4 @@
-"""A few pictures of a data set to train on, and others of it to measure against."""
+"""A few pictures of a data set to train on, and others to compare with."""
 
 import dataclasses
 from collections.abc import Callable
@@ -30,15 +30,15 @@ MEMORIZATION_IMAGES = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """A data set, cut in two.
+    """A data set, split in two.
 
     Attributes:
-        config: Names it, and the size of its images.
+        config: Settings that name the data set and the size of its images.
         data: All images that training may use.
-        training_rows: Of these, in an order of their own, so that the first N are the same for everybody.
-        held_out: uint8 [N, height, width, channels], which are never trained on.
-        network: By whose features images are compared.
-        held_out_features: float32 [N, F].
+        training_rows: Their indices, in a fixed random order, so that the first N are the same in every run.
+        held_out: Images that are never trained on, uint8 [N, height, width, channels].
+        network: The network whose features are compared.
+        held_out_features: Features of the held-out images, float32 [N, F].
     """
 
     config: Config
@@ -55,7 +55,7 @@ class Pictures:
         return frechet_distance(self.held_out_features, features)
 
     def memorization(self, gan: GAN, count: int) -> float:
-        """How near generated images come to the training images, over how near held-out ones do; copies have 0."""
+        """The distance of generated images to the nearest training images, over that of held-out ones; 0 for copies."""
 
         def nearest(images: np.ndarray) -> np.ndarray:
             rows = self.training_rows[:count]
@@ -75,13 +75,13 @@ class Pictures:
 def open_pictures(typed: dict[str, Any], samples: int) -> Pictures:
     """Opens a data set and computes the features of its held-out images.
 
-    Held out are the images of its test split; without one, as in most folders, 5,000 of its images drawn at random,
-    or a fifth where there are fewer than 25,000. Features are those of a classifier of its classes, and of convolutions
-    with fixed random weights where it has none.
+    The held-out images are those of the test split. Without a test split, as in most folders, they are 5,000 images
+    drawn at random, or a fifth of the images if there are fewer than 25,000. Features are those of a classifier of the
+    data set's classes or, without classes, of convolutions with fixed random weights.
 
     Args:
         typed: Settings that name the data set.
-        samples: Most held-out images to compare with.
+        samples: Maximum number of held-out images to compare with.
     """
     config, data = prepare(make_config(typed))
     order = np.random.default_rng(0).permutation(len(data.images))

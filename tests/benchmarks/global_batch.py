@@ -26,7 +26,7 @@ from tests.benchmarks.small_data import DATA_SETTINGS
 
 FLAGS = flags.FLAGS
 
-# Rule -> what the learning rates are multiplied by where the batch is so many times as large.
+# Rule -> the factor of the learning rates for a batch that is so many times as large.
 RULES = {"same": lambda _: 1.0, "square root": math.sqrt, "linear": lambda times: times}
 
 
@@ -62,7 +62,7 @@ def train_and_measure(pictures: Pictures, rows: Rows, batch: int, rule: str, see
     config, data = pictures.prepare_first(len(pictures.training_rows), settings)
     gan = GAN(config)
     key = {"batch": batch, "rule": rule, "seed": seed}
-    # Half-way, too: what is unstable late may have been better before.
+    # Halfway, too: a run that is unstable late may have been better before.
     for step, seconds in train_to_marks(gan, data, [config.steps // 2, config.steps]):
         distance = pictures.distance(gan, FLAGS.samples)
         rows.add(**key, images=step * batch, seconds=round(seconds, 1), distance=distance, is_last=step == config.steps)

@@ -1,8 +1,8 @@
-"""What grows with what: python -m tests.benchmarks.growth --out=docs/images
+"""How speed and memory grow with batches, images and steps: python -m tests.benchmarks.growth --out=docs/images
 
-Train steps of the default networks on noise, each setting in a process of its own: speed and memory by batch size and
-by image size; memory by the number of images and by the number of steps, with smaller networks. Prints
-tables and draws performance_growth.png. About five minutes on two cores, 1 GB of disk.
+Runs train steps of the default networks on noise, each setting in a process of its own. Measures speed and memory by
+batch size and by image size, and, with smaller networks, memory by the number of images and by the number of steps.
+Prints tables and draws performance_growth.png. About five minutes on two cores, 1 GB of disk.
 """
 
 import json
@@ -40,7 +40,7 @@ def measure(settings: dict[str, Any], images: int | None, steps: int) -> dict[st
 
     Args:
         settings: Settings of the configuration.
-        images: Number of images in the data set; None for as many as the benchmark takes.
+        images: Number of images in the data set; None for as many as the benchmark uses.
         steps: Minimum number of steps. Training takes at least SECONDS.
 
     Returns:

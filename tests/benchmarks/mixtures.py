@@ -1,14 +1,15 @@
 """Ring and grid of Gaussians by PacGAN's protocol: python -m tests.benchmarks.mixtures --results=FILE
 
-Lin et al. 2018 (arXiv 1712.04086), section 4.1, with what the paper leaves open as in its authors' code: G has hidden
-layers of 400 units with BatchNorm and ReLU, D three maxout layers of 200 units and 5 pieces; weights from N(0, 0.02); z
-of two numbers; Adam, 1e-4, beta1 0.8; batches of 100 rows, 400 epochs of 100,000 points: 400,000 steps. 2,500 samples
-by BatchNorm's moving statistics, of high quality within three standard deviations of a center; modes with at least one
-such sample; reverse KL in nats, from the shares of the modes among these samples to the even ones.
+The protocol is by Lin et al. 2018 (arXiv 1712.04086), section 4.1. What the paper leaves open is as in its authors'
+code. G has hidden layers of 400 units with BatchNorm and ReLU, and D has three maxout layers of 200 units and 5 pieces.
+Weights are drawn from N(0, 0.02), and z has two numbers. Training uses Adam with 1e-4 and beta1 0.8, and batches of 100
+rows, for 400 epochs of 100,000 points: 400,000 steps. BatchNorm's moving statistics serve to draw 2,500 samples. A
+sample is of high quality within three standard deviations of a center, and a mode is found if it has at least one such
+sample. The reverse KL, in nats, goes from the shares of the modes among these samples to equal shares.
 
-The paper's text names two hidden layers of G, the code of its authors has four: --generator_layers. What differs here:
-BatchNorm sees all points of a batch together, where the authors' code normalizes each of the packed ones by itself; and
-D is updated before G, where theirs updates both at once.
+The paper's text names two hidden layers of G, but its authors' code has four: --generator_layers. Two things differ
+here: BatchNorm sees all points of a batch together, where the authors' code normalizes each of the packed ones by
+itself; and D is updated before G, where theirs updates both at once.
 Rows are written as they are measured, so an interrupted command continues with the first run that is not complete.
 """
 
@@ -60,7 +61,7 @@ def define_flags() -> None:
 
 
 def build_generator(config: Config, layers: int, seed: int) -> keras.Model:
-    """The authors' generator: no bias but the last, BatchNorm with momentum 0.95."""
+    """The authors' generator: no biases except in the last layer, and BatchNorm with momentum 0.95."""
     weights = keras.initializers.RandomNormal(stddev=0.02, seed=keras.random.SeedGenerator(seed))
     z = x = keras.Input((config.latent_dim,), name="z")
     for number in range(1, layers + 1):
@@ -71,7 +72,7 @@ def build_generator(config: Config, layers: int, seed: int) -> keras.Model:
 
 
 def build_discriminator(config: Config, kind: str, seed: int) -> keras.Model:
-    """The authors' discriminator; or one with LeakyReLU in place of maxout."""
+    """The authors' discriminator, or one with LeakyReLU in place of maxout."""
     weights = keras.initializers.RandomNormal(stddev=0.02, seed=keras.random.SeedGenerator(seed))
     points = x = keras.Input((2 * config.pack,), name="points")
     for number in range(1, DISCRIMINATOR_LAYERS + 1):
@@ -88,7 +89,7 @@ def build_discriminator(config: Config, kind: str, seed: int) -> keras.Model:
 
 
 def make_gan(config: Config) -> GAN:
-    """The project's training of the authors' networks."""
+    """A GAN that trains the authors' networks as the project does."""
     gan = GAN(config)
     layers = FLAGS.generator_layers
     gan.generator, gan.ema_generator = (build_generator(config, layers, config.seed) for _ in range(2))
@@ -99,7 +100,7 @@ def make_gan(config: Config) -> GAN:
 
 
 def measure(points: np.ndarray, mixture: Mixture) -> dict[str, float]:
-    """What PacGAN's table 1 holds, of points float32 [N, 2]."""
+    """The metrics of PacGAN's table 1, for points float32 [N, 2]."""
     distances = np.linalg.norm(points[:, None] - mixture.centers[None], axis=2)
     good = distances.min(axis=1) <= 3 * mixture.deviation
     counts = np.bincount(distances.argmin(axis=1)[good], minlength=len(mixture.centers))

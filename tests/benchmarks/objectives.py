@@ -44,7 +44,7 @@ POINT_SAMPLES, POINT_STEPS = 2_500, 5_000
 STACKED_SAMPLES, STACKED_STEPS = 25_600, 5_000
 MNIST_SAMPLES = 10_000
 
-# The objective of the preset, without what it sets for networks and learning rates.
+# The preset's objective, without its networks and learning rates.
 R3GAN = {name: PRESETS["r3gan"][name] for name in ("loss", "penalty", "penalty_weight", "beta_1", "beta_2")}
 POINTS_BASE = {
     "batch_size": 256,
@@ -68,7 +68,7 @@ POINT_METHODS: dict[str, dict[str, Any]] = {
     "pac 2": {"pack": 2},
     "r3gan": R3GAN,
 }
-# Metz et al. 2017, appendix: G from a 4x4x64 map over 32 and 16 to 8 filters of the full size, and one more layer.
+# Metz et al. 2017, appendix: from a 4x4x64 map, G goes over 32 and 16 to 8 filters at full size and one more layer.
 STACKED_BASE = {
     "dataset": "stacked_mnist",
     "batch_size": 128,
@@ -93,7 +93,7 @@ STACKED_METHODS: dict[str, dict[str, Any]] = {
     "pac 2": {"pack": 2},
     "r3gan": {**R3GAN, "discriminator_norm": "none"},
 }
-# What a preset sets for its own networks; here all objectives have the default's.
+# What a preset sets for its own networks; here all objectives use the default's.
 NETWORK_FLAGS = ("kernel_size", "generator_filters", "discriminator_filters", "latent_dim", "batch_size", "ema_decay")
 MNIST_PRESETS = ("default", "dcgan", "lsgan", "wgan", "wgan_gp", "sngan", "unrolled", "pacgan", "hinge", "r3gan", "gan")
 
@@ -109,7 +109,7 @@ def define_flags() -> None:
 
 
 def train(config: Config, *, seconds: float = float("inf")) -> tuple[GAN, float]:
-    """Trains for ``config.steps``, or until the time is up; returns the seconds without those of compiling."""
+    """Trains for ``config.steps``, or until the time is up; returns the GAN and the seconds without compiling."""
     config, data = prepare(config)
     gan = GAN(config)
     batches = iter(make_batches(data, config, 0, config.steps))
@@ -176,7 +176,7 @@ def mnist_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, An
     for seed in range(FLAGS.seeds):
         for preset in MNIST_PRESETS:
             values = {name: value for name, value in PRESETS[preset].items() if name not in NETWORK_FLAGS}
-            if preset == "gan":  # Its networks are what it is.
+            if preset == "gan":  # This preset consists of its networks.
                 values = PRESETS[preset]
             typed = {**values, "seed": seed, "steps": 10**6}
             yield {"data": "mnist", "method": preset, "seed": seed}, lambda typed=typed: run_mnist(typed)

@@ -1,12 +1,12 @@
 """PyTorch's examples/dcgan as a program of the benchmark of quality, from its published settings.
 
 python -m dcgan_tf quality --results=quality.jsonl --name="PyTorch example"
---program="PYTHON_WITH_PYTORCH -m tests.benchmarks.pytorch_example". Imports nothing of the package.
+--program="PYTHON_WITH_PYTORCH -m tests.benchmarks.pytorch_example". It imports nothing from the package.
 
-Images of 64x64 pixels, to which smaller ones are resized; batches of 64; latents of 100; 64 filters next to the image;
-kernels of 4; weights from N(0, 0.02) and of BatchNorm from N(1, 0.02); Adam with 2e-4 and a first beta of 0.5;
-cross-entropy on probabilities; D's updates on a real and on a fake batch, then G's against the updated D. As published,
-samples come from the generator in training mode, and the last batch of an epoch may be smaller.
+Settings: images of 64x64 pixels (others are resized); batches of 64; latents of length 100; 64 filters next to the
+image; kernels of 4; weights from N(0, 0.02), and BatchNorm's scales from N(1, 0.02); Adam with a learning rate of 2e-4
+and a beta_1 of 0.5; and cross-entropy on probabilities. D is updated on a real and a fake batch, then G against the
+updated D. As published, the generator samples in training mode, and the last batch of an epoch may be smaller.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """What the reference programs of the benchmark of quality share: their arguments, the clock, and the files of samples.
 
-Imports nothing of the project, so that any Python runs it.
+It imports nothing from the project, so that any Python can run it.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def parse_arguments() -> argparse.Namespace:
 def train_to_marks(
     options: argparse.Namespace, train_step: Callable[[], object], sample: Callable[[int], np.ndarray]
 ) -> None:
-    """Trains, and writes samples at each mark. The clock includes compilation, and stands still for samples.
+    """Trains, and writes samples at each mark. The clock includes compilation, and stops while samples are made.
 
     Args:
         options: From `parse_arguments`.

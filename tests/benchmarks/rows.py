@@ -1,4 +1,4 @@
-"""What the measuring commands share: training that stops at marks, and files of rows that outlast an interruption."""
+"""What the measuring commands share: training that stops at marks, and files of rows that survive an interruption."""
 
 import json
 import pathlib
@@ -22,13 +22,13 @@ def train_to_marks(
     """Trains until the last mark, or until the time is up.
 
     Args:
-        gan: New.
-        data: To train on.
+        gan: A GAN that has not been trained.
+        data: Training data.
         marks: Steps, ascending, at which to yield.
-        seconds: Of training, after which to yield once more and to stop.
+        seconds: Seconds of training after which to yield once more and stop.
 
     Yields:
-        The step, and the seconds of training so far. The clock stands still while the first step compiles, and while
+        The step, and the seconds of training so far. The clock stops while the first step compiles, and while
         the caller measures.
     """
     batches = iter(make_batches(data, gan.config, 0, marks[-1]))
@@ -88,7 +88,7 @@ class Rows:
 
 
 def spread(values: Iterable[float]) -> str:
-    """Mean and standard deviation over seeds; the value alone where there is one."""
+    """Mean and standard deviation over seeds; the value alone if there is only one."""
     numbers = np.array(list(values), float)
     if not len(numbers):
         return ""
@@ -97,5 +97,5 @@ def spread(values: Iterable[float]) -> str:
 
 
 def ascending(texts: Iterable[str]) -> list[int]:
-    """Marks as they are typed: ["500", "1000"] -> [500, 1000]."""
+    """Typed marks as sorted integers: ["500", "1000"] -> [500, 1000]."""
     return sorted(int(text) for text in texts)

@@ -2,9 +2,9 @@
 
 Trains the default networks at 64x64 pixels in one process on one core, and in two workers on one core each, with the
 same global batch. Half of the batch is also trained in one process, once alone, and once while a second process does
-the same independently. This shows what communication is not to blame for: smaller batches are slower per image, and two
-cores share one memory. The threads that used the processor tell what the rest of the time went into (Linux). About five
-minutes on two cores that nothing else uses.
+the same independently. This shows what is not due to communication: smaller batches are slower per image, and two cores
+share one memory. The processor time of the threads shows where the rest of the time goes (Linux). About five minutes on
+two cores that nothing else uses.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from tests.distributed.test_workers import free_addresses
 
 ROOT = pathlib.Path(__file__).parents[2]
 BATCH_SIZE = 64
-# No grid, checkpoint or export falls into what is timed.
+# No grid, checkpoint or export falls into the timed steps.
 SETTINGS = {
     "dataset": "mnist",
     "split": "train[:2048]",
@@ -42,7 +42,7 @@ SETTINGS = {
 
 @dataclasses.dataclass
 class Step:
-    """Seconds per step of the first process: from start to end, and of processor time, with its share of each log."""
+    """Seconds per step of the first process: the whole step, and its processor time, which includes logging."""
 
     whole: float
     computing: float
@@ -63,9 +63,9 @@ def processor_seconds(process: int) -> tuple[float, float]:
 
 
 def measure_step(processes: int, batch_size: int, *, together: bool = False) -> Step:
-    """Whole steps are the median over the calls after the first, which compiles; processor time is the mean.
+    """Measures a step: the median over the calls after the first, which compiles, and the mean processor time.
 
-    Each process has a core, and a run of its own, or where ``together`` its part of one.
+    Each process has its own core and its own run or, with ``together``, is a worker of a common run.
     """
     addresses = free_addresses(processes)
     with tempfile.TemporaryDirectory() as folder:

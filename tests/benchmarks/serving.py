@@ -1,8 +1,8 @@
 """Speed and size of an exported model compared with the live networks: python -m tests.benchmarks.serving
 
 The exported model runs in the C++ session of a server, in this process, through the C API; HTTP and gRPC are not
-measured. Networks of the default configuration at 28x28 pixels, untrained, or those of the run named as an argument.
-On one core: taskset -c 0 python -m tests.benchmarks.serving
+measured. The networks are untrained ones of the default configuration at 28x28 pixels, or those of the run that is
+named as an argument. On one core: taskset -c 0 python -m tests.benchmarks.serving
 """
 
 import os

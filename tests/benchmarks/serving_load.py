@@ -1,11 +1,11 @@
 """Serving under load: python -m tests.benchmarks.serving_load [--seconds=600] [--clients=8] [--run_dir=RUN]
 
 A process serves two versions of an exported model by the protocols of TensorFlow Serving, in its C++ session (the
-server of the tests). Clients send requests of 1 to 1,024 rows over REST and gRPC, and wrong ones among them. After a
+server of the tests). Clients send requests of 1 to 1,024 rows over REST and gRPC, some of them wrong. After a
 third of the time version 2 is loaded and gets the label "stable"; after two thirds version 1 gets it back, and version
 2 is unloaded. Every answer is compared with the live generator, and every request must be answered: right ones with the
 images of one version, wrong ones with an error. The last lines show latencies and the memory of the server. Exits with
-1 if an answer is wrong or missing. Without --run_dir, small networks of the tests are served.
+1 if an answer is wrong or missing. Without --run_dir, it serves small networks of the tests.
 """
 
 import collections
@@ -35,7 +35,7 @@ FLAGS = flags.FLAGS
 
 SEEDS = 256
 ROWS = (1, 1, 1, 2, 5, 8, 16, 64, 64, 200, 1024)
-GRACE = 5.0  # Seconds after which no request that meant another version is still on its way to it
+GRACE = 5.0  # Seconds after which no request for the other version is still on its way
 SETTLED = 0.2  # The part of the time after which memory should not grow
 DEADLINE = 60.0
 
@@ -69,7 +69,7 @@ class Tally:
 
 
 def serve(folder: str) -> None:
-    """As the server: prints its addresses, and moves the label at each line of its input."""
+    """Runs as the server: prints its addresses, and moves the label at each line of its input."""
     from tests.serving.serving_stub import Model, Server
 
     running: collections.Counter[int] = collections.Counter()
@@ -107,7 +107,7 @@ def serve(folder: str) -> None:
 
 
 class ServerProcess:
-    """The server, from outside."""
+    """The server's process, as the clients see it."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         command = [sys.executable, "-m", "tests.benchmarks.serving_load", "serve", str(folder)]
@@ -136,7 +136,7 @@ class ServerProcess:
 
 
 def export_two(folder: pathlib.Path) -> dict[int, np.ndarray]:
-    """Exports two versions; returns the images that the live networks make of the first seeds."""
+    """Exports two versions; returns the images that the live networks make from the first seeds."""
     from dcgan_tf.generation.networks import load_networks
     from dcgan_tf.generation.sampling import generate
     from dcgan_tf.runs.run_directory import load_run
@@ -202,7 +202,7 @@ class Load:
         allowed, start = set(self.allowed), time.monotonic()
         images = client.sample(seeds)
         seconds = time.monotonic() - start
-        # At most one gray level: a product of other sizes rounds otherwise.
+        # At most one gray level apart: matrix products of other sizes round differently.
         from_version = [
             version
             for version in allowed | self.allowed

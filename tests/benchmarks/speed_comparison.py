@@ -4,7 +4,7 @@ With --size=tutorial, the networks are those of the tutorial, with batches of 25
 pipeline, in float32 and in bfloat16; the tutorial's own code in plain Keras, with TensorFlow as installed and with
 oneDNN off (the default on CPUs without AVX-512); the same with our order of updates; and PyTorch, eager and compiled,
 in float32 and in bfloat16 (autocast), if some Python has it (pip install torch; --torch_python names another one). With
---size=dcgan64, they are those of the preset `dcgan` on RGB images of 64x64 with batches of 64, without the tutorial.
+--size=dcgan64, the networks are the preset `dcgan`'s for RGB images of 64x64, with batches of 64, without the tutorial.
 
 Each side is a process that waits while the others are measured. In each round every side runs a few steps, and the
 ratios are medians over the rounds. It takes about ten minutes on two cores.

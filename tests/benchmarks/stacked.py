@@ -1,10 +1,10 @@
 """What unrolling does on Stacked MNIST, by the length of training: python -m tests.benchmarks.stacked --results=FILE
 
 The tiny networks of the unrolled GAN paper (Metz et al. 2017, arXiv 1611.02163), as in tests.benchmarks.objectives, for
-0, 1, 5 and 10 unrolled steps. At marks on the way, 25,600 samples are counted: drawn with BatchNorm's moving
-statistics, and with those of batches of 128. --virtual=sgd unrolls by plain gradient descent in place of Adam, and
---start=before unrolls from the discriminator as it was before the update of the same step. Rows are written as they are
-measured, so an interrupted command continues with the first run that is not complete.
+0, 1, 5 and 10 unrolled steps. At the given steps, it counts the modes of 25,600 samples, drawn once with BatchNorm's
+moving statistics, and once with those of batches of 128. --virtual=sgd unrolls by plain gradient descent in place of
+Adam, and --start=before unrolls from the discriminator as it was before the update of the same step. Rows are written
+as they are measured, so an interrupted command continues with the first run that is not complete.
 """
 
 import contextlib
@@ -83,7 +83,7 @@ def unroll_by_gradient_descent(
 
 
 def generate_in_batches(generator: keras.Model, latent_dim: int, count: int) -> np.ndarray:
-    """Images by the statistics of batches of 128, as in training; the moving statistics stay as they are."""
+    """Images generated with the statistics of batches of 128, as in training; the moving statistics do not change."""
     before = generator.get_weights()
     parts = []
     for start in range(0, count, BATCH):
@@ -94,7 +94,7 @@ def generate_in_batches(generator: keras.Model, latent_dim: int, count: int) -> 
 
 
 def count(classifier: Classifier, images: np.ndarray) -> tuple[int, float]:
-    """Modes found, of 1,000, and the KL divergence to the even distribution, without correction as in the papers."""
+    """The modes found out of 1,000, and the KL divergence to equal shares, without correction, as in the papers."""
     digits = [classify(classifier.network, images[..., channel : channel + 1]) for channel in range(3)]
     modes = stacked_modes(np.stack(digits, axis=1))
     shares = np.bincount(modes, minlength=1000) / len(modes)

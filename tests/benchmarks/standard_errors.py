@@ -29,7 +29,7 @@ from tests.benchmarks.rows import Rows, ascending
 
 FLAGS = flags.FLAGS
 CLASSES, MODES = 10, 100
-# Axes of a classifier's features differ in scale: a few matter.
+# Axes of a classifier's features differ in scale: only a few matter.
 SCALES = np.exp(-np.arange(128) / 16)
 
 
@@ -41,7 +41,7 @@ def define_flags() -> None:
 
 
 def draw(random: np.random.Generator, count: int, features: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
-    """Classes of unequal frequency, sorted as folders are; returns features float32 and classes."""
+    """Draws from classes of unequal frequency, sorted as in folders; returns features, float32 [N, F], and classes."""
     shares = np.arange(CLASSES, 2 * CLASSES) / np.arange(CLASSES, 2 * CLASSES).sum()
     labels = np.sort(random.choice(CLASSES, count, p=shares))
     centers = 2 * np.random.default_rng(99).normal(size=(CLASSES, features))
@@ -73,7 +73,7 @@ def metrics(random: np.random.Generator, count: int, features: int) -> dict[str,
 
 
 def true_frechet(features: int, samples: int = 400_000) -> float:
-    """The distance of very many images, with their own bias taken away."""
+    """The distance between sets of very many images, with their remaining bias removed."""
     sides = [draw(np.random.default_rng(seed), samples, features, shift)[0] for seed, shift in ((1, 0), (2, 0.1))]
     return extrapolated_frechet_distance(*sides)
 

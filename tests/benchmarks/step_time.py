@@ -1,9 +1,9 @@
 """A model of the time of a train step on 1 to 64 devices: python -m tests.benchmarks.step_time
 
-The time is that of the computation for a device's share of the batch, and of sums over all devices, each around a ring.
+A step takes the time to compute a device's share of the batch, and to sum over all devices, each sum around a ring.
 The first table compares the model with what tests.benchmarks.scaling measured (docs/distributed.md). The others apply
-it to GPUs, with published bandwidths and with assumptions that are marked as such: nothing of them was measured.
-`python -m dcgan_tf benchmark` measures what your GPU takes; give this as --fixed_ms and --image_us.
+it to GPUs, with published bandwidths and with assumptions that are marked as such: none of this was measured.
+`python -m dcgan_tf benchmark` measures what your GPU takes; pass this as --fixed_ms and --image_us.
 """
 
 import dataclasses
@@ -38,11 +38,11 @@ class Networks:
 
     Attributes:
         fixed: Seconds of a step on one device that do not depend on the batch.
-        per_image: Seconds more for each image of the device.
-        more_per_image: Seconds more again on several devices, whose BatchNorm is not one fused operation.
-        gradients: Bytes of both networks' gradients, in a sum each.
+        per_image: Additional seconds for each image of the device.
+        more_per_image: Further seconds per image on several devices, whose BatchNorm is not one fused operation.
+        gradients: Bytes of both networks' gradients, which are summed once per network.
         small_sums: Number of sums for BatchNorm and the scalars.
-        small_bytes: Mean size of each, for each device: every device gets the moments of all.
+        small_bytes: Mean bytes of such a sum per device: every device gets the moments of all.
     """
 
     fixed: float

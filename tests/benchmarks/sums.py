@@ -18,7 +18,7 @@ CALLS = 5
 
 
 def work() -> None:
-    """As one of the workers that TF_CONFIG names."""
+    """Runs as one of the workers that TF_CONFIG names."""
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
 
     def sums(length: int, count: int) -> tf.Tensor:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-# Before the package sets its own.
+# Read before the package sets its own value.
 ONE_DNN = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "as installed")
 
 import dcgan_tf  # noqa: E402, F401  Settles Keras's backend and the log

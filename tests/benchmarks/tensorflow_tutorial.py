@@ -1,7 +1,7 @@
 """TensorFlow's DCGAN tutorial as a program of the benchmark of quality, from its published settings.
 
 python -m dcgan_tf quality --results=quality.jsonl --name="TensorFlow tutorial"
---program="python -m tests.benchmarks.tensorflow_tutorial". For images of 28x28 pixels in gray, as published.
+--program="python -m tests.benchmarks.tensorflow_tutorial". For gray images of 28x28 pixels, as published.
 
 Networks: see `tensorflow_step`. Batches of 256 from a shuffled `tf.data` pipeline, latents of 100, Adam with 1e-4 and
 Keras's other defaults, cross-entropy on logits, one pass of D on the fakes for both updates. Samples come from the

@@ -2,9 +2,9 @@
 
 Trains each candidate for some minutes, or with --steps for some steps. On the way, it measures the Frechet distance
 between 10,000 samples of the moving average and the test split, on the features of the data set's own classifier or,
-with --features_from, of another labeled data set's. Data without a test split is compared with all of it. The clock
+with --features_from, of another labeled data set's. Without a test split, it compares with all images. The clock
 stops while it measures and compiles. Each finished run is a line of the results file, so an interrupted command
-continues where it stopped; at the end, a table of all lines is printed. It trains in the precision of a run.
+continues where it stopped; at the end, a table of all lines is printed. It trains in the precision of a normal run.
 """
 
 import json
@@ -35,7 +35,7 @@ from tests.benchmarks.settings import parse_settings
 FLAGS = flags.FLAGS
 
 MOST_STEPS = 10**7
-# A pair without any tuning, by which the defaults are judged: kernels of 4, 7x7x128 -> 64 -> 1, 32 -> 64.
+# Networks without any tuning, with which the defaults are compared: kernels of 4, 7x7x128 -> 64 -> 1, 32 -> 64.
 QUICK_PAIR: dict[str, Any] = {
     "blocks": 2,
     "kernel_size": 4,
@@ -128,7 +128,7 @@ def measure(gan: GAN, network: FeatureNetwork, real: np.ndarray) -> float:
 
 
 def print_table(records: list[dict[str, Any]]) -> None:
-    """Distances by the marks: means and standard deviations over the seeds."""
+    """Prints the distances at the marks: means and standard deviations over the seeds."""
     for record in records:
         record["name"] = " ".join([record["candidate"], *record["settings"]])
     names = list(dict.fromkeys(row["mark"] for record in records for row in record["rows"]))

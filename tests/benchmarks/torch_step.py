@@ -1,7 +1,7 @@
 """A train step of DCGAN in PyTorch: one side of `speed_comparison` and of tests.gpu.run.
 
-Imports nothing of the project, so that any Python with PyTorch runs it: python tests/benchmarks/torch_step.py
-Without arguments, the networks of TensorFlow's tutorial, eager, on the CPU.
+It imports nothing from the project, so that any Python with PyTorch can run it: python tests/benchmarks/torch_step.py
+Without arguments, it trains the networks of TensorFlow's tutorial, eagerly, on the CPU.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def build_discriminator(pixels: int, channels: int, kernel: int, filters: int) -
 
 
 class Step:
-    """As PyTorch's own DCGAN example trains: D on real and on fake images, then G against the updated D."""
+    """A train step as in PyTorch's own DCGAN example: D on real and on fake images, then G against the updated D."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         torch.manual_seed(0)
@@ -204,7 +204,7 @@ def main() -> None:
             loss = step()
             if options.device == "cpu":
                 loss.item()
-        loss.item()  # Waits for all of it.
+        loss.item()  # Waits for all steps.
         print(time.perf_counter() - start, flush=True)
 
 

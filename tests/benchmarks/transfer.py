@@ -4,7 +4,7 @@ Trains on 500 pictures from random weights, from the weights of a trained model 
 first blocks of the discriminator frozen. Measures the Frechet distance to pictures that were not trained on, at marks,
 and how soon each run reaches the lowest distance of the run from random weights. Rows are written as they are measured,
 so an interrupted command continues with the first run that is not complete. The model must have the same networks as
-the runs. From digits to clothes, by the bundled generator:
+the runs. From digits to clothes, with the bundled generator:
 
     --init_from=mnist --set=dataset=fashion_mnist --set=manual_dir=FOLDER_WITH_THE_FOUR_FILES
 """
@@ -76,7 +76,7 @@ def train_and_measure(pictures: Pictures, rows: Rows, way: str, seed: int) -> No
 def write_table(rows: Rows) -> None:
     """Writes the distances at the marks, and the time to the lowest distance that random weights reach.
 
-    This time is a share of the time that random weights took.
+    This time is given as a share of the time that random weights took.
     """
     steps = sorted({row["step"] for row in rows.matching()})
     lines = []

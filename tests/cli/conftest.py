@@ -1,4 +1,4 @@
-"""The command `sample` in this process, in a folder of the test's own."""
+"""Fixtures that run the command `sample` in this process, in the test's own folder."""
 
 import pytest
 
@@ -20,6 +20,6 @@ def sample(cli, tmp_path, monkeypatch):
 
 @pytest.fixture
 def refused(cli, tmp_path, monkeypatch):
-    """Runs `dcgan sample ARGUMENTS`, which fails, and returns its one line."""
+    """Runs `dcgan sample ARGUMENTS`, which must fail, and returns its one-line error."""
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: one_line(cli("sample", *arguments))

@@ -26,8 +26,8 @@ from dcgan_tf.generation.projector import write_projector
 from dcgan_tf.runs.run_directory import Run, load_run
 from tests.small_runs import read, write_run
 
-SIDE, PITCH = 48, 50  # Of a tile of 16 pixels, threefold, and from one to the next
-CAPTIONED = {"pitch_y": 68, "pitch_x": 52}  # With a line below each
+SIDE, PITCH = 48, 50  # The side of a 16-pixel tile, enlarged threefold, and the distance between tiles
+CAPTIONED = {"pitch_y": 68, "pitch_x": 52}  # With a line of text below each tile
 
 
 def tiles(path, rows, columns, top=0, left=0, pitch_y=PITCH, pitch_x=PITCH):
@@ -50,7 +50,7 @@ def generator(run_dir):
 
 @pytest.fixture
 def make_vectors(sample, run_dir):
-    """A file of vectors in the test's folder: a and b of two seeds each."""
+    """Writes a file of vectors to the test's folder: a and b, made from two seeds each."""
     for name, seeds in (("a", "1,2"), ("b", "3-4")):
         sample("vectors", f"--run_dir={run_dir}", "--vectors=v.json", f"--name={name}", f"--seeds={seeds}")
 
@@ -212,7 +212,7 @@ def test_project_shows_picture_and_projection(sample, refused, run_dir, generato
     z = np.float32(json.loads(open("v.json").read())["vectors"]["mine"]["values"])
     found = generator.decode(z[None])[0].astype(int)
     assert np.median(np.abs(found - image)) <= 2
-    # Another size and color, with the flag that the refusal names.
+    # Another size and other colors are refused, and the message names the flag that helps.
     Image.fromarray(image[:, :, 0]).convert("RGB").resize((40, 32)).save("large.png")
     line = refused("project", f"--run_dir={run_dir}", "--image=large.png")
     assert re.search(r"expected 16x16 pixels.*32x40.*--resize", line)
@@ -315,7 +315,7 @@ def test_projector_files_are_what_tensorboard_reads(sample, run_dir, generator, 
     sprite = read(tmp_path / "board" / tensors["latents"].sprite.image_path)
     assert sprite.shape == (80, 80)
     assert list(tensors["latents"].sprite.single_image_dim) == [16, 16]
-    np.testing.assert_array_equal(sprite[32:48, :16], generator.sample([0])[0, :, :, 0])  # The eleventh of five a row
+    np.testing.assert_array_equal(sprite[32:48, :16], generator.sample([0])[0, :, :, 0])  # The eleventh, five per row
 
 
 def test_projector_takes_names_of_classes_that_are_not_utf_8(tmp_path):

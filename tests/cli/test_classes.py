@@ -16,8 +16,8 @@ LATENT_DIM = 8
 
 
 def draw(z):
-    """RGB images [N, 16, 16, 3] of latents [N, 8]: coordinate 0 plants a red bar in the middle, the more the brighter;
-    the others color the background, each a patch of its own."""
+    """RGB images [N, 16, 16, 3] of latents [N, 8]: the larger coordinate 0 is, the brighter the red bar in the middle.
+    Coordinates 1 to 4 color the background, one patch each."""
     patches = np.repeat(np.repeat(z[:, 1:5].reshape(-1, 2, 2, 1), 8, 1), 8, 2)
     images = np.broadcast_to(100 + 12 * patches, (len(z), 16, 16, 3)).copy()
     images[:, :, 6:10, 0] += 60 * z[:, 0, None, None]
@@ -26,7 +26,7 @@ def draw(z):
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
-    """Labeled pictures, gray: the class bar has a bar that is brighter than its surroundings, the class plain not."""
+    """Labeled gray pictures: class bar has a bar that is brighter than its surroundings, and class plain does not."""
     folder = tmp_path_factory.mktemp("data") / "planted"
     z = np.random.default_rng(5).normal(size=(240, LATENT_DIM)).astype(np.float32)
     for name, sign in (("bar", 1), ("plain", -1)):
@@ -40,7 +40,7 @@ def planted(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def unlabeled(tmp_path_factory, planted):
-    """A run on pictures without classes; what it draws is `draw`."""
+    """A run on pictures without classes, whose images come from `draw`."""
     return write_run(
         tmp_path_factory.mktemp("unlabeled"), export=False, dataset="folder", data_dir=str(planted / "plain"),
         split="train", channels="3", latent_dim=LATENT_DIM, conditional=False,
@@ -75,7 +75,7 @@ def test_a_direction_is_that_of_the_planted_class(sample, unlabeled, planted):
     z = sample_latents([3]) + 2 * found.astype(np.float32)
     np.testing.assert_allclose(read("moved/00000003.png").astype(int), draw(z)[0].astype(int), atol=1)
 
-    # Exemplars of both classes, from other candidates; the sum with the others' difference has the bar.
+    # Exemplars of both classes, the last ones from other candidates. Adding the difference adds the bar.
     for name, of, first in (("with_bar", "bar", 0), ("without", "plain", 0), ("other", "plain", 500)):
         sample("vectors", *source, labeled, f"--name={name}", "--propose=typical", f"--of={of}", "--count=4",
                "--candidates=300", f"--first_candidate={first}")  # fmt: skip
@@ -85,7 +85,7 @@ def test_a_direction_is_that_of_the_planted_class(sample, unlabeled, planted):
     assert "proposed as typical of class plain from seeds 500 to 799" in made["other"]["origin"]
     sample("arithmetic", *source, "--expression=other + with_bar - without")
 
-    # An edit by each: what is planted changes, and what colors the background stays.
+    # Edit with each vector: the planted bar changes, and the background stays.
     for expression in ("3 * bar", "with_bar - without"):
         output = sample("edit", *source, labeled, f"--expression={expression}", "--class=bar", "--of=plain",
                         "--num=16", "--candidates=300")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is typed: help, versions, mistakes. None of it waits for TensorFlow."""
+"""What a user types: help, versions, mistakes. None of it waits for TensorFlow."""
 
 import ast
 import dataclasses
@@ -61,7 +61,7 @@ sys.meta_path.insert(0, Interrupter())
 
 @pytest.mark.parametrize("door", DOORS, ids=str)
 def test_interrupt_while_a_command_starts_ends_it_without_a_traceback(command, tmp_path, door):
-    """Python runs sitecustomize.py at its start; this one is a Ctrl-C at the first import that takes time."""
+    """Python runs sitecustomize.py at its start; this one sends a Ctrl-C at the first import that takes time."""
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTER)
     result = command(*door, environment={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
     assert (result.returncode, result.stderr) == (-signal.SIGINT, "")
@@ -236,7 +236,7 @@ def test_a_mistake_of_the_program_keeps_its_traceback(run_function):
 
 @pytest.fixture
 def import_fake(command, tmp_path):
-    """Imports a TensorFlow of a few lines, as commands do, after which one more line is written; with its stderr."""
+    """Imports a fake TensorFlow as commands do, writes one more line, and returns the finished process."""
 
     def run(source, **environment):
         (tmp_path / "tensorflow.py").write_text(f"import os, types\nos.write(2, b'notice\\n')\n{source}")
@@ -282,7 +282,7 @@ config = types.SimpleNamespace(list_physical_devices=lambda: None)
     assert (result.stdout, result.stderr) == (f"{expected}\n", "")
 
 
-# Says of each command line in the arguments how TensorFlow was imported first: with its notices hidden, or not.
+# Prints for each command line in the arguments whether TensorFlow's first import hides its notices.
 WATCHED = """
 import json, sys, traceback
 from absl import flags
@@ -333,7 +333,7 @@ def test_tensorflow_itself_says_nothing(command, monkeypatch):
 
 
 def test_only_the_command_line_names_flags(cli):
-    """Elsewhere, messages name settings, and flags at most in a whole command that can be typed."""
+    """Elsewhere, messages name settings; flags appear only within a complete command that can be typed."""
     texts = [cli(*command, "--helpfull").stdout for command in EVERY_COMMAND]
     names = set(re.findall(r"^  --(?:\[no\])?(\w+)", "\n".join(texts), re.M))
     assert {"batch_size", "verify", "expression"} < names
@@ -358,7 +358,7 @@ def test_tilde_in_a_folder_is_the_home_folder(monkeypatch, name):
 
 
 def test_every_flag_that_names_a_file_or_a_folder_knows_the_home_folder():
-    """In the code that defines them: as `define_path`, not as text."""
+    """Checks the code: such flags are defined by `define_path`, not as text."""
     text_flag = re.compile(r'DEFINE_string\(\s*"(\w+)",\s*[^,]*,\s*f?"([^"]*)', re.DOTALL)
     sources = ROOT.glob("dcgan_tf/**/*.py")
     found = [match.groups() for source in sources for match in text_flag.finditer(source.read_text())]

@@ -88,14 +88,14 @@ def test_attributes_have_sliders_of_their_own(sample, conditional_run_dir, tmp_p
     sample(*shlex.split(command)[4:], "--out=same.png")
     np.testing.assert_array_equal(read("same.png"), read(file))
 
-    # In a sum, a projection shows the image that it stands for, and a direction a blank.
+    # In a sum, a projection shows the image that it stands for, and a direction shows a blank.
     sums = [("face", False), ("smile", True)]
     for name, is_blank in sums:
         output = sample("arithmetic", *flags, f"--expression={name} + exemplars", "--label=0")
         assert "Directions and projections have no exemplars" in output
         assert (read("arithmetic.png")[32:, :40] == 255).all() == is_blank
 
-    # Those of an earlier checkpoint have no sliders, and do not keep the page from opening.
+    # Vectors of an earlier checkpoint have no sliders, and do not keep the page from opening.
     VectorFile("other", generator.latent_dim, vectors.vectors).save(tmp_path / "vectors.json")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(common, "FLAGS", types.SimpleNamespace(vectors=""))
@@ -130,7 +130,7 @@ def page_port(conditional_run_dir, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "dcgan_tf", "explore", f"--run_dir={conditional_run_dir}", f"--port={port}"],
         cwd=ROOT,
-        env={**os.environ, "http_proxy": "http://127.0.0.1:9"},  # No proxy is asked for the page.
+        env={**os.environ, "http_proxy": "http://127.0.0.1:9"},  # The page is opened without a proxy.
         stdout=log,
         stderr=subprocess.STDOUT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
@@ -218,7 +218,7 @@ def test_the_page_in_a_browser(page_port, browser, tmp_path):
     find("#grid button.thumbnail-item")[2].click()
     wait(lambda: find("#walk img") and find("#walk img")[0].get_attribute("src") != walk)
 
-    # An uploaded picture is projected; one that is none is named.
+    # An uploaded picture is projected; a file that is not a picture is named.
     Image.new("L", (40, 20), 99).save(tmp_path / "mine.png")
     (tmp_path / "text.png").write_text("text")
     find("input[type=file]")[0].send_keys(str(tmp_path / "mine.png"))

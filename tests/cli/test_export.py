@@ -55,7 +55,7 @@ def fault(monkeypatch):
 
 @pytest.mark.parametrize("flags", [[], ["--verify=server"]], ids=str)
 def test_a_model_that_answers_otherwise_is_not_published(cli, fault, points_run_dir, tmp_path, flags):
-    """In a fresh process: loaded by TensorFlow, which is the default, or in the C++ session of a server."""
+    """The check runs in a fresh process: by default in TensorFlow, otherwise in a server's C++ session."""
     line = one_line(cli("export", f"--run_dir={points_run_dir}", f"--out={tmp_path / 'out'}", *flags))
     assert "the written model failed its check, so it was not published: discriminate: " in line
     assert "differs from the live model by up to 0.1" in line

@@ -15,7 +15,7 @@ from dcgan_tf.cli.train import stop_requests
 from dcgan_tf.distributed import strategies
 from tests.conftest import ROOT
 
-# Tells a file what it does: its terminal is closed.
+# Logs to a file what it does, since its terminal is closed.
 HUNG_UP = """
 import pathlib, signal, sys, time
 from dcgan_tf.cli import signals
@@ -85,7 +85,7 @@ def test_log_file_is_written_after_a_hang_up(tmp_path):
 
 
 def test_ignored_hang_up_stays_ignored(monkeypatch):
-    """As of a command that nohup started."""
+    """As in a command that nohup started."""
     previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert signals.handle((signal.SIGHUP,), lambda *_: pytest.fail("handled")) == {}

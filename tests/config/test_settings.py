@@ -129,7 +129,7 @@ def test_foreign_configuration_is_refused(tmp_path, text):
 
 
 def test_loss_names_are_those_of_the_losses():
-    # Config stands without TensorFlow, so it cannot read the names from the dict itself.
+    # Config does not import TensorFlow, so it cannot read the names from the dict itself.
     assert tuple(LOSSES) == LOSS_NAMES
 
 

@@ -1,4 +1,4 @@
-"""Pictures decoded without processes of their own."""
+"""A fixture that decodes pictures without starting processes."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,5 +14,5 @@ class _ThisProcess(ThreadPoolExecutor):
 
 @pytest.fixture
 def in_process(monkeypatch):
-    """Decodes in this process: quicker for a few pictures, and what a test has replaced is replaced there, too."""
+    """Decodes in this process, which is quicker for a few pictures and lets a test's patches take effect."""
     monkeypatch.setattr(processes, "ProcessPoolExecutor", _ThisProcess)

@@ -1,4 +1,4 @@
-"""Pictures in a zip archive: the same as in the folder that it was made from."""
+"""Pictures in a zip archive are read just as from the folder that the archive was made from."""
 
 import io
 import os
@@ -45,7 +45,7 @@ def corrupt(path, name):
 
 
 def test_archive_is_read_as_its_folder(tmp_path, in_process):
-    """Classes, hidden and system files, endings that are missing, bad files and what is no picture."""
+    """Covers classes, hidden and system files, missing extensions, bad files and files that are not pictures."""
     folder = tmp_path / "pets"
     for number, name in enumerate(("dog/1.png", "cat/2.png", "cat/deeper/3.png", "cat/4.png", ".hidden/5.png")):
         picture(folder / name, 10 * number)

@@ -15,7 +15,7 @@ LABELS = np.array([2, 0, 1, 1, 0])
 
 
 def read(source, shards):
-    """The pixels and labels of all pictures of some shards."""
+    """The pixels and labels of all pictures in the given shards."""
     work = lambda _, pictures: [(np.asarray(picture.load()), picture.label) for picture in pictures]  # noqa: E731
     return [pair for part in source.map_shards(work, shards) for pair in part]
 

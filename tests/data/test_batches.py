@@ -62,7 +62,7 @@ def test_batches_hold_the_images_of_their_rows(data):
 
 
 def test_memory_does_not_follow_the_data(tmp_path):
-    """Reading all of 120 MB of images in random order keeps few of their pages in this process."""
+    """Reading 120 MB of images in random order keeps few of their pages in this process's memory."""
     count = 120_000_000 // 784
     write_header(tmp_path / "images.npy", (count, 28, 28, 1))
     os.truncate(tmp_path / "images.npy", HEADER_BYTES + 784 * count)
@@ -83,7 +83,7 @@ def test_memory_does_not_follow_the_data(tmp_path):
 
 @pytest.fixture
 def gradients():
-    """Images of 36x36 whose every pixel says where it is: rows in the first channel, columns in the second."""
+    """36x36 images whose pixels hold their own position: the row in channel 0, the column in channel 1."""
     rows, columns = np.mgrid[:36, :36].astype(np.uint8)
     return np.broadcast_to(np.stack([rows, columns, 0 * rows], axis=-1), (200, 36, 36, 3))
 
@@ -98,7 +98,7 @@ def test_random_crop_and_flip_are_windows_of_the_image(gradients):
     assert np.all(steps_right[mirrored] == -1)
     assert np.all(steps_right[~mirrored] == 1)
     assert 60 < mirrored.sum() < 140
-    assert set(cut[:, 0, 0, 0]) == set(range(5))  # Every offset occurs, the last one too.
+    assert set(cut[:, 0, 0, 0]) == set(range(5))  # Every offset occurs, including the last one.
 
 
 def test_augmentation_is_a_function_of_seed_and_step(gradients):

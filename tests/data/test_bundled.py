@@ -9,7 +9,7 @@ from dcgan_tf.data.prepare import prepare
 from dcgan_tf.data.sources import find_source
 from dcgan_tf.errors import UnknownSplitError, UserError
 
-# Of the images and labels as TensorFlow Datasets hands them out, in its order.
+# Digests of the images and labels that TensorFlow Datasets returns, in its order.
 DIGESTS_BY_TFDS = {"test": "206db09d48cbecb4", "train[:100]": "5648fec40a87e10f"}
 
 

@@ -232,14 +232,14 @@ def test_bad_files_are_skipped_counted_and_named(partly_bad, said, monkeypatch):
 
 
 def test_faults_of_the_machine_are_not_kept_as_the_files_own(tmp_path, in_process):
-    """To read this link is an I/O error, which ends the preparation; once it is mended, the picture is used."""
+    """Reading this link is an I/O error, which ends the preparation. Once the link is replaced, the picture is used."""
     folder = tmp_path / "photos"
     for number in range(3):
         picture(folder / f"{number}.png", 50 * number)
     os.symlink("/proc/self/mem", folder / "3.png")
     with pytest.raises(UserError, match=r"cannot read the picture '.*3.png': Input/output error. Fix"):
         prepare(folder_config(folder))
-    config = folder_config(folder, image_size="16", channels="3")  # Found without a look at the files
+    config = folder_config(folder, image_size="16", channels="3")  # With both given, no file is opened here
     with pytest.raises(UserError, match=r"cannot read the picture '.*3.png': Input/output error. Fix"):
         prepare(config)
     (folder / "3.png").unlink()
@@ -265,7 +265,7 @@ def test_no_error_of_the_system_makes_a_picture_bad(tmp_path, monkeypatch, numbe
 
 
 def test_bad_files_are_tried_again_by_another_pillow(partly_bad, in_process, monkeypatch):
-    """A run on what the first Pillow read continues with just that."""
+    """A run that began on the images that the first Pillow read continues with exactly those."""
     config = folder_config(partly_bad, max_bad_share=0.2)
     with monkeypatch.context() as patch:
         patch.setattr(PIL, "__version__", "1.0")
@@ -292,7 +292,7 @@ def test_too_many_bad_files_stop_with_their_names_and_lose_no_work(partly_bad, m
     _, data = prepare(folder_config(partly_bad, max_bad_share=0.2))
     assert len(data.images) == 17
     with pytest.raises(UserError, match="3 of 20 pictures cannot be used"):
-        prepare(folder_config(partly_bad))  # The share counts for data that are prepared already, too.
+        prepare(folder_config(partly_bad))  # The limit also applies to data that are already prepared.
 
 
 def test_interruption_while_bad_files_are_packed_loses_no_work(partly_bad, monkeypatch):
@@ -379,7 +379,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
 
 
 def test_worker_whose_parent_is_gone_at_its_start_ends(command):
-    gone = 2**22 + 1  # Larger than any process's number
+    gone = 2**22 + 1  # Larger than any process ID
     start = f"import time; from dcgan_tf.data.processes import _start_worker; _start_worker({gone}); time.sleep(60)"
     result = command("-c", start, timeout=50)
     assert (result.returncode, result.stderr) == (1, "")

@@ -17,7 +17,7 @@ from tests.data.test_pictures import bomb
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes with an exact duplicate, a brightened near-duplicate, a cut file and a pixel bomb."""
+    """Two classes with an exact duplicate, a brightened near-duplicate, a truncated file and a pixel bomb."""
     folder = tmp_path / "pets"
     random = np.random.default_rng(0)
     for name in ("cat/0.png", "cat/1.png", "dog/2.png"):
@@ -64,7 +64,7 @@ def test_report_on_a_folder(folder):
 
 
 def test_duplicates_are_told_by_their_colors(tmp_path):
-    """Neither the indices of a palette nor the way in which a file stores its colors."""
+    """Palette indices do not matter, nor does the way in which a file stores its colors."""
     stripes = np.tile(np.arange(16, dtype=np.uint8) // 4, (16, 1))
     palettes = {"first": [9, 9, 9, 90, 0, 0, 0, 90, 0, 0, 0, 90], "other": [0, 0, 90, 0, 90, 0, 90, 0, 0, 9, 9, 9]}
     for name, palette in palettes.items():
@@ -137,7 +137,7 @@ def test_contact_sheet_has_a_row_per_class(folder):
     left = sheet.shape[1] - first.shape[1]
     np.testing.assert_array_equal(sheet[16 : 16 + len(first), left:], np.broadcast_to(first, (*first.shape[:2], 3)))
     half = left + first.shape[1] // 2
-    assert (sheet[16 + len(first) :, half:] == 255).all()  # Of two cats, nothing stands in the other half.
+    assert (sheet[16 + len(first) :, half:] == 255).all()  # There are only two cats, so the other half is blank.
     assert (sheet[:, :left] < 100).any()  # The names
 
 
@@ -150,7 +150,7 @@ def test_command_on_a_data_set_that_is_not_on_disk(cli, tmp_path, monkeypatch):
 
 
 def test_recompressed_and_resized_photographs_look_alike(real_data, tmp_path):
-    """Of fifty real photographs, copies in other qualities and sizes are found, and hardly anything else."""
+    """Finds recompressed and resized copies of fifty real photographs, and hardly anything else."""
     folder = tmp_path / "photos"
     folder.mkdir()
     with zipfile.ZipFile(real_data("cifar10_jpeg.zip")) as archive:

@@ -46,7 +46,7 @@ def test_table_gives_the_classes(labeled, in_process, content):
 
 
 def test_file_of_stylegan_gives_the_classes(labeled):
-    """Numbers in their order; folders of StyleGAN's converter are no classes, also without labels."""
+    """Classes are sorted as numbers. The folders of StyleGAN's converter are not classes, even without labels."""
     names = ("00000/img0.png", "00000/img1.png", "00001/img2.png")
     rows = json.dumps({"labels": [[names[0], 10], [names[1], 9], [names[2], 10]]})
     found = find_folder(folder_config(labeled(rows, "dataset.json", names)))
@@ -88,7 +88,7 @@ def test_every_split_has_the_classes_of_the_training_split(labeled, in_process, 
 
 
 def test_labels_are_part_of_the_data(labeled, in_process):
-    """Other labels are other data: they are prepared again, and a run refuses them."""
+    """Changed labels are changed data: the data are prepared again, and an existing run refuses them."""
     folder = labeled("file,label\n1.png,a\n2.png,b\nsub/3.png,a\n")
     config, before = prepare(folder_config(folder))
     (folder / "labels.csv").write_text("file,label\n1.png,b\n2.png,a\nsub/3.png,a\n")

@@ -19,7 +19,7 @@ from tests.data.test_folder import first_pixels, folder_config, picture
 
 
 def touch(folder, *names):
-    """Empty files: to list pictures is to look at their names, and at those without an ending."""
+    """Makes empty files: listing looks only at names, and opens only the files without an ending."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
@@ -46,9 +46,9 @@ def listing(folder, **changes):
         ("train/1.png", "train", "train", ()),
         ("test/1.png", "test", "test", ()),
         ("train/1.png mine/1.png", "mine", "mine", ()),
-        # What holds no picture, or is no folder of the user's, is no class.
+        # A folder without pictures, or one that is not the user's own, is not a class.
         ("train/1.png test/1.png labels/1.txt @eaDir/1.png .git/1.png", "train", "train", ()),
-        # Without a folder for training, a folder called test among loose pictures is one of many.
+        # Without a training folder, a folder called test among loose pictures is a folder like any other.
         ("1.png test/2.png", "train", "", ()),
     ],
 )
@@ -89,7 +89,7 @@ def test_a_class_called_train_and_pictures_beside_splits_are_said(tmp_path):
 
 @pytest.fixture
 def fruit(tmp_path):
-    """Three plain tones, of which the test split lacks the second and has a fourth."""
+    """Three classes of plain tones. The test split lacks the second and has a fourth."""
     tones = {"apple": 10, "berry": 110, "cherry": 210, "unknown": 60}
     for split, names in (("train", ("apple", "berry", "cherry")), ("test", ("apple", "cherry", "unknown"))):
         for name in names:
@@ -147,7 +147,7 @@ def test_a_renamed_class_folder_is_named(fruit, in_process):
     (fruit / "train" / "berry").rename(fruit / "train" / "blueberry")
     with pytest.raises(UserError, match="this run began: missing: 'berry'; new: 'blueberry'"):
         prepare(config)
-    assert open_test_split(config).describe() == "test"  # Which does not resume the run
+    assert open_test_split(config).describe() == "test"  # This does not resume the run.
 
 
 @pytest.mark.parametrize(("folder", "name"), [("valid", "validation"), ("val", "validation"), ("testing", "test")])
@@ -168,7 +168,7 @@ def test_held_out_split_by_any_usual_name(tmp_path, in_process, folder, name):
 
 def test_runs_exports_and_system_folders_are_left_out(tmp_path):
     with run_directory.open_run(str(tmp_path / "runs" / "000-folder"), Config()) as run:
-        run.save_config()  # The youngest run there is
+        run.save_config()  # A run that has only just begun
         touch(run.samples, "step-00000000.png")
     touch(tmp_path, "runs/copied/config.json", "runs/copied/metrics.jsonl", "runs/copied/curves.png")
     shutil.copy(run.directory / "config.json", tmp_path / "runs" / "copied")
@@ -195,7 +195,7 @@ def test_own_sheets_are_no_data(tmp_path, in_process, monkeypatch, said):
     assert (before.image_size, before.data_digest) == (after.image_size, after.data_digest)
     assert again.bad_files == 0
     assert "because this program made them: 'samples.png', 'walk.gif'" in said.text
-    monkeypatch.setattr(listing_module, "MAX_LOOSE_PICTURES", 5)  # Too many to look into each at every start
+    monkeypatch.setattr(listing_module, "MAX_LOOSE_PICTURES", 5)  # Too many to open each one at every start
     _, again = prepare(folder_config(folder, max_bad_share=0.4))
     assert (again.directory / "bad_files.txt").read_text().splitlines() == [
         "samples.png: a sheet that this program made",
@@ -251,7 +251,7 @@ def test_names_with_control_characters_are_escaped_in_notes(tmp_path):
 
 
 def test_folders_alike_in_names_sizes_and_times_are_not_mixed_up(tmp_path, in_process):
-    """Also where a file is overwritten in its place, and given its old time."""
+    """This includes a file that is overwritten in place and given its old modification time."""
     config, shown = folder_config(tmp_path / "a" / "photos", cache_dir=str(tmp_path / "cache")), []
     for folder, tone in (("a", 10), ("b", 200), ("a", 90)):
         for number in range(2):
@@ -268,7 +268,7 @@ def test_folders_alike_in_names_sizes_and_times_are_not_mixed_up(tmp_path, in_pr
 
 @pytest.fixture
 def earlier(tmp_path):
-    """Makes a folder of the given pictures, and the settings of an earlier release's run on them."""
+    """Makes a folder of the given pictures and returns the settings of an earlier release's run on them."""
 
     def make(names, **changes):
         for name, tone in names.items():
@@ -287,7 +287,7 @@ def tones(folder, count, first):
     return {f"{folder}/{number}.bmp": first + number for number in range(count)}
 
 
-# What earlier releases wrote for these folders.
+# The directories and digests that earlier releases wrote for these folders.
 @pytest.mark.parametrize(
     ("names", "split", "directory", "digest", "classes"),
     [
@@ -319,7 +319,7 @@ def test_earlier_runs_find_their_images_in_their_cache(earlier, in_process, name
 
 
 def test_labels_keep_their_meaning_for_an_earlier_run(earlier, in_process):
-    """The classes that the run knows number the test split, also where an earlier release has prepared it."""
+    """The run's classes number the test split, even if an earlier release has prepared the split."""
     names = tones("train/a", 2, 0) | tones("train/b", 2, 100) | tones("train/c", 2, 200)
     names |= tones("test/a", 2, 10) | tones("test/c", 2, 210)
     _, by_itself = prepare(earlier(names, split="test"))

@@ -23,7 +23,7 @@ FEATURES = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names
 
 
 def table(values, labels=None, features=FEATURES, column="image"):
-    """Pictures of one gray level each, as the library of Hugging Face stores them."""
+    """A table of pictures of one gray level each, as Hugging Face's library stores them."""
     contents = [value if value is None or isinstance(value, bytes) else png(value) for value in values]
     columns = {column: [{"bytes": content, "path": None} for content in contents]}
     columns |= {} if labels is None else {"label": labels}
@@ -44,7 +44,7 @@ def parquet_config(path, **changes):
 
 @pytest.fixture
 def data_set(tmp_path):
-    """Two files for training and one for tests, with names as on Hugging Face's hub."""
+    """Two training files and one test file, named as on the Hugging Face Hub."""
     write(tmp_path / "hub" / "data" / "train-00000-of-00002-0ab1.parquet", range(7), [0, 1, 1, 0, 0, 0, 1])
     write(tmp_path / "hub" / "data" / "train-00001-of-00002-0ab1.parquet", range(7, 10), [1, 1, 0])
     write(tmp_path / "hub" / "data" / "test-00000-of-00001.parquet", [50, 60], [1, -1])
@@ -52,7 +52,7 @@ def data_set(tmp_path):
 
 
 def test_pictures_and_labels_of_all_files(data_set, in_process, monkeypatch):
-    """Shards begin and end within files and groups of rows."""
+    """Shards begin and end within files and row groups."""
     monkeypatch.setattr("dcgan_tf.data.shards.ROWS_PER_SHARD", 4)
     config, data = prepare(parquet_config(data_set))
     assert first_pixels(data) == list(range(10))
@@ -90,7 +90,7 @@ def test_labels_without_names_name_themselves(tmp_path, in_process, labels, clas
 
 
 def test_plain_bytes_and_other_names(tmp_path, in_process):
-    """The image column is found by its declaration, its name, or because it is the only one of bytes."""
+    """The image column is found by its declaration, by its name, or because it is the only column of bytes."""
     pq.write_table(pa.table({"id": [1, 2], "scan": [png(1), png(2)]}), tmp_path / "plain.parquet")
     assert first_pixels(prepare(parquet_config(tmp_path / "plain.parquet"))[1]) == [1, 2]
     pq.write_table(pa.table({"mask": [b"x", b"y"], "img": [png(1), png(2)]}), tmp_path / "two.parquet")

@@ -14,7 +14,7 @@ from dcgan_tf.errors import UserError
 
 
 def row(array, height=4, width=4, channels=3, mode=None, **settings):
-    """The row of a picture given as an array."""
+    """The data row of a picture that is given as an array."""
     picture = Image.fromarray(np.asarray(array, np.uint8)) if mode is None else Image.fromarray(array, mode)
     return make_row(picture, Recipe(height, width, channels, **settings))
 
@@ -47,7 +47,7 @@ def test_crop_size_cuts_the_centre_first():
     pixels = np.zeros((218, 178, 3))
     pixels[55:163, 35:143] = 90  # The 108 pixels in the middle of an aligned face
     cut = row(pixels, 64, 64, crop_size=108)
-    assert np.all(cut[2:-2, 2:-2] == 90)  # The filter of the resizing reaches a little beyond the edge.
+    assert np.all(cut[2:-2, 2:-2] == 90)  # The resizing filter reaches a little beyond the edge.
     assert cut.min() > 70
     assert np.mean(row(pixels, 64, 64) == 90) < 0.6
     assert row(np.full((50, 40, 3), 7), 16, 16, crop_size=108).mean() == 7  # A smaller picture is used as it is.
@@ -60,7 +60,7 @@ def test_random_crop_leaves_a_margin():
 
 def test_resizing_is_antialiased():
     stripes = np.tile([[0, 255]], (64, 64))
-    assert abs(row(stripes, 16, 16, 1).astype(int) - 127).max() < 20  # Else all would be black or white.
+    assert abs(row(stripes, 16, 16, 1).astype(int) - 127).max() < 20  # Otherwise, all would be black or white.
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_exif_orientation_is_honoured(tmp_path, orientation):
 
 
 def bomb(path):
-    """A PNG whose header says 60,000 x 60,000 pixels, of a hundred bytes."""
+    """Writes a PNG of about a hundred bytes whose header claims 60,000 x 60,000 pixels."""
     Image.new("L", (1, 1)).save(path)
     content = bytearray(path.read_bytes())
     content[16:24] = (60_000).to_bytes(4, "big") * 2
@@ -159,7 +159,7 @@ def test_bad_files_say_what_is_wrong(tmp_path):
 
 
 def test_damaged_exif_spoils_no_picture(tmp_path):
-    """Each byte of a small EXIF block replaced in turn: the pixels are fine, so the picture is used."""
+    """Replaces each byte of a small EXIF block in turn: the pixels are fine, so the picture is used."""
     exif = Image.Exif()
     exif[0x0112] = 3
     Image.new("L", (16, 16), 50).save(tmp_path / "good.jpg", exif=exif)
@@ -177,7 +177,7 @@ def png_chunk(kind, content):
 
 
 def png(size, depth, color, scanlines, transparent):
-    """A PNG file by hand, with a transparent color (tRNS)."""
+    """The bytes of a PNG file with a transparent color (tRNS)."""
     header = struct.pack(">IIBBBBB", *size, depth, color, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + line for line in scanlines))
     chunks = ((b"IHDR", header), (b"tRNS", transparent), (b"IDAT", pixels), (b"IEND", b""))
@@ -243,7 +243,7 @@ def patience():
 
 @pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "socket", "folder"])
 def test_only_regular_files_are_opened(tmp_path, monkeypatch, patience, kind):
-    monkeypatch.chdir(tmp_path)  # A socket's name is short.
+    monkeypatch.chdir(tmp_path)  # The path of a socket must be short.
     if kind == "device":
         os.symlink("/dev/zero", "z.png")
     elif kind == "socket":
@@ -290,7 +290,7 @@ def test_picture_for_which_the_memory_does_not_suffice_is_named():
 
 
 def icc(space, connection, tags):
-    """A color profile (ICC.1:2010) by hand."""
+    """The bytes of a color profile (ICC.1:2010)."""
     table, content, start = b"", b"", 132 + 12 * len(tags)
     for name, value in tags.items():
         table += name.encode() + struct.pack(">II", start + len(content), len(value))
@@ -304,19 +304,19 @@ def fixed(*values):
 
 
 def matrix_profile(matrix):
-    """Of RGB with the curve of sRGB; the columns of the matrix are the XYZ of red, green and blue."""
+    """An RGB profile with the curve of sRGB; the columns of the matrix are the XYZ of red, green and blue."""
     curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
     columns = {f"{c}XYZ": b"XYZ " + bytes(4) + fixed(*column) for c, column in zip("rgb", matrix.T, strict=True)}
     return icc(b"RGB ", b"XYZ ", {**columns, **{f"{c}TRC": curve for c in "rgb"}})
 
 
-# XYZ of the primaries, adapted to D50: of Apple's Display P3 profile, and of sRGB
+# The XYZ of the primaries, adapted to D50, of Apple's Display P3 profile and of sRGB
 DISPLAY_P3 = np.array([[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]])
 SRGB = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
 
 
 def srgb_of_display_p3(pixels):
-    """By the definitions of both color spaces."""
+    """The sRGB values of Display P3 pixels, by the definitions of both color spaces."""
     encoded = pixels / 255
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     linear = np.clip(linear @ np.linalg.solve(SRGB, DISPLAY_P3).T, 0, 1)
@@ -375,8 +375,8 @@ def test_gray_profile_is_applied(tmp_path, bits):
 
 
 def test_cmyk_profile_is_applied(tmp_path):
-    """Its inks are not what the usual formula takes them for: full cyan is gray of L* = 50."""
-    colors = np.zeros((2, 2, 2, 2, 3), np.uint8)  # By cyan, magenta, yellow and black: L*, a*, b*
+    """The profile's inks differ from those of the usual formula: full cyan is gray with L* = 50."""
+    colors = np.zeros((2, 2, 2, 2, 3), np.uint8)  # L*, a*, b* for each cyan, magenta, yellow and black
     colors[..., 1:] = 128
     colors[0, 0, 0, 0, 0], colors[1, 0, 0, 0, 0] = 255, 128
     straight = bytes(range(256))

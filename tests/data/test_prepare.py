@@ -107,7 +107,7 @@ def test_data_that_cannot_be_written_name_the_place_and_the_way_on(tmp_path, mon
     config = make_config({"split": "train[:100]", "cache_dir": str(tmp_path)})
 
     def fail(*_):
-        raise OSError(number, os.strerror(number))  # As in a process that decodes: without the file's name
+        raise OSError(number, os.strerror(number))  # As in a decoder process: without the file's name
 
     with monkeypatch.context() as patch:
         patch.setattr(preparation, "write_header", fail)
@@ -127,7 +127,7 @@ def is_locked(lock):
 
 
 def test_lock_is_held_until_the_data_have_their_name(tmp_path, monkeypatch):
-    """Its file stays, so that a process that waits for it and one that comes later lock the same file."""
+    """The lock's file stays, so that a process that is waiting and one that comes later lock the same file."""
     seen = []
 
     def rename(source, target):
@@ -216,11 +216,11 @@ def test_batch_larger_than_the_data_is_refused(tmp_path):
 
 def test_epochs_become_steps(tmp_path):
     typed = {"split": "train[:100]", "batch_size": 64, "epochs": 3.0, "cache_dir": str(tmp_path)}
-    assert prepare(make_config(typed))[0].steps == 5  # 300 images in batches of 64, the last one begun
+    assert prepare(make_config(typed))[0].steps == 5  # 300 images in batches of 64, rounded up
 
 
 def test_rates_that_reach_zero_before_the_last_epoch_are_refused():
-    """Where 3 epochs of 100 images in batches of 64 are 5 steps."""
+    """Three epochs of 100 images in batches of 64 are 5 steps."""
     typed = {"batch_size": 64, "epochs": 3.0, "learning_rate_decay": "linear"}
     assert settle_length(make_config({**typed, "learning_rate_decay_steps": 5}), 100).steps == 5
     with pytest.raises(UserError, match=r"`learning_rate_decay_steps=4`, but `epochs=3` \(5 steps\) is longer"):
@@ -259,7 +259,7 @@ def test_conditional_needs_classes(tmp_path):
 
 
 def test_class_without_an_image_is_refused_where_the_data_can_be_changed(tmp_path, said):
-    """All pictures of one class are damaged; or a part of a split holds none of it."""
+    """Either all pictures of one class are damaged, or a part of a split holds none of that class."""
     for number in range(8):
         path = tmp_path / ("bars" if number < 6 else "frames") / f"{number}.png"
         path.parent.mkdir(exist_ok=True)

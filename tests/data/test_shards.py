@@ -32,7 +32,7 @@ def test_shards_are_bounded_by_rows_and_by_bytes(count, row_bytes, expected):
 
 
 def test_rows_are_written_as_they_are_made(tmp_path):
-    """Of 6 MB of rows, hardly more than one is in memory."""
+    """Of 6 MB of rows, less than 1 MB is in memory at a time."""
     rows_file, recipe = tmp_path / "images.npy", Recipe(64, 64, 3)
     write_header(rows_file, (512, 64, 64, 3))
     tracemalloc.start()

@@ -12,7 +12,7 @@ from dcgan_tf.data.bundled import BUNDLED_MNIST
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.errors import UserError
 
-# By name: it reads TFDS_DATA_DIR when it is imported, which is before the tests have set it.
+# By name: imported here, TensorFlow Datasets would read TFDS_DATA_DIR before the tests have set it.
 DOWNLOAD_AND_PREPARE = "tensorflow_datasets.core.DatasetBuilder.download_and_prepare"
 
 
@@ -33,7 +33,7 @@ def test_bundled_files_are_the_originals(real_data):
 
 
 def test_each_data_set_has_its_own_folder_of_downloads(real_data, tmp_path, monkeypatch):
-    """TensorFlow Datasets takes an extracted file of another data set for its own where it has the same name."""
+    """TensorFlow Datasets mistakes an extracted file of another data set for its own if the names are the same."""
     folders = []
     monkeypatch.setattr(DOWNLOAD_AND_PREPARE, lambda self, download_dir, **_: folders.append(download_dir))
     for dataset in ("mnist", "fashion_mnist"):
@@ -53,7 +53,7 @@ def tfds_mnist(tmp_path_factory):
 
 @pytest.mark.long
 def test_data_set_that_another_process_prepares_is_waited_for(tmp_path, monkeypatch, tfds_mnist):
-    """It may be for another split; TensorFlow Datasets fails where two processes prepare the same."""
+    """The other process may want another split. TensorFlow Datasets fails if two processes prepare one data set."""
     source = sources.find_source(make_config({"data_dir": str(tmp_path), "split": "test"}))
     locked = sources.locked
 
@@ -102,7 +102,7 @@ def test_without_network_a_download_is_refused(tmp_path, monkeypatch):
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     config = make_config({"dataset": "cifar10", "data_dir": str(tmp_path)})
-    # TensorFlow Datasets would repeat this for minutes.
+    # TensorFlow Datasets would retry for minutes.
     monkeypatch.setattr(DOWNLOAD_AND_PREPARE, None)
     with pytest.raises(UserError, match=r"`dataset=cifar10`: it is not on disk.*cannot be reached.*`manual_dir`"):
         prepare(config)

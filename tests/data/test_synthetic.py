@@ -1,4 +1,4 @@
-"""Stacked MNIST, and points of a mixture of Gaussians."""
+"""Stacked MNIST, and points drawn from mixtures of Gaussians."""
 
 import numpy as np
 import pytest

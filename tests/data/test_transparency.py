@@ -1,4 +1,4 @@
-"""Images with transparency, by `channels=4`: from the files to the pictures that a run writes."""
+"""Images with transparency (`channels=4`), from the files to the pictures that a run writes."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_transparency_is_kept_in_every_mode():
 
 
 def test_hidden_colors_do_not_bleed():
-    """Half of the picture is red, the other half transparent over green. Resized, no pixel is partly green."""
+    """Half of the picture is red, the other half transparent green. After resizing, no pixel is partly green."""
     picture = Image.new("RGBA", (64, 64), (0, 255, 0, 0))
     picture.paste((255, 0, 0, 255), (0, 0, 33, 64))
     pixels = row(picture, side=16, background="black").reshape(-1, 4)

@@ -1,8 +1,8 @@
-"""Two and three real workers on loopback, with what can happen to them.
+"""Two and three real workers on loopback, and what can happen to them.
 
     python -m pytest -m "long or measurement" tests/distributed/test_multi_worker.py
 
-The faults of two workers are in the long tests; what takes longer is left to be run by hand, so that these stay below
+The long tests cover the faults of two workers. Tests that take longer are run by hand, so that the long ones stay below
 ten minutes.
 """
 
@@ -23,7 +23,7 @@ from tests.distributed.test_workers import free_addresses
 from tests.training.outcomes import assert_same_checkpoint, checkpoint_values
 from tests.training.test_processes import wait_for
 
-# Divides by two and by three.
+# Divisible by two and by three.
 BATCH = {"batch_size": 12}
 
 
@@ -49,18 +49,18 @@ class Group:
             )
 
     def wait(self, seconds=300):
-        """Exit codes of all."""
+        """Waits for all workers; returns their exit codes."""
         return [process.wait(timeout=seconds) for process in self.processes]
 
     def left_over(self):
-        """What the workers wrote for themselves alone, and should have removed."""
+        """The workers' private temporary files, which they should have removed."""
         return list(self.temporary.glob("dcgan_tf-worker-*"))
 
     def output(self, index):
         return self.logs[index].read_text()
 
     def error(self, index):
-        """The single error line of a worker that failed for a reason that can be mended."""
+        """The single error line of a worker that failed for a reason that can be fixed."""
         assert "Traceback" not in self.output(index), self.output(index)
         (line,) = [line for line in self.output(index).splitlines() if line.startswith("error: ")]
         return line
@@ -85,7 +85,7 @@ def workers(tmp_path):
 
 
 def assert_near(first, second, step):
-    """The same training but for rounding."""
+    """Asserts that two trainings are the same except for rounding."""
     one, two = checkpoint_values(first, step), checkpoint_values(second, step)
     assert one.keys() == two.keys()
     for name in one:
@@ -119,7 +119,7 @@ def test_killed_worker_stops_the_other_and_the_same_command_resumes_bit_for_bit(
 
 
 class FakeCommunicate:
-    """A group as `wait_for` expects a process."""
+    """Wraps a group to look like the process that `wait_for` expects."""
 
     def __init__(self, group):
         self.group = group
@@ -192,7 +192,7 @@ def test_stopped_worker_counts_as_lost_after_the_timeout(workers, small_flags, t
     flags = [*small_flags(**BATCH, steps=100_000), f"--run_dir={tmp_path / 'run'}", "--worker_timeout=20"]
     group = workers(2, flags)
     wait_for((tmp_path / "run" / "checkpoints" / "step-00000006").exists, FakeCommunicate(group))
-    group.processes[1].send_signal(signal.SIGSTOP)  # As a machine that hangs or a cable that is cut
+    group.processes[1].send_signal(signal.SIGSTOP)  # Like a machine that hangs or a cable that is cut
     assert group.processes[0].wait(60) == 1
     assert "gave no sign of life for 20 seconds (--worker_timeout)" in group.error(0)
 

@@ -25,7 +25,7 @@ SECRET = b"sixteen bytes or more"
 
 
 def frame(content):
-    """A message as the protocol has it."""
+    """A message in the protocol's format."""
     content = content if isinstance(content, bytes) else json.dumps(content).encode()
     return len(content).to_bytes(4, "big") + content
 
@@ -35,7 +35,7 @@ def greeting(**changes):
 
 
 def connect(address):
-    """Connects to a chief that may not have opened its door yet."""
+    """Connects to a chief that may not be listening yet."""
     while True:
         try:
             return socket.create_connection(split_address(address), timeout=20)
@@ -194,7 +194,7 @@ def test_chief_says_at_its_end_that_secrets_differed(pool, addresses):
 
 
 def prove(role, *facts):
-    """By the definition of HMAC (RFC 2104), with SHA-256."""
+    """The proof, computed from the definition of HMAC (RFC 2104) with SHA-256."""
     key = SECRET.ljust(64, b"\0")
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in key) + json.dumps([role, *facts]).encode()).digest()
     return hashlib.sha256(bytes(byte ^ 0x5C for byte in key) + inner).hexdigest()

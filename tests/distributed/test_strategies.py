@@ -1,4 +1,4 @@
-"""One run on several replicas: equal to one, refused where it cannot be, with its workers found and compared."""
+"""Runs on several replicas: they equal a run on one, or are refused; their workers are found and compared."""
 
 import json
 import pathlib
@@ -23,7 +23,7 @@ from dcgan_tf.training import loop
 from tests.conftest import ROOT
 from tests.training.outcomes import checkpoint_values, end_quickly
 
-# Between them: noise of every kind, statistics over the batch, and sums over it.
+# Together, these cover every kind of noise, statistics over the batch, and sums over it.
 CASES = {
     "statistics": {
         "dropout": 0.3,
@@ -60,8 +60,9 @@ LONG_CASES = {
     "penalized batch": {"penalty": "r1", "penalty_every": 2, "dropout": 0.2},
     "adaptive": {"augment": "ada", "channels": "3", "pack": 2, "discriminator_steps": 2},
 }
-# Two runs whose sums are rounded differently drift apart like this: 1e-5 of the way trained, but for a unit that is
-# switched on in one of them alone. A sum, a statistic or a number drawn that is a replica's own shows as 0.1 and more.
+# Two runs whose sums are rounded differently drift apart by 1e-5 of the distance trained, or more where a unit is
+# switched on in only one of them. If a replica used a sum, a statistic or a random number of its own, the distance
+# would be 0.1 or more.
 RELATIVE = 1e-2
 
 
@@ -70,7 +71,7 @@ def tf_config(cluster, kind, index):
 
 
 def compare_replicas(cases):
-    """Trains each case on one and on two replicas; the distances by the case's name."""
+    """Trains each case on one and on two replicas; returns the distances by the case's name."""
     result = subprocess.run(
         [sys.executable, "-m", "tests.distributed.two_replicas", json.dumps(cases)],
         cwd=ROOT,
@@ -109,7 +110,7 @@ def test_two_replicas_equal_one_with_every_kind_of_penalty_and_adaptive_augmenta
 
 @pytest.mark.measurement
 def test_every_preset_is_the_same_on_two_replicas():
-    """With the presets' own settings, but for widths, and data, of which nothing is needed but its shape."""
+    """Uses the presets' own settings except for the widths, and for the data, of which only the shape matters."""
     small = {"generator_filters": "8", "discriminator_filters": "8", "batch_size": 8}
     data = {"dataset": "mnist", "image_size": "16", "channels": "1", "crop_size": 0, "epochs": 0.0}
     cases = {name: {**values, **small, **data} for name, values in PRESETS.items()}
@@ -156,7 +157,7 @@ def test_replicas_read_their_shares_of_the_same_batches(small_config):
             np.testing.assert_array_equal(share_labels, labels.numpy()[place])
     together = np.sort(np.concatenate([places_of(replica, 4, 32, 4) for replica in range(4)]))
     np.testing.assert_array_equal(together, np.arange(32))
-    # Of each of the two updates, and of each of the two images of a pack, one fourth.
+    # One fourth of each of the two updates, and of each of the two images of a pack.
     assert places_of(1, 4, 32, parts=4).tolist() == [2, 3, 10, 11, 18, 19, 26, 27]
 
 

@@ -13,7 +13,7 @@ from dcgan_tf.distributed.workers import Workers, split_address
 from dcgan_tf.errors import UserError
 from tests.conftest import ROOT
 
-# Answers each line on standard input by what the workers together say to it.
+# Answers each line on standard input with the values that all workers gathered.
 WORKER = """
 import json, sys
 from dcgan_tf.errors import UserError
@@ -32,7 +32,7 @@ except UserError as error:
 
 
 def free_addresses(count):
-    """Ports that nobody listens on; taken together, so that they differ."""
+    """Addresses whose ports nobody listens on. All are opened at once, so that they differ."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
     for each in sockets:

@@ -1,8 +1,8 @@
 """Trains on one replica and on two, and says how far apart they are: python -m tests.distributed.two_replicas CASES
 
-A process of its own, because the devices of a process are settled before TensorFlow starts. CASES is JSON: settings by
-name; the case batch_norm is of that layer alone. Prints a JSON object for each. With --run_dir=... it trains one run of
-the settings on two replicas instead.
+This runs in a process of its own, because the devices of a process are fixed before TensorFlow starts. CASES is JSON:
+settings by name; the case batch_norm tests only that layer. Prints a JSON object for each case. With --run_dir=... it
+trains one run of the settings on two replicas instead.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ from dcgan_tf.training.gan import GAN
 
 REPLICAS = 2
 STEPS = 20
-# Adam makes full steps out of gradients that are nothing but rounding: with small ones, two runs stay near.
+# Adam takes full steps even where a gradient is only rounding error: with small rates, two runs stay close.
 RATES = {"learning_rate_generator": 1e-4, "learning_rate_discriminator": 1e-4}
 
 
@@ -66,7 +66,7 @@ def moments(gan: GAN) -> dict[str, np.ndarray]:
 
 
 def compare(config: Config, strategy: tf.distribute.Strategy) -> dict[str, Any]:
-    """How far two replicas end from one, measured by how far training moved each weight."""
+    """How far two replicas end from one, relative to how far training moved each weight."""
     samples = make_samples(config)
     one = make_gan(config)
     first = weights(one)
@@ -102,7 +102,7 @@ def compare(config: Config, strategy: tf.distribute.Strategy) -> dict[str, Any]:
 
 
 def compare_batch_norm(strategy: tf.distribute.Strategy) -> dict[str, Any]:
-    """The largest differences of BatchNorm on two replicas, in float32 and far from 0, to one in float64 around 0."""
+    """The largest differences between BatchNorm on two replicas (float32, far from 0) and on one (float64, near 0)."""
     random = np.random.default_rng(0)
     # The offset is added in float32, and the second half of the batch has a mean of its own.
     values = (random.normal(size=(8, 3)) + np.repeat([[0], [2]], 4, axis=0) + 1e4).astype(np.float32)
@@ -140,7 +140,7 @@ def compare_batch_norm(strategy: tf.distribute.Strategy) -> dict[str, Any]:
 
 
 def page_faults_of_a_tensor() -> int:
-    """How often memory of 2 MiB that is taken, used and given back eleven times comes new from the kernel, in pages."""
+    """The page faults of allocating, using and freeing 2 MiB ten times, after a first time that must fault."""
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
     size = 2**21

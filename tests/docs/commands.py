@@ -1,4 +1,4 @@
-"""Whether a command of the documentation is one that the project understands, without running it."""
+"""Checks, without running it, that the project understands a command from the documentation."""
 
 import ast
 import importlib
@@ -15,7 +15,7 @@ from dcgan_tf.config.making import make_config
 from docs import figures
 from tests.conftest import ROOT
 
-# Programs of others: of what is typed for them, only the files that it names are checked.
+# Other programs: only the files that their commands name are checked.
 FOREIGN = (
     "docker",
     "curl",
@@ -32,7 +32,7 @@ FOREIGN = (
     "jupyter",
     "pre-commit",
 )
-# How a command may be called besides by its name -> the command.
+# Other ways to call a command -> the command.
 DOORS = {"train.py": "train", "export.saved_model": "export", "export.client": "client"}
 # Words before one of our own commands.
 PREFIXES = (("taskset", "-c", "0"), ("taskset", "-c", "1"), ("srun",), ("exec",))
@@ -67,7 +67,7 @@ def split(lines: tuple[str, ...]) -> Iterator[list[str]]:
 
 
 def check(words: list[str]) -> None:
-    """Raises BadCommand for a command that the project would refuse, or that names what is not there."""
+    """Raises BadCommand for a command that the project would refuse, or that names something that does not exist."""
     for prefix in PREFIXES:
         if tuple(words[: len(prefix)]) == prefix:
             words = words[len(prefix) :]
@@ -85,7 +85,7 @@ def check(words: list[str]) -> None:
 
 
 def check_imports(code: str) -> None:
-    """Raises ImportError where Python code imports what is not there, within its functions, too."""
+    """Raises ImportError if Python code imports what does not exist, within its functions, too."""
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             exec(ast.unparse(node), {})
@@ -110,7 +110,7 @@ def _check_python(words: list[str]) -> None:
 
 
 def _check_command(words: list[str]) -> None:
-    """What is typed after `dcgan`, without --help."""
+    """Checks what is typed after `dcgan`, without --help."""
     if words in ([], ["COMMAND"], ["--version"]):
         return
     name, *rest = words
@@ -127,7 +127,7 @@ def _check_command(words: list[str]) -> None:
 
 
 def _check_module(name: str, words: list[str]) -> None:
-    """A command of the documentation or of the measurements."""
+    """Checks a command of the documentation or of the measurements."""
     path = ROOT / name.replace(".", "/")
     if not (path / "__main__.py").exists() and not path.with_suffix(".py").exists():
         raise BadCommand(f"there is no module {name}")

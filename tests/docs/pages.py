@@ -37,7 +37,7 @@ class Page:
 
     @property
     def spans(self) -> list[tuple[int, str]]:
-        """(line, text) of what stands between single backticks; one that is broken over two lines counts, too."""
+        """The (line, text) of each span between single backticks, including one that is broken over two lines."""
         text = "\n".join(line for _, line in self.prose)
         numbers = [number for number, _ in self.prose]
         found = re.finditer(r"(?<!`)`([^`]+)`(?!`)", text)
@@ -45,7 +45,7 @@ class Page:
 
     @property
     def links(self) -> list[tuple[int, str]]:
-        """(line, target) of links and images."""
+        """The (line, target) of each link and image."""
         return [(number, target) for number, line in self.prose for target in LINK.findall(SPAN.sub("", line))]
 
     @property

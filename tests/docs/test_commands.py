@@ -42,7 +42,7 @@ def test_shell_block(block):
     if block.lines[0].startswith(PICTURES_OF_TEXT):
         return
     lines = block.lines
-    if any(line.startswith(PICTURES_OF_TEXT) for line in lines):  # A command with what it leads to below.
+    if any(line.startswith(PICTURES_OF_TEXT) for line in lines):  # A command with its result below.
         lines = lines[:1]
     found = list(commands.split(lines))
     assert found or lines[0].startswith(("curl ", "export "))
@@ -66,11 +66,11 @@ def test_commands_within_the_text(page):
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if is_python(b)], ids=str)
 def test_python_block(block):
-    """It compiles, and what it imports is there."""
+    """The block compiles, and what it imports exists."""
     commands.check_imports(code_of(block))
 
 
-# Commands of minutes, which no other test calls.
+# Commands that take minutes, which no other test calls.
 @pytest.mark.parametrize("folder", ["docs", "tests/benchmarks", "tests/faults", "tests/gpu"])
 def test_imports_of_commands(folder):
     for path in (ROOT / folder).rglob("*.py"):

@@ -1,4 +1,4 @@
-"""What the figures of docs/how-it-works.md claim, without drawing or training."""
+"""Checks what the figures of docs/how-it-works.md claim, without drawing or training."""
 
 import importlib
 

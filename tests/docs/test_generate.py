@@ -1,4 +1,4 @@
-"""The pages that follow from the code are those that the code would write now."""
+"""The generated pages match what the code would write now."""
 
 import dataclasses
 

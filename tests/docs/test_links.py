@@ -29,7 +29,7 @@ def test_links(page):
 @pytest.mark.parametrize("page", READ.values(), ids=lambda page: page.path.name)
 def test_files_that_the_text_names(page):
     for line, text in page.spans:
-        # Only with a folder: a bare name may be of a file in a run, or of one in the folder just named.
+        # Only names with a folder: a bare name may be a file in a run, or in the folder just named.
         if re.fullmatch(r"[\w\-.]+(/[\w\-.]+)+\.(py|md|txt|yaml|config|ipynb)", text) and not text.startswith("runs/"):
             candidates = (ROOT / text, ROOT / "dcgan_tf" / text, page.path.parent / text)
             assert any(path.exists() for path in candidates), f"{page.path.name}:{line}: no file {text}"

@@ -1,4 +1,4 @@
-"""The generator that ships with the package: how it is made, and that all find it by its name."""
+"""The generator that ships with the package: how it is made, and how it is found by its name."""
 
 import dataclasses
 import json
@@ -98,12 +98,12 @@ def test_without_it_the_error_names_a_run(cli, tmp_path, monkeypatch):
 
 
 def test_bundled_generator_makes_digits():
-    """That of the package itself: within its size, and each image of its own."""
+    """The package's own generator is within its size limit, and no two of its images are the same."""
     if "mnist" not in source.pretrained_names():
         pytest.skip("no weights are bundled yet: python -m docs.pretrained RUN writes them")
     assert sum(path.stat().st_size for path in (source.PRETRAINED / "mnist").iterdir()) <= pretrained.MAX_BYTES
     images = load_generator("mnist").sample(range(64))
     assert images.shape == (64, 28, 28, 1)
-    ink = (images > 127).mean(axis=(1, 2, 3))  # 13 % of a training image, on average
+    ink = (images > 127).mean(axis=(1, 2, 3))  # 13% of a training image, on average
     assert 0.08 < ink.mean() < 0.2
     assert len({image.tobytes() for image in images}) == 64

@@ -95,7 +95,7 @@ def test_forms_of_issues_have_what_github_requires():
 
 
 def test_image_copies_what_is_there():
-    """The image itself cannot be built here: this compares the file with the project only."""
+    """The image itself cannot be built here: this only compares the file with the project."""
     text = (ROOT / "Dockerfile").read_text()
     copied = [name for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for name in line.split()]
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}

@@ -9,7 +9,7 @@ from dcgan_tf.evaluation import classifier
 
 
 def draw(label, number, side=16):
-    """Class 0 is a bright bar across, class 1 a bright bar down; brightness and place differ."""
+    """A picture of a bright horizontal bar (class 0) or vertical bar (class 1), at a random place and brightness."""
     random = np.random.default_rng([label, number])
     image = random.integers(0, 60, (side, side), np.uint8)
     place = random.integers(2, side - 4)
@@ -20,7 +20,7 @@ def draw(label, number, side=16):
 
 @pytest.fixture(scope="session")
 def bars(tmp_path_factory):
-    """Folder with train/ and test/, each with the classes across and down."""
+    """A folder with train/ and test/, each of which holds the classes across and down."""
     folder = tmp_path_factory.mktemp("bars")
     for split, first, count in (("train", 0, 150), ("test", 1000, 60)):
         for label, name in enumerate(("across", "down")):

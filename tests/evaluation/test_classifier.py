@@ -20,7 +20,7 @@ from tests.evaluation.conftest import draw
 
 
 def test_trained_once_then_read_and_trained_again_where_damaged(bars_config, short_classifier_training, tmp_path, said):
-    bars_config = dataclasses.replace(bars_config, cache_dir=str(tmp_path))  # Nobody has trained it for these data.
+    bars_config = dataclasses.replace(bars_config, cache_dir=str(tmp_path))  # An empty cache
     first = load_or_train_classifier(bars_config)
     assert first.accuracy > 0.95
     assert first.accuracy_split == "120 images of test"
@@ -66,7 +66,7 @@ def test_accuracy_is_of_the_present_test_images(bars, bars_config, monkeypatch, 
     shutil.copytree(bars / "test" / "down", data / "test")
     on_training = "300 images of its training split, because test has no labels"
     assert load_or_train_classifier(config).accuracy_split == on_training
-    hidden = open_test_split(bars_config)  # As in data sets whose labels of the test split are a secret
+    hidden = open_test_split(bars_config)  # As in data sets that keep the labels of their test split secret
     labels = np.full_like(hidden.data.labels, -1)
     hidden = dataclasses.replace(hidden, data=dataclasses.replace(hidden.data, labels=labels))
     monkeypatch.setattr(classifier, "open_test_split", lambda _: hidden)

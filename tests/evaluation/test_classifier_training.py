@@ -1,4 +1,4 @@
-"""Interrupted training of the classifier, and the recipe of large images."""
+"""Interrupted training of the classifier, and the recipe for large images."""
 
 import dataclasses
 
@@ -26,11 +26,11 @@ STEPS = 7
 
 
 class Interrupted(Exception):
-    """Stands for a process that ends."""
+    """Stands in for the end of the process."""
 
 
 def train(checkpoint=None, stop_before=None):
-    """The digest after short training of two epochs, interrupted before a step where one is named."""
+    """Returns the digest of the weights after two short epochs; raises Interrupted before the step `stop_before`."""
     labels = np.arange(160) % 2
     images = np.stack([draw(label, number, side=12)[:, :, None] for number, label in enumerate(labels)])
     network = build_classifier((12, 12, 1), 2)
@@ -92,7 +92,7 @@ def test_weights_of_another_digest_are_no_start_of_a_training(bars_config, tmp_p
     load_or_train_classifier(config)
     (path,) = (cache_root(config) / "classifiers").glob("*.npz")
     arrays = files.read_arrays(path)
-    arrays["weight_000"] += 1  # A file that is whole, with other weights
+    arrays["weight_000"] += 1  # An undamaged file with other weights
     files.write_arrays(path, **arrays)
     load_or_train_classifier(config)
     assert "its digest differs" in said.text
@@ -100,7 +100,7 @@ def test_weights_of_another_digest_are_no_start_of_a_training(bars_config, tmp_p
 
 
 def test_files_of_earlier_releases_are_read(tmp_path):
-    """They did not say which images the accuracy is of, so that it is measured again."""
+    """They do not say on which images the accuracy was measured, so it is measured again."""
     network = build_classifier((12, 12, 1), 2)
     save_classifier(network, Facts(0.5, "2 images of test", "d"), tmp_path / "a.npz")
     arrays = files.read_arrays(tmp_path / "a.npz")
@@ -110,13 +110,13 @@ def test_files_of_earlier_releases_are_read(tmp_path):
 
 
 def test_small_images_keep_their_network_and_large_ones_cost_little():
-    """The widths of 28x28 are those of all figures so far: other ones would be another recipe."""
+    """All metrics so far were measured with these widths for 28x28: other widths would be another recipe."""
     small, large = build_classifier((28, 28, 1), 10), build_classifier((64, 64, 1), 2)
     assert [weight.shape[-1] for weight in small.weights if len(weight.shape) == 4] == [32, 32, 64, 64]
     assert small.get_layer("features").kernel.shape == (7 * 7 * 64, 128)
     assert (classifier.RECIPE, classifier.STEPS) == (2, 3600)
     assert large.get_layer("features").kernel.shape == (8 * 8 * 64, 128)
-    # Multiplications of a whole training run: at 64x64, no more than 1.5 times as many as at 28x28.
+    # A whole training run at 64x64 needs less than 1.5 times the multiplications of one at 28x28.
     costs = [
         steps
         * sum(
@@ -152,5 +152,5 @@ def test_large_images_without_a_test_split_are_judged_by_some_that_were_held_out
     everything, trained_on = data.read(np.arange(60)), read(np.arange(54))
     assert len(labels) == 54
     same = (trained_on[:, None] == everything[None]).all((2, 3, 4))
-    np.testing.assert_array_equal(np.flatnonzero(~same.any(0)), test_rows)  # Every image is in one of both.
+    np.testing.assert_array_equal(np.flatnonzero(~same.any(0)), test_rows)  # Every image is in one of the two.
     np.testing.assert_array_equal(labels, data.labels[same.argmax(1)])

@@ -29,7 +29,7 @@ OPTIONAL = ("note", "standard_error", "real_value")
 
 @pytest.fixture
 def evaluated(tmp_path):
-    """Writes a run's evaluation.json: `evaluated({"figures": []})`, or as text."""
+    """Writes a run's evaluation.json from text or from what JSON can hold, and returns the run's folder."""
     save_config(Config(image_size="28", channels="1"), tmp_path / "config.json")
 
     def write(content):
@@ -50,7 +50,7 @@ def test_evaluation_is_read(evaluated):
 
 
 def test_one_run_is_drawn_beside_real_images(evaluated, tmp_path):
-    """A dot with its standard error, and a line at the score of real images, in each panel."""
+    """Each panel shows a dot with its standard error, and a line at the score of real images."""
     groups = group_runs([read_run(evaluated(EVALUATION))])
     figure = _draw(groups, ["x[y]", "z[y]"], 2)
     for axes, value in zip(figure.axes, (1, 2.5), strict=True):

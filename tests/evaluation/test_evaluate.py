@@ -56,7 +56,7 @@ class Page(html.parser.HTMLParser):
 
 
 def train_with_values(config, run_dir, values):
-    """Trains; the evaluations on the way give these values, so that the best is where the test wants it."""
+    """Trains with these values as the results of its evaluations, so that the best is where the test wants it."""
     values = iter(values)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(QuickEvaluation, "measure", lambda _: next(values))
@@ -66,7 +66,7 @@ def train_with_values(config, run_dir, values):
 
 @pytest.fixture(scope="module")
 def trained(bars_config, tmp_path_factory):
-    """A conditional run of 12 steps whose best was at step 8. Tests do not change it."""
+    """A conditional run of 12 steps whose best checkpoint is that of step 8. Tests do not change it."""
     run_dir = tmp_path_factory.mktemp("runs") / "first"
     train_with_values(dataclasses.replace(bars_config, conditional=True), run_dir, [5.0, 1.0, 3.0])
     return run_dir
@@ -79,7 +79,7 @@ def test_best_checkpoint_is_kept_and_used(trained, tmp_path, said):
     }
     assert measured == {4: 5.0, 8: 1.0, 12: 3.0}
     assert [load_networks(run, which).step for which in ("best", "latest", "12")] == [8, 12, 12]
-    # keep_checkpoints is 1: the newest, and the best besides it.
+    # `keep_checkpoints` is 1: the newest is kept, and the best as well.
     assert Checkpoints(run.checkpoints, tf.train.Checkpoint()).steps() == [8, 12]
     assert saved_model.exported_steps(run.saved_model) == [8]
     for wrong in ("4", "newest", "-1"):
@@ -90,7 +90,7 @@ def test_best_checkpoint_is_kept_and_used(trained, tmp_path, said):
     shutil.copytree(trained, continued.directory)
     train_with_values(run.config, continued.directory, [])
     assert "This run is complete" in said.text
-    # Resuming keeps the best of before, as long as none is better.
+    # A resumed run keeps its earlier best until it finds a better one.
     train_with_values(dataclasses.replace(run.config, steps=16), continued.directory, [2.0])
     assert "are from step 8, which had the best" in said.text
     assert load_networks(continued).step == 8
@@ -120,16 +120,16 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
     assert evaluation.classes.labels == "the labels of both sides"
     coverage = figures[f"coverage[{name}]"]
     assert (coverage.n_real, coverage.n_fake, coverage.split) == (120, 220, "test")
-    assert coverage.value < 0.2 < coverage.real_value  # Sixteen steps of training are not enough.
+    assert coverage.value < 0.2 < coverage.real_value  # Eight steps of training are not enough.
     assert "memorization_ratio[pixels]" in figures
     assert {result.features for result in evaluation.probes} == {"discriminator", "untrained discriminator", "pixels"}
     assert len(evaluation.synthetic) == 5
-    for result in evaluation.synthetic[:3]:  # Over the images tested, not over all 120
+    for result in evaluation.synthetic[:3]:  # From the number of images tested, not from all 120
         assert result.standard_error == pytest.approx(np.sqrt(result.accuracy * (1 - result.accuracy) / 49))
     _, seeds, labels = asked_for[0]
     np.testing.assert_array_equal(seeds, np.arange(220))
     assert 0.4 < labels.mean() < 0.6
-    assert 0.3 < labels[:60].mean() < 0.7  # In no order: the first are looked at alone.
+    assert 0.3 < labels[:60].mean() < 0.7  # In random order, because the first ones are also used alone.
     assert f"coverage[{name}]" in format_table(evaluation.figures)
 
     again = evaluate_run(run, Options(num=220))
@@ -184,7 +184,7 @@ def test_evaluation_report_and_comparison(trained, short_classifier_training, mo
 
 @pytest.fixture(scope="module")
 def packed(bars_config, tmp_path_factory):
-    """A run of three packed images, untrained."""
+    """An untrained run whose discriminator judges three packed images at once."""
     config, _ = prepare(dataclasses.replace(bars_config, batch_size=15, pack=3))
     run = run_directory.Run(tmp_path_factory.mktemp("packed"), config)
     run.save_config()
@@ -198,7 +198,7 @@ def test_a_packed_run_is_evaluated_with_as_many_images_as_there_are(packed, shor
     evaluation = evaluate_run(packed, Options())
     assert "judges 3 images at once" in evaluation.left_out["frechet_distance, kernel_distance[discriminator]"]
     assert "kernel_distance" in format_table(evaluation.figures)
-    # Of 300 training images, no more than 300 can be compared with generated ones.
+    # There are 300 training images, so no more than 300 generated ones are compared with them.
     counts = {figure.n_fake for figure in evaluation.figures if "memorization" not in figure.name}
     assert (counts, evaluation.facts["n_fake"]) == ({300}, 300)
     assert "`num=10000`: only 300 images are generated" in said.text
@@ -213,7 +213,7 @@ def test_real_and_training_images_of_one_split_are_disjoint_and_of_all_kinds(bar
     rows = evaluator._choose_rows(data, Split("train", data, is_held_out=False), 220)
     assert [len(part) for part in rows] == [each, each]
     assert not set(rows[0]) & set(rows[1])
-    for part in rows:  # Pictures that alternate, such as front, back, front, back
+    for part in rows:  # As if two kinds of pictures alternated: front, back, front, back
         assert 0.25 < (part % 2).mean() < 0.75
 
 
@@ -243,7 +243,7 @@ def test_changed_data_are_refused(trained, bars, tmp_path):
 
 
 def test_what_cannot_be_done_is_said_first(trained, bars, monkeypatch):
-    monkeypatch.setattr(judge, "load_or_train_classifier", None)  # Nothing that takes minutes is begun.
+    monkeypatch.setattr(judge, "load_or_train_classifier", None)  # Nothing that takes minutes may begin.
     run = run_directory.load_run(trained)
     with pytest.raises(UserError, match="`inception_weights`: expected a file"):
         evaluate_run(run, Options(num=220, inception_weights="missing.pb"))
@@ -257,7 +257,7 @@ def test_what_cannot_be_done_is_said_first(trained, bars, monkeypatch):
 
 
 def test_run_without_a_checkpoint_whose_data_have_moved(cli, bars, bars_config, tmp_path):
-    """The data is found where the flag says, and the flag is kept, before anything else can fail."""
+    """The data is read from where the flag says, and the flag is saved, before anything else can fail."""
     config = dataclasses.replace(bars_config, blocks=2)
     save_config(dataclasses.replace(config, data_dir="/gone", cache_dir="/gone"), tmp_path / "config.json")
     folders = {"data_dir": str(bars), "cache_dir": str(tmp_path / "cache")}

@@ -20,7 +20,7 @@ from dcgan_tf.models.configured import configured_discriminator
 
 
 def mean_network(digest="d", calls=None):
-    """Its only feature is the mean of an image."""
+    """A network whose only feature is the mean of an image."""
 
     def function(images):
         if calls is not None:

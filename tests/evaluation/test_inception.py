@@ -10,7 +10,7 @@ from dcgan_tf.evaluation.inception import load_inception
 
 
 def write_graph(path, features=5, feature_name="pool_3"):
-    """A frozen graph with the names of the one of 2015; it averages the image, resized, over its pixels."""
+    """Writes a frozen graph with the names of the 2015 graph; its features are linear in an image's mean color."""
     with tf.Graph().as_default() as graph:
         images = tf.compat.v1.placeholder(tf.float32, [1, None, None, 3], name="ExpandDims")
         resized = tf.compat.v1.image.resize_bilinear(images, [8, 8])
@@ -27,7 +27,7 @@ def test_frozen_graph_takes_batches_and_gray_images(tmp_path, said):
     network = load_inception(str(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert f"sha256 {digest}" in said.text
-    assert network.name == f"graph-{digest[:8]}"  # Five features: not the graph of FID.
+    assert network.name == f"graph-{digest[:8]}"  # Five features, so it is not the graph of FID.
     gray = np.array([10, 200], np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
     values, probabilities = network.function(tf.constant(gray))
     np.testing.assert_allclose(values, [np.full(3, 10) @ weights, np.full(3, 200) @ weights])

@@ -1,4 +1,4 @@
-"""The classifier of another labeled data set: which are refused, how images are converted, and figures by it."""
+"""A classifier trained on another labeled data set: what is refused, how images are converted, and its metrics."""
 
 import dataclasses
 import re
@@ -68,7 +68,7 @@ def test_the_folder_of_a_run_stands_for_its_data(color_config, bars, tmp_path):
         tmp_path / "labeled", export=False, dataset="folder", data_dir=str(bars), split="test", image_size="20",
         class_names=("across", "down"), cache_dir="there",
     )  # fmt: skip
-    with pytest.raises(UserError, match="have 20x20"):  # The size of its images, not that of its pictures
+    with pytest.raises(UserError, match="have 20x20"):  # The size of the run's images, not that of its pictures
         labeled_config(str(labeled), color_config)
     found = labeled_config(str(labeled), color_config, resize=True)
     assert (found.data_dir, found.split, found.cache_dir) == (str(bars), "test", "there")
@@ -94,7 +94,7 @@ def test_folders_without_classes_are_refused(color_config, bars, tmp_path):
 
 
 def test_a_damaged_classifier_is_refused(color_config, bars, tmp_path, monkeypatch):
-    """Unlike that of the own data it is not trained again unasked: figures by another one would not compare."""
+    """Unlike the data's own classifier, it is not retrained unasked: its metrics would no longer be comparable."""
     monkeypatch.setattr(classifier, "fit_classifier", lambda *_, **__: None)
     labeled = labeled_config(str(bars), dataclasses.replace(color_config, cache_dir=str(tmp_path)))
     first = load_labeled_classifier(labeled, (16, 16, 3))
@@ -131,7 +131,7 @@ def test_figures_by_the_classifier_of_other_data(
         np.testing.assert_allclose(of_color, of_gray, rtol=1e-5, atol=1e-6)
     assert gray.digest == other.digest
 
-    # In one line on the command line, before anything takes minutes.
+    # The command refuses mistakes in one line, before anything that takes minutes.
     monkeypatch.setattr(classifier, "fit_classifier", None)
     evaluate = ("evaluate", f"--run_dir={color_run}")
     nothing = f"--features_from={bars / 'test' / 'down'}"

@@ -46,7 +46,7 @@ def test_ratio_of_copies_is_zero_and_of_like_images_one():
 
 def test_ratio_to_held_out_copies_is_refused():
     generated = np.linspace(1, 2, 100)
-    # A search finds a copy at a distance of rounding.
+    # The search finds a copy at a distance of a rounding error.
     for copies in (1.0, 0.6, 0.5):
         held_out = np.where(np.arange(100) < 100 * copies, 1e-6, 1.5)
         with pytest.raises(UserError, match="half of the held-out images are copies of training images"):

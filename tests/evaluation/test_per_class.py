@@ -17,7 +17,7 @@ class Side:
 
 
 def features(seed, shifts, has_probabilities=True):
-    """Three features of 60 images per class, the classes far apart, each shifted by some more."""
+    """Three features of 60 images per class. The classes are far apart, and each is moved by its own shift."""
     labels = np.repeat(np.arange(len(shifts)), EACH)
     values = np.random.default_rng(seed).normal(size=(len(labels), 3)).astype(np.float32)
     values[:, 0] += 20 * labels + np.array(shifts)[labels]
@@ -42,7 +42,7 @@ def test_each_class_is_compared_with_itself_and_the_worst_is_named():
     assert table.rows[1].frechet_distance == pytest.approx(25, rel=0.2)
     text = format_classes(table)
     assert "Worst: dog (the largest distance, 2" in text
-    # Arrays have numbers for names; labels are known all the same.
+    # The classes of arrays are named by numbers, and their labels are known all the same.
     numbered = Side(labels, tuple("012"))
     assert (
         compare_classes(FeatureSets(NETWORK, real, fake, None, ""), side, numbered).labels == "the labels of both sides"

@@ -15,7 +15,7 @@ def test_measure_repeats_and_grows_with_the_distance(bars_config, conditional):
     evaluation = make_quick_evaluation(generator, config, data)
     gray = evaluation.measure()
     assert evaluation.measure() == gray
-    # All black is further from bars on dark gray than mid-gray is, or at least different.
+    # All white is farther from bars on dark gray than mid-gray is.
     bias = generator.trainable_variables[-1]
     bias.assign(np.full(bias.shape, 5.0))  # tanh: white
     assert evaluation.measure() > gray

@@ -1,4 +1,4 @@
-"""Any two sets of images: what can be named as a side, and that it is measured like anything else."""
+"""Any two sets of images: what can be named as a side, and the metrics that compare two sides."""
 
 import json
 import zipfile
@@ -33,7 +33,7 @@ def draw(seed, count=COUNT, shape=(16, 16, 1)):
 
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory):
-    """The same pictures in all forms: .npy, .npz, a folder and a .zip file of that folder; and others as other.npy."""
+    """The same pictures as .npy, .npz, a folder and a .zip file of that folder; and other pictures as other.npy."""
     folder = tmp_path_factory.mktemp("sides")
     images = draw(0)
     np.save(folder / "same.npy", images)
@@ -93,7 +93,7 @@ def test_figures_are_those_of_the_features(sides):
     assert distance.value == pytest.approx(frechet_distance(true, fake), rel=1e-5)
     assert distance.real_value is None
     assert (distance.n_real, distance.n_fake) == (COUNT, COUNT)
-    # Rows are drawn in random order, so blocks of the kernel distance are others; all of them are near.
+    # Rows are drawn in random order, so the kernel distance uses other blocks, which give a similar value.
     kernel = figures["kernel_distance[random-convolutions]"]
     assert abs(kernel.value - kernel_distance(true, fake).value) < 4 * kernel.standard_error
     assert evaluation.facts["generated"].startswith("array, 210 of 210 images of 16x16x1, digest ")

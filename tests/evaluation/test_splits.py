@@ -16,7 +16,7 @@ from dcgan_tf.evaluation.splits import DATA_SETTINGS, open_split, open_test_spli
     "changes",
     [
         {"batch_size": 15, "pack": 5},
-        # Once, a run counted in epochs could outlast its decay.
+        # A run counted in epochs could once outlast its decay.
         {"steps": 40, "learning_rate_decay": "linear", "learning_rate_decay_steps": 20},
         {"architecture": "mlp"},
     ],
@@ -31,7 +31,7 @@ def test_the_images_of_a_run_do_not_depend_on_how_it_was_trained(bars_config, ch
 def test_every_setting_of_the_data_is_taken_over():
     names = [field.name for field in dataclasses.fields(Config)]
     settings = set(names[names.index("dataset") : names.index("replicas")])
-    # The split is named by the caller, images are mirrored when a batch is read, and the digest is of the run's split.
+    # The caller names the split, images are mirrored when a batch is read, and the digest is of the run's split.
     assert set(DATA_SETTINGS) == settings - {"split", "flip", "data_digest"}
 
 
@@ -70,7 +70,7 @@ def test_images_of_a_folder_that_were_trained_on_are_not_held_out(bars_config, t
     assert trained_on().is_held_out
     test = trained_on(split="test")
     assert (test.is_held_out, test.name, len(test.data.images)) == (False, "test", 120)
-    # Without train/, all of the folder is trained on, with test/ in it.
+    # Without train/, the run trains on the whole folder, including test/.
     for number in range(12):
         place = tmp_path / ("test" if number % 2 else "more") / f"{number}.png"
         place.parent.mkdir(exist_ok=True)
@@ -83,7 +83,7 @@ def test_rows_are_a_fixed_random_sample():
     rows = random_rows(1000, 300)
     np.testing.assert_array_equal(rows, random_rows(1000, 300))
     assert len(set(rows.tolist())) == 300
-    # Of classes one after the other, and of classes that take turns.
+    # Classes one after the other, and classes in turn.
     for classes in (np.arange(1000) // 100, np.arange(1000) % 10):
         assert np.bincount(classes[rows], minlength=10).min() > 15
     assert sorted(random_rows(7, 300)) == list(range(7))
@@ -92,7 +92,7 @@ def test_rows_are_a_fixed_random_sample():
 @pytest.mark.parametrize("crop", ["center", "random"])
 def test_images_that_a_program_passed_in_are_those_of_the_training(tmp_path, crop):
     rng = np.random.default_rng(0)
-    # Smooth, so that a picture and its middle, resized, can be told from any other.
+    # Each image is flat, so that resizing and cropping leave it distinct from the others.
     images = rng.integers(0, 256, (6, 1, 1, 1), np.uint8) + np.zeros((1, 24, 24, 1), np.uint8)
     typed = {"cache_dir": str(tmp_path), "image_size": "16", "crop": crop, "batch_size": 2}
     config, data = prepare(dataclasses.replace(Config(), dataset=ARRAY, **typed), open_array(images))

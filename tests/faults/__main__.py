@@ -2,11 +2,11 @@
 
 Trains a tiny network, in one process or two, and lets something happen in the middle: SIGKILL, a full disk, a missing
 permission, no more open files, a clock that jumps by ten years, a run folder that is removed or moved away, the same
-command twice at once. Then the cause is removed and the same command repeated. A trial is survived if the finished run
-equals, bit for bit, one that nothing happened to: checkpoints, records, samples and export. It is lost if it differs or
-cannot be continued, and unclear if a process hung or did not end with one line. Prints each trial and a table, and
-exits with 1 if anything is lost. All 85 trials take about 70 minutes of processor time; --only, --limit and --minutes
-make fewer, in an order of which any beginning is a fair sample. The faults happen in a mount namespace.
+command twice at once. Then the cause is removed and the same command repeated. A run survives if it ends equal, bit for
+bit, to one that nothing happened to: checkpoints, records, samples and export. It is lost if it differs or cannot be
+continued. A trial is unclear if a process hung or did not end with one line. The campaign prints each trial and a
+table, and exits with 1 if anything is lost. All 85 trials take about 70 minutes of processor time. With --only, --limit
+or --minutes it makes fewer: the first trials are always a fair sample. The faults happen in a mount namespace.
 """
 
 import collections

@@ -100,7 +100,7 @@ def first_difference(first: dict[str, np.ndarray], second: dict[str, np.ndarray]
 
 
 class Ground:
-    """The pictures, and the outcome of a run of one and of two processes that nothing happened to."""
+    """The pictures, and the outcomes of undisturbed runs of one process and of two."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
@@ -210,4 +210,4 @@ def litter(place: pathlib.Path) -> list[str]:
     """Unfinished files that the finished run left behind."""
     hidden = re.compile(r"\.(writing|preparing-.*(?<!\.lock)$|.*\.tmp$)|shard-")
     found = [path.relative_to(place) for path in place.rglob("*") if hidden.match(path.name)]
-    return [str(path) for path in found if path.parts[0] != "tmp"]  # That of a killed worker stays.
+    return [str(path) for path in found if path.parts[0] != "tmp"]  # A killed worker's temporary files stay.

@@ -55,7 +55,7 @@ class Verdict:
 
 
 def plan_trials(kills: int, seed: int) -> list[Trial]:
-    """All trials, in an order in which any beginning is a fair sample."""
+    """All trials, shuffled so that the first ones, however many, are a fair sample."""
     chance = random.Random(seed)
     trials = [
         # Two of five kills hit one of two processes.

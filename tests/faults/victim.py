@@ -40,7 +40,7 @@ def fill(folder: str) -> None:
 
 
 def forbid(folders: str) -> None:
-    """Takes away the right to write into these folders and all below."""
+    """Removes the permission to write to these folders and all folders below them."""
     for folder in map(pathlib.Path, folders.split(os.pathsep)):
         for path in [*folder.rglob("*"), folder]:
             if path.is_dir():
@@ -61,7 +61,7 @@ def jump(years: str) -> None:
 
 
 def move(folders: str) -> None:
-    """Moves a folder away, such as a network drive that is gone."""
+    """Moves a folder away, as if it were on a network drive that is gone."""
     folder, away = folders.split(os.pathsep)
     os.rename(folder, away)
 

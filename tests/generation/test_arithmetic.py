@@ -65,7 +65,7 @@ def test_vectors_survive_the_file_exactly(file, tmp_path):
     assert loaded.vectors["thick"].label == 1
     file.add("another", file.vectors["thick"])
     file.save(tmp_path / "vectors.json")
-    # A line a vector, in the order of their names, so that version control can merge them.
+    # One line per vector, in the order of their names, so that version control can merge them.
     names = [line.split('"')[1] for line in (tmp_path / "vectors.json").read_text().splitlines()[1:-1]]
     assert names == ["another", "thick"]
 

@@ -14,7 +14,7 @@ from tests.small_runs import make_networks
 
 @pytest.fixture
 def network():
-    """Two pixels -> two hidden values -> one feature, with weights by which the answers below were worked out."""
+    """Two pixels -> two hidden values -> one feature, with the weights behind the answers below."""
     image = keras.Input((1, 2, 1))
     x = keras.layers.Flatten()(image)
     x = keras.layers.LeakyReLU(0.5)(keras.layers.Dense(2, use_bias=False)(x))

@@ -29,13 +29,13 @@ def test_the_direction_of_a_known_generator_is_found_and_measured():
     values = measure_along(draw_bars, stroke_thickness, latents(20, 1), fit.vector, np.arange(-2, 3), "thickness")
     assert values.shape == (5, 20)
     assert (np.diff(values, axis=0) > 0).all()
-    # A step along it widens a bar by 2, of which its finite length of 56 leaves 56 ** 2 / 66 ** 2.
+    # A step along it widens a bar by 2; the bar's finite length of 56 scales the measured change by (56 / 66) ** 2.
     assert np.diff(values, axis=0).mean() == pytest.approx(2 * (56 / 66) ** 2, rel=0.1)
 
 
 @pytest.mark.parametrize("count", [2 * (LATENT_DIM + 1), 30, 2000])
 def test_nothing_is_explained_where_nothing_depends_on_z(count):
-    # Of its own values, a fit of 7 numbers to 14 would explain half.
+    # A fit of 7 numbers to 14 values would explain half of these values.
     fits = [fit_direction(latents(count, seed), np.random.default_rng(seed).normal(size=count)) for seed in range(50)]
     assert np.mean([fit.explained for fit in fits]) < 0.02
 

@@ -21,7 +21,7 @@ def test_thickness_of_a_bar_is_twice_its_area_over_its_edge(width):
 
 def test_thickness_of_a_disc_is_its_radius():
     y, x = np.mgrid[-31:32, -31:32]
-    # Four pixels from black to white: a sharper round edge is one of steps, and measures longer.
+    # The edge takes four pixels from black to white: a sharper round edge has steps, and measures longer.
     disc = np.rint(255 * np.clip(5.5 - np.hypot(x, y) / 4, 0, 1)).astype(np.uint8)[None, :, :, None]
     assert stroke_thickness(disc)[0] == pytest.approx(20, rel=0.03)
 

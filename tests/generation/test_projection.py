@@ -3,7 +3,7 @@ import pytest
 
 from dcgan_tf import load_generator
 
-# Gray levels of 255.
+# In gray levels, from 0 to 255.
 RECOVERED = 2.0
 
 

@@ -11,7 +11,7 @@ METADATA = {"step": 7, "config": {"image_size": "28", "channels": "1"}}
 
 
 def make_version(directory, metadata):
-    """A version without a model."""
+    """Writes a version whose model is an empty file."""
     (directory / "assets.extra").mkdir(parents=True)
     (directory / "saved_model.pb").write_bytes(b"")
     (directory / "assets.extra" / "model.json").write_text(

@@ -44,10 +44,10 @@ def take_step(config: Config, device: str, start: GAN | None = None) -> tuple[St
     Args:
         config: Complete, with Adam.
         device: Such as CPU:0.
-        start: Whose weights to begin with, and of whose classes the images are.
+        start: The GAN whose weights to begin with; by default a new one.
 
     Returns:
-        The step, and the pair as it was before, on the CPU.
+        The step, and the GAN as it was before the step, on the CPU.
     """
     with tf.device("CPU:0"):
         before = start or GAN(config)
@@ -93,7 +93,7 @@ def differences(received: Step, expected: Step) -> dict[str, Any]:
 
 
 def compare_float32(context: Context) -> dict[str, Any]:
-    """In float32 with all its bits: the aim is 1e-3."""
+    """Compares float32 with all its bits: the target is 1e-3."""
     tf.config.experimental.enable_tensor_float_32_execution(False)
     findings = _compare(context, {"float32": {}})
     if not all(size["float32"].get("agrees") for size in findings.values()):

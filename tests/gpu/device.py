@@ -1,4 +1,4 @@
-"""The card: its name and memory, whether TensorFlow works on it, and what it does at best."""
+"""The GPU: its name and memory, whether TensorFlow works on it, and its peak rates."""
 
 import os
 import statistics
@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.gpu.part import Context
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"  # A library that is missing is named in the log alone.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"  # Only the log names a missing library.
 
 import dcgan_tf  # noqa: F401  Settles what TensorFlow reads from the environment
 
@@ -65,7 +65,7 @@ def _matmul(dtype: str, tf32: bool) -> Callable[[Context], float]:
 
 
 def _bandwidth(context: Context) -> float:
-    """Bytes read and written a second, by additions in place: two are read for each that is written."""
+    """Bytes read and written per second by additions in place, which read two for each that they write."""
     count = (COPIED_BYTES_SMALL if context.small else COPIED_BYTES) // 4
     variable, other = tf.Variable(tf.zeros(count)), tf.ones(count)
 

@@ -48,13 +48,13 @@ class Context:
     """What a part is told.
 
     Attributes:
-        name: Of the part.
-        small: Whether this is a try on a CPU.
+        name: The part's name.
+        small: Whether this is a small trial on a CPU.
         out: Folder of pictures and other files that are kept.
         work: Folder that all parts of a run share.
         data: Folder of ZIP files of pictures.
         torch_python: A Python that has PyTorch, or empty.
-        deadline: In time.monotonic(), by which the part must have ended.
+        deadline: Time of time.monotonic() by which the part must have ended.
         result: File that the findings are written to.
     """
 
@@ -79,7 +79,7 @@ class Context:
 
     @property
     def seconds_left(self) -> float:
-        """Until the deadline."""
+        """Seconds until the deadline."""
         return self.deadline - time.monotonic()
 
 

@@ -47,7 +47,7 @@ class Part:
     """One part.
 
     Attributes:
-        name: Of the part, and of its entry in results.json.
+        name: The name of the part and of its entry in results.json.
         seconds: Its time limit. A part that knows it ends what it does in time.
     """
 
@@ -113,7 +113,7 @@ class Process:
             )
 
     def is_running(self) -> bool:
-        """Whether it does; ends it where its time is up."""
+        """Whether the part is running; ends it if its time is up."""
         if self._process.poll() is not None:
             return False
         if time.monotonic() - self._start > self.seconds + GRACE_SECONDS:
@@ -162,11 +162,11 @@ def run_stages(
 
     Args:
         stages: Stages of parts.
-        command_of: From a part and its seconds to its command.
+        command_of: Function of a part and its seconds that returns its command.
         out: Folder of what is kept.
         work: Folder of the parts' logs and results.
         results: Where the outcomes go.
-        deadline: In time.monotonic(), by which everything ends.
+        deadline: Time of time.monotonic() by which everything ends.
         side_by_side: Whether the parts of a stage run at once.
     """
     for stage in stages:

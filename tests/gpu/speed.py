@@ -47,7 +47,7 @@ Call = Callable[[], float]  # Returns the seconds of a step.
 
 
 def measure_size(context: Context) -> dict[str, Any]:
-    """Milliseconds per step, alternating with PyTorch; and the shares of what the card does at best."""
+    """Milliseconds per step, alternating with PyTorch, and the shares of the GPU's peak rates."""
     size = context.name.removeprefix("speed_")
     tf.config.experimental.enable_op_determinism()  # As in training
     config = _config(context, size)
@@ -106,7 +106,7 @@ def measure_determinism(context: Context) -> dict[str, Any]:
 def least_bytes(gan: GAN) -> int:
     """Bytes that a step in float32 moves at least, where each layer reads its input and writes its output.
 
-    Forward a layer does both once; backward it reads what it had made and the gradient, and writes another gradient.
+    Forward, a layer does both once. Backward, it reads its output and the gradient, and writes another gradient.
     D works on three batches, G on one. Adam reads four numbers per weight and writes three. The average of G reads two
     and writes one.
     """
@@ -150,7 +150,7 @@ def _own_step(config: Config, data: Any) -> Callable[[int], object]:
 
 
 def _repeated(step: Callable[[int], object], count: int) -> Call:
-    """Calls of some steps each, for a while; timed by the first one."""
+    """A function that calls `step` with `count` steps for a while and returns the seconds per step."""
 
     def call() -> float:
         start, steps = time.perf_counter(), 0

@@ -8,7 +8,7 @@ import subprocess
 from tests.gpu.part import Context, has_gpu
 
 SCRIPT = pathlib.Path(__file__).parents[1] / "benchmarks" / "torch_step.py"
-# Of the part's time, for measuring what is ready by then.
+# The end of the part's time, reserved for measuring what is ready by then.
 RESERVED_SECONDS = 20.0
 
 

@@ -64,7 +64,7 @@ def profile(context: Context) -> dict[str, Any]:
 
 
 def read_trace(space: Any, steps: int) -> dict[str, Any]:
-    """Reads the plane of the GPU, or, where there is none, of the CPU: times are milliseconds of a step."""
+    """Reads the plane of the GPU, or of the CPU where there is none. Times are in milliseconds per step."""
     planes = [plane for plane in space.planes if plane.name.startswith("/device:GPU")]
     planes = planes or [plane for plane in space.planes if plane.name == "/host:CPU"]
     seconds: collections.Counter = collections.Counter()

@@ -49,7 +49,7 @@ def train_default(context: Context) -> dict[str, Any]:
 
 
 def evaluate_default(context: Context) -> dict[str, Any]:
-    """Figures of the default run, by a classifier that is trained here: the recipe's, not the very one of the CPU."""
+    """Metrics of the default run, by a classifier trained here: the same recipe as on the CPU, but other weights."""
     import dcgan_tf  # noqa: F401
     from dcgan_tf.evaluation import classifier
     from dcgan_tf.evaluation.evaluator import Options, evaluate_run
@@ -185,7 +185,7 @@ def _as_typed(command: list[str]) -> str:
 
 
 def _wait_for(process: subprocess.Popen, path: pathlib.Path, seconds: float, *, kill: bool = False) -> float | None:
-    """Waits until a process has ended, or, to kill it then, until a path is there; returns when that was seen first."""
+    """Waits until a process ends or, with `kill`, kills it once a path exists; returns when the path was first seen."""
     deadline, seen = time.monotonic() + seconds, None
     while process.poll() is None and time.monotonic() < deadline:
         if seen is None and path.exists() and (path.is_dir() or path.stat().st_size):

@@ -1,9 +1,9 @@
 """Runs and exports as earlier releases wrote them: today's code samples from them, measures them and resumes them.
 
-Each folder next to this file is of one layout. run.zip is a run of 12 steps on the first 256 images of MNIST with its
-export. The code of that day made the rest of it: golden.npz has the images that its exports of the steps 12 and 20 gave
-for the latents of the seeds 0 to 3, 60 times as long (so short a run draws gray on gray), and the weights of the moving
-average after it had resumed to step 20; records.jsonl has its scalars on the way there.
+Each folder next to this file holds one layout. run.zip is a run of 12 steps on the first 256 images of MNIST with its
+export. The code of that day made the other files from it. golden.npz has the images that its exports of the steps 12
+and 20 gave for the latents of the seeds 0 to 3, scaled by 60 (so short a run draws gray on gray). It also has the
+weights of the moving average after the run had resumed to step 20. records.jsonl has its scalars on the way there.
 """
 
 import json
@@ -87,9 +87,9 @@ def test_old_run_resumes_is_exported_and_measured(old_run, golden, layout, monke
         value = values[f"ema_generator/_operations/{variable}/.ATTRIBUTES/VARIABLE_VALUE"]
         np.testing.assert_allclose(value, golden[name], atol=1e-5, err_msg=name)
     records = {record["step"]: record for record in result.metrics}
-    # Of the first two layouts only step 16: their record of step 20 was the mean of the steps since the checkpoint of
-    # step 18, and is that of the steps since the record of step 16 now. Diagnoses are not compared: they have been
-    # redefined.
+    # For the first two layouts, only step 16 is compared: their record of step 20 was the mean of the steps since the
+    # checkpoint of step 18, and is now that of the steps since the record of step 16. Diagnoses are not compared: they
+    # have been redefined.
     for line in (HERE / layout / "records.jsonl").read_text().splitlines():
         expected = json.loads(line)
         found = {name: records[expected["step"]][name] for name in expected}

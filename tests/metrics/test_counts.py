@@ -44,14 +44,14 @@ def test_score_does_not_need_shuffled_rows():
 
 
 def test_score_is_of_splits():
-    # Ten samples a split, each sure of one of a class of its own: 10, where all of them together score 100.
+    # Each split has ten samples, each sure of its own class, and scores 10; all of them together would score 100.
     assert inception_score(np.eye(100, 1000)).value == pytest.approx(10)
 
 
 def test_modes_counted_by_hand():
     modes = count_modes(np.array([0, 0, 0, 2]), total=4)
     assert modes.found == 2
-    # Less half a mode for each mode seen but one, per sample.
+    # The last term corrects the bias: (modes seen - 1) / (2 * samples).
     assert modes.kl.value == pytest.approx(np.log(4) + 0.75 * np.log(0.75) + 0.25 * np.log(0.25) - 1 / 8)
 
 
@@ -109,7 +109,7 @@ def test_radii_and_hits_on_a_line():
     hits = count_ball_hits(samples, centers, 1)
     np.testing.assert_array_equal(hits.of_sample[0], [1, 2, 0, 1])
     np.testing.assert_array_equal(hits.of_ball[0], [1, 1, 1, 1])
-    # Each halving, by comparing all pairs of its own.
+    # Each halving is checked by comparing all of its own pairs.
     for halving, (of_samples, of_balls) in enumerate(zip(hits.sample_halves, hits.ball_halves, strict=True), start=1):
         radii = neighbor_radii(centers, 1, of_balls[None])[1]
         inside = (np.abs(samples - centers.T) <= radii) & (of_samples[:, None] == of_balls)
@@ -155,7 +155,7 @@ def test_samples_of_half_the_data_are_precise_and_cover_half():
 
 def test_one_sample_far_off_raises_recall_but_not_coverage():
     real, fake = gaussians(0, 300), gaussians(1, 300, mean=100)
-    fake[0] = -300  # Nearly all of space is nearer to it than its third neighbor.
+    fake[0] = -300  # Nearly every point is nearer to it than its third neighbor is.
     assert precision_recall(real, fake).recall.value == 1
     assert density_coverage(real, fake).coverage.value == 0
 
@@ -186,7 +186,7 @@ def test_standard_errors_match_the_spread_over_new_draws_of_both_sets():
 
     draws = np.array([draw(seed) for seed in range(60)], np.float64)
     spreads, errors = draws[:, :, 0].std(0, ddof=1), np.sqrt((draws[:, :, 1] ** 2).mean(0))
-    # With the balls held fixed, it is 0.54 to 0.74 of the spread.
+    # With the balls held fixed, the error would be 0.54 to 0.74 of the spread.
     np.testing.assert_allclose(errors / spreads, 1, atol=0.2)
 
 

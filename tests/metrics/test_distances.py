@@ -78,7 +78,7 @@ def test_kernel_is_unbiased():
 
 
 def planted_classes(seed, samples):
-    """Ten classes far apart, in their order, as folders of pictures come."""
+    """Ten classes far apart, sorted by class like folders of pictures."""
     centers = 3 * np.random.default_rng(99).normal(size=(10, 4))
     return np.repeat(centers, samples // 10, axis=0) + draw(seed, samples, deviation=0.3)
 
@@ -86,7 +86,7 @@ def planted_classes(seed, samples):
 @pytest.mark.parametrize("samples", [1000, 400])
 @pytest.mark.parametrize("sorted_alike", [True, False])
 def test_distances_do_not_need_shuffled_rows(sorted_alike, samples):
-    # Perfect generators. In their order, blocks hold one class each: distances up to 2,000, 200 times the error.
+    # Perfect generators. Unshuffled blocks would hold one class each: distances up to 2,000, 200 times the error.
     shuffle = np.random.default_rng(0).permutation
     pairs = [(planted_classes(2 * i, 1000), planted_classes(2 * i + 1, samples)) for i in range(20)]
     mixed = [(shuffle(real), shuffle(fake)) for real, fake in pairs]
@@ -134,7 +134,7 @@ def test_extrapolation_takes_the_bias_of_few_samples_away():
         error = extrapolated.std() / np.sqrt(len(pairs))
         assert plain.mean() - expected > 5 * error
         assert abs(extrapolated.mean() - expected) < 4 * error + 0.02 * plain.mean()
-        # So that the standard error of the plain distance is that of the extrapolated one.
+        # So the standard error of the plain distance also serves for the extrapolated one.
         assert extrapolated.std() < 1.25 * plain.std()
 
 

@@ -13,7 +13,7 @@ def random():
 
 
 def circle(groups, count, random):
-    """Points around ``groups`` of 20 places that are far apart, as many around each."""
+    """Points around ``groups`` of 20 places that are far apart, equally many around each."""
     angles = 2 * np.pi * (np.arange(count) % groups) / 20
     return np.stack([np.cos(angles), np.sin(angles)], 1) + random.normal(0, 0.01, (count, 2))
 

@@ -93,7 +93,7 @@ def test_initial_weights_are_normal_with_deviation_002():
     kernel = configured_generator(config(generator_filters="64"), seed=0).get_layer("project").kernel.numpy()
     assert abs(kernel.mean()) < 2e-4
     assert kernel.std() == pytest.approx(0.02, rel=0.01)
-    # 4.6 % of a normal distribution lies beyond two standard deviations; a truncated one has none there.
+    # 4.6% of a normal distribution lies beyond two standard deviations; a truncated one has none there.
     assert np.mean(np.abs(kernel) > 0.04) == pytest.approx(0.0455, rel=0.05)
 
 

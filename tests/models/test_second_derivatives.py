@@ -9,7 +9,7 @@ from dcgan_tf.models.layers import BatchNorm, LayerFactory
 from dcgan_tf.models.minibatch import MinibatchStddev
 from dcgan_tf.training.gan import GAN
 
-# A slope of LeakyReLU without a kink, over which a difference would jump.
+# A slope at which LeakyReLU has no kink, because a difference would jump over it.
 NO_KINK = 1 - 1e-6
 # Name -> options of the factory, and the layer over its input.
 LAYERS = {
@@ -34,7 +34,7 @@ LAYERS = {
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer(name):
-    """By its input and by its weights, mixed ones too: one product with the Hessian along a random direction."""
+    """With respect to the input and the weights, also mixed: one product of the Hessian with a random direction."""
     options, build = LAYERS[name]
     x = keras.Input((6, 6, 3), dtype="float64")
     network = keras.Model(x, build(LayerFactory(0, "float64", **options), x))
@@ -49,7 +49,7 @@ def test_layer(name):
 
 
 def test_fused_batch_normalization():
-    """TensorFlow's operation knows float32 alone, where differences are noise: so against the layer tested above."""
+    """It supports only float32, where differences are noise, so it is compared with the layer tested above."""
     products = []
     for synchronized, dtype in ((True, "float64"), (False, "float32")):
         x = keras.Input((6, 6, 3), dtype=dtype)
@@ -84,7 +84,7 @@ def hessian_product(network, start, direction, factors):
 
 
 def discriminator_weights(gan):
-    """The weights of D as variables, all above 0: so feature maps have means, which a wrong derivative neglects."""
+    """The weights of D, made positive so that feature maps have means, which a wrong derivative would neglect."""
     random = np.random.default_rng(1)
     for variable in gan.discriminator.trainable_variables:
         variable.assign(np.abs(variable.numpy() + 0.1 * random.normal(size=variable.shape)))
@@ -126,7 +126,7 @@ def test_gradient_of_a_penalty_through_the_whole_discriminator(small_config, cha
     with tf.GradientTape() as tape:
         value = penalty()
     parts = tape.gradient(value, weights, unconnected_gradients="zero")
-    # Along the gradient itself, of which every wrong part shows.
+    # Along the gradient itself, where every wrong part shows.
     length = tf.linalg.global_norm(parts)
     direction = [part / length for part in parts]
     assert float(length) == pytest.approx(difference_along(penalty, weights, direction, 1e-3), rel=2e-4)
@@ -149,7 +149,7 @@ def test_gradient_through_virtual_updates_of_the_whole_discriminator(small_confi
         small_config(**changes, unroll_steps=2, leaky_slope=NO_KINK, learning_rate_discriminator=1e-2, batch_size=4)
     )
     random = np.random.default_rng(0)
-    for variable in gan.discriminator_optimizer.variables[2:]:  # As after some updates, so that no root is of 0
+    for variable in gan.discriminator_optimizer.variables[2:]:  # As after some updates: no square root of 0
         variable.assign(random.uniform(1e-3, 1e-2, variable.shape))
     real = tf.constant(random.uniform(-1, 1, (4, 16, 16, 1)), tf.float32)
     classes = tf.range(4, dtype=tf.int64) % 2 if gan.config.conditional else None

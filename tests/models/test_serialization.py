@@ -1,4 +1,4 @@
-"""The networks are Keras's citizens: they are saved and loaded as .keras files, and no option is ignored in silence."""
+"""The networks behave as Keras models: they are saved and loaded as .keras files, and no option is silently ignored."""
 
 import keras
 import numpy as np
@@ -53,7 +53,7 @@ def test_network_saves_and_loads(name, tmp_path):
 
 
 def options(layer):
-    """All but what is of use before the weights are there."""
+    """All options but the initializers, which are of no use once the weights are there."""
     return {name: value for name, value in layer.get_config().items() if not name.endswith("_initializer")}
 
 

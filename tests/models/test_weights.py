@@ -17,7 +17,7 @@ def weights_of(network):
 
 
 def copied_to(source, target):
-    """What was copied, as it is in the target, after a check that nothing else has changed."""
+    """The weights copied, as they are in the target, and those left, after a check that nothing else has changed."""
     for number, weight in enumerate(source.weights):
         weight.assign(np.random.default_rng(number).normal(size=weight.shape))
     before = weights_of(target)
@@ -48,7 +48,7 @@ def test_network_of_the_same_kind_is_copied_whole(build):
 
 
 def test_generators_of_other_sizes_meet_at_the_image():
-    """16 pixels: 4 -> 8 -> 16. 32: 4 -> 8 -> 16 -> 32, so that what makes 32 of 16 comes from what made 16 of 8."""
+    """Sizes 4 -> 8 -> 16 and 4 -> 8 -> 16 -> 32: the layer 16 -> 32 gets the weights of the layer 8 -> 16."""
     small, large = build_generator(16, 16, 1, **GENERATOR), build_generator(32, 32, 1, **GENERATOR)
     copied, left = copied_to(small, large)
     assert {path.partition("/")[0] for path in copied} == {"block_2", "block_2_norm", "to_image"}
@@ -90,7 +90,7 @@ def test_fully_connected_generators_meet_at_the_image():
 
 
 def test_kernel_of_a_transposed_convolution_is_not_that_of_a_convolution():
-    """Its axes stand in another order, which shows in no shape where in and out are as many."""
+    """Its axes are in another order, which the shape does not show if input and output have equally many channels."""
     same_widths = {"latent_dim": 8, "filters": (4, 4)}
     transposed = build_generator(16, 16, 1, **same_widths)
     copied, left = copied_to(transposed, build_generator(16, 16, 1, **same_widths, upsampling="nearest"))

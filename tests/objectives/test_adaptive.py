@@ -60,7 +60,7 @@ def test_each_image_draws_each_transformation_by_itself_within_its_range(monkeyp
     after = augment_adaptively(before, tf.constant(probability), KEY).numpy()
     mirrored, shifts, scales, angles = (draws[name].numpy() for name in ("mirrored", "shifts", "scales", "angles"))
     covered = (after == 0).any(axis=(1, 2, 3))
-    # By color alone, which changes the brightness of nearly every image; not a whole image is covered.
+    # Only color changes the brightness, and it does so in nearly every image; no image is covered entirely.
     recolored = np.abs(after).max(axis=(1, 2, 3)) != 1
     met = {
         "shifts": shifts.any(axis=1),
@@ -93,7 +93,7 @@ def test_probabilities_0_and_1():
 
 
 def test_xla_moves_pixels_alike():
-    """Given the moves: XLA draws other numbers from the same key."""
+    """The moves are given, because XLA draws other numbers from the same key."""
     chance = np.random.default_rng(0)
     moves = {
         "mirrored": tf.constant([True, False] * 3),
@@ -121,7 +121,7 @@ def observed(probability, sums):
 
 
 def test_probability_moves_with_every_fourth_batch_by_the_images_shown():
-    """From 0 to 1 in 500,000 images, here 125,000 a batch in place of the ten that are shown."""
+    """From 0 to 1 in 500,000 images. Here each batch counts as 12,500 images, though only ten are shown."""
     probability = AdaptiveProbability(batch_size=12_500, rows=10)
     assert observed(probability, [10, 10, 10]) == 0
     assert observed(probability, [10]) == pytest.approx(0.1)

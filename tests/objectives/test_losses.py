@@ -7,7 +7,7 @@ import tensorflow as tf
 from dcgan_tf.config.combinations import LOSSES_WITH_SIGN
 from dcgan_tf.objectives.losses import LOSSES, relative_to_mean, relative_to_partner
 
-# logits 0, log 3 and -log 3 are the probabilities 1/2, 3/4 and 1/4.
+# The logits 0, log 3 and -log 3 mean the probabilities 1/2, 3/4 and 1/4.
 LOGITS = tf.constant([0.0, math.log(3), -math.log(3)])
 
 

@@ -91,7 +91,7 @@ def test_gradients_to_the_weights_match_numerical_differences(name):
 
 @pytest.mark.parametrize("name", ["wgan_gp", "r1"])  # DRAGAN uses the batch's standard deviation.
 def test_row_by_row(name):
-    """An image's penalty does not change with the others."""
+    """An image's penalty does not depend on the other images."""
     both = penalize(name, half_square, REAL, FAKE)
     first = penalize(name, half_square, REAL[:1], FAKE[:1])
     np.testing.assert_allclose(both[0], first[0], rtol=1e-5)

@@ -16,7 +16,7 @@ def make_optimizer(weight):
 
 
 def adam_by_hand(weight, gradients):
-    """The same in numpy: moments after the update with 0.7, then one with each gradient."""
+    """The same in NumPy: the moments after the update with 0.7, then one update with each gradient."""
     first, second = 0.5 * 0.7, 0.1 * 0.7**2
     for step, gradient in enumerate(gradients, start=2):
         first = BETA_1 * first + (1 - BETA_1) * gradient

@@ -108,7 +108,7 @@ def test_all_damaged_is_an_error_not_a_fresh_start(saved, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".data", ".index"])
 def test_unreadable_is_not_damaged(saved, tmp_path, suffix):
-    """A real I/O error: this file opens, and cannot be read."""
+    """A real I/O error: this file opens but cannot be read."""
     checkpoints, _ = saved
     file = file_of(tmp_path, 3, suffix)
     file.unlink()
@@ -160,7 +160,7 @@ def test_oldest_are_removed(saved):
     "content", [None, b"", b"5", b"[1]", b'{"a": "x"}', b'{"a": null}', b"\xff" * 9, b"[" * 100_000]
 )
 def test_sums_since_the_last_record_travel_along(saved, tmp_path, content):
-    """And count as absent where they cannot be read, or where an older release wrote none."""
+    """Sums count as absent where they cannot be read, or where an older release wrote none."""
     checkpoints, _ = saved
     sums = {"steps": 3.0, "a": 1 / 3}
     checkpoints.save(4, unrecorded=sums)
@@ -259,9 +259,9 @@ def test_run_that_is_gone_is_not_replaced_by_a_checkpoint(tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run with checkpoints at 1 to 4, of which 2 is the best, then 4, and 1 has no evaluation.
+    """A run with checkpoints at the steps 1 to 4. The best is 2, then 4; 1 has no evaluation.
 
-    The last bias of the generator is the step.
+    The last bias of the generator equals the step.
     """
     small = {"architecture": "mlp", "generator_filters": "4", "discriminator_filters": "4", "image_size": "16"}
     run = Run(tmp_path_factory.mktemp("run"), dataclasses.replace(Config(), channels="1", **small))
@@ -294,7 +294,7 @@ def test_the_best_that_is_whole_is_loaded(trained, tmp_path, checkpoint, damaged
     networks = load_networks(run, checkpoint)
     assert networks.step == expected
     assert np.all(networks.generator.trainable_variables[-1].numpy() == expected)
-    assert sorted(run.directory.rglob("*")) == before  # Who reads changes nothing.
+    assert sorted(run.directory.rglob("*")) == before  # Reading changes nothing.
     load_networks(run, checkpoint, set_aside_damaged=True)  # But the owner of the run may.
     assert len(list(run.checkpoints.glob("damaged-*"))) == len(damaged)
 

@@ -73,7 +73,7 @@ def test_mlflow_knows_how_a_training_ended(finished, store, error, status):
 
 
 def wandb_records(path):
-    """The messages in a file of an offline run, in LevelDB's format of logs: blocks of 32 KiB with parts of records."""
+    """The messages in the file of an offline run, in LevelDB's log format: blocks of 32 KiB with parts of records."""
     messages = importlib.import_module("wandb.proto.wandb_internal_pb2")
     content, position, record = path.read_bytes(), 7, b""
     while position + 7 <= len(content):

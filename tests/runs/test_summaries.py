@@ -102,7 +102,7 @@ SCALARS |= {f"diagnosis/{name}" for name in SIGNS}
 
 
 def test_losses_and_evaluations_come_first():
-    """TensorBoard sorts groups by name, and opens the first two."""
+    """TensorBoard sorts groups by name and opens the first two."""
     tags = {tag_of(name) for name in SCALARS}
     groups = sorted({tag.partition("/")[0] for tag in tags} | {"samples", "weights"})
     assert groups[:2] == ["loss", "metric"]
@@ -130,7 +130,7 @@ def test_histograms_are_those_of_tensorflow(run, networks, tmp_path):
 
 
 def test_histograms_of_weights_that_are_not_finite(run, networks):
-    """The training stops at them; its last picture must not be what fails."""
+    """The training stops at such weights; recording its last samples must not fail first."""
     bias = next(variable for variable in networks[1].trainable_variables if variable.path.endswith("logits/bias"))
     before = bias.numpy()
     bias.assign([np.nan])
@@ -185,7 +185,7 @@ def test_stray_files_among_the_grids_are_left_alone(run, networks):
 
 
 def test_what_only_shows_the_training_does_not_stop_it(run, networks, caplog):
-    """Neither files in the place of folders, nor folders in the place of files."""
+    """Files in the place of folders do not stop it, nor do folders in the place of files."""
     run.samples.write_text("a file")
     run.tensorboard.write_text("a file")
     (run.directory / "curves.png").mkdir()
@@ -205,7 +205,7 @@ def test_what_only_shows_the_training_does_not_stop_it(run, networks, caplog):
 
 
 def test_tensorboard_serves_every_picture_of_a_run(run):
-    """By TensorBoard's own server. It would choose 10, and shows none with images=0."""
+    """Asks TensorBoard's own server, which shows 10 by default, and none with images=0."""
     writer = tf.summary.create_file_writer(str(run.tensorboard))
     with writer.as_default():
         for step in range(25):
@@ -224,7 +224,7 @@ def test_tensorboard_serves_every_picture_of_a_run(run):
 
 
 def test_records_leave_no_number_in_memory(run, networks):
-    """TensorFlow keeps every Python number that it makes a tensor of."""
+    """TensorFlow keeps every Python number that it turns into a tensor."""
     alive = 0
 
     class Counted:

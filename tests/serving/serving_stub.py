@@ -66,17 +66,17 @@ class Model:
 
 
 class Server:
-    """Serves one model, of several versions, on the loopback interface, until it is closed.
+    """Serves several versions of one model on the loopback interface until it is closed.
 
     Args:
-        name: of the model.
-        versions: number -> folder.
-        labels: label -> number.
-        rest_port: 0 for a free one.
+        name: The model's name.
+        versions: Version number -> folder.
+        labels: Label -> version number.
+        rest_port: The port of the REST API; 0 for a free one.
 
     Attributes:
-        unavailable: how many of the next requests are answered "unavailable".
-        requests: how many were received.
+        unavailable: How many of the next requests are answered with "unavailable".
+        requests: How many requests were received.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Server:
             model.session.close()
 
     def version(self, name: str, version: int | None, label: str | None, status: bool = False) -> int | None:
-        """The version that a request means; None for all, where only their status is asked for."""
+        """The version that a request refers to; None for all versions, if it asks only for their status."""
         self.requests += 1
         if self.unavailable:
             self.unavailable -= 1
@@ -212,7 +212,7 @@ class RestHandler(BaseHTTPRequestHandler):
 
 
 def predict(model: Model, body: bytes) -> dict[str, Any]:
-    """A request of REST's predict method, in the row or in the column format."""
+    """Answers a request to REST's predict method, in the row or the column format."""
     try:
         request = json.loads(body)
     except ValueError:
@@ -257,7 +257,7 @@ def _from_columns(columns: Any, types: Mapping[str, int]) -> Tensors:
         if len(types) > 1:
             raise Refused("INVALID_ARGUMENT", "inputs is a plain value/list, but expecting an object")
         columns = {next(iter(types)): columns}
-    for name in types:  # Like the server: what is missing is an error, what is too much is not looked at.
+    for name in types:  # Like the server: a missing input is an error, an extra one is ignored.
         if name not in columns:
             raise Refused("INVALID_ARGUMENT", f"Missing named input: {name} in 'inputs' object.")
     return {name: _to_array(columns[name], number) for name, number in types.items()}

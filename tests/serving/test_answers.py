@@ -44,7 +44,7 @@ def metadata(signatures):
 
 
 def http(content, status="200 OK", length=None):
-    """A whole answer of a server."""
+    """A server's whole answer."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body) if length is None else length}\r\n\r\n".encode() + body
 
@@ -73,7 +73,7 @@ def serve():
                             self.wfile.write(part)
 
             server = servers.enter_context(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler))
-            # A client that hangs up is part of the tests; a traceback would reach the output of whichever runs by then.
+            # Some tests' clients hang up. A traceback would land in the output of whichever test runs by then.
             server.handle_error = lambda *_: None
             server.daemon_threads, server.block_on_close = True, False
             threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True).start()
@@ -84,7 +84,7 @@ def serve():
 
 
 def refused(ask):
-    """The one line in which the client ends."""
+    """The one line with which the client refuses."""
     with pytest.raises(UserError) as caught:
         ask()
     assert str(caught.value).isprintable()
@@ -227,7 +227,7 @@ def test_errors_of_any_type_are_one_line(serve, error, status):
 
 
 def drip(start, part=b"x"):
-    """A part every few milliseconds: each comes in time, and the answer does not."""
+    """Sends a part every few milliseconds: each part comes in time, but the whole answer does not."""
     yield start
     for _ in range(2000):
         time.sleep(0.01)
@@ -259,7 +259,7 @@ def test_deadline_is_for_the_whole_answer(serve, answer):
         lambda: Client(host, deadline=0.3).image_shape()
     )
     assert time.monotonic() - start < 10
-    while threading.active_count() > before + 1:  # But for the server's own, nothing is left behind.
+    while threading.active_count() > before + 1:  # Only the server's own thread may be left.
         assert time.monotonic() - start < 10
         time.sleep(0.01)
 

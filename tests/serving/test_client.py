@@ -60,7 +60,7 @@ def running_server(versions):
 
 @pytest.fixture
 def server(running_server):
-    """Whatever a test does to it, the server answers again when the test has ended."""
+    """The running server. After each test, it must still answer."""
     yield running_server
     running_server.unavailable = 0
     for use_grpc in (False, True):
@@ -249,7 +249,7 @@ def test_without_the_optional_package_grpc_says_what_to_install(monkeypatch):
 
 
 def curl(server, path, body=None):
-    """HTTP status and the answer."""
+    """The HTTP status and the answer that curl receives."""
     data = [] if body is None else ["-d", "@-"]
     text = body if isinstance(body, str) or body is None else json.dumps(body)
     command = ["curl", "-s", "-w", "\n%{http_code}", *data, f"http://{server.rest}/v1/models/{path}"]
@@ -385,7 +385,7 @@ def test_command_mistakes(server, cli, tmp_path, arguments, expected):
 
 
 def test_rest_needs_no_tensorflow(server, tmp_path):
-    """In a process where TensorFlow cannot be imported."""
+    """The command works in a process where TensorFlow cannot be imported."""
     program = "import sys; sys.modules['tensorflow'] = None; from dcgan_tf.cli.main import main; main()"
     arguments = ["client", f"--host={server.rest}", "--version_label=stable", "--num=2", f"--out={tmp_path / 'a.png'}"]
     result = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=ROOT)

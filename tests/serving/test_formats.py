@@ -36,7 +36,7 @@ def test_formats_of_the_command():
     ids=str,
 )
 def test_file_gives_the_images_of_the_live_generator(kind, changes, tmp_path):
-    """For any number of rows, other latents than the exporter has checked, and every class."""
+    """For any number of rows, latents that the exporter has not checked, and every class."""
     require_packages(kind)
     networks = make_networks(**changes)
     path = export_generator(networks, tmp_path / "new" / f"my file{FORMATS[kind][0]}", kind)
@@ -56,7 +56,7 @@ def networks():
 
 
 def test_file_that_differs_is_not_written(networks, tmp_path, monkeypatch):
-    """One gray level is allowed; an image of other pixels is not, and an earlier file stays."""
+    """A difference of one gray level is allowed; a larger one is not, and an earlier file stays."""
     path = tmp_path / "generator.keras"
     path.write_bytes(b"earlier")
     run = RUNNERS["keras"]

@@ -25,7 +25,7 @@ def networks():
 
 @pytest.fixture
 def empty_model(monkeypatch):
-    """Spares the export the tracing of signatures, and the check in a process of its own."""
+    """Skips the tracing of signatures, and the check in a separate process."""
     monkeypatch.setattr(saved_model, "_write", lambda _, directory: (directory / "saved_model.pb").write_bytes(b"x"))
     monkeypatch.setattr(saved_model, "_verify", lambda *_: None)
 
@@ -68,7 +68,7 @@ def test_versions_only_grow_and_the_oldest_go(networks, tmp_path, empty_model, c
     for version in ("8", "9"):
         shutil.rmtree(tmp_path / version)
     (tmp_path / "MODEL_CARD.md").unlink()
-    (tmp_path / "MODEL_CARD.md").mkdir()  # Which cannot be replaced by a file, and does not stop the export.
+    (tmp_path / "MODEL_CARD.md").mkdir()  # A folder cannot be replaced by a file, but does not stop the export.
     assert export_networks(networks, tmp_path, keep_versions=2).name == "10"  # A server never sees a number again.
     assert "MODEL_CARD.md could not be written" in caplog.text
 
@@ -214,7 +214,7 @@ def test_advice_fits_what_failed(networks, tmp_path, empty_model, monkeypatch, n
 
 @pytest.fixture
 def git(tmp_path, monkeypatch):
-    """Puts a program in the place of Git; with None, there is no Git."""
+    """Replaces Git with a shell script; with None, there is no Git."""
 
     def put(script):
         folder = tmp_path / "bin"

@@ -60,7 +60,7 @@ def generate_at_zero(networks, labels):
 
 
 def labeled(networks, inputs):
-    """The inputs, with class 1 in each row where the model is conditional."""
+    """The inputs, with class 1 in each row if the model is conditional."""
     rows = len(next(iter(inputs.values())))
     return {**inputs, "label": np.ones(rows, np.int64)} if networks.config.conditional else inputs
 
@@ -197,7 +197,7 @@ def test_another_label_is_another_image(exported):
 
 
 def test_requests_batched_by_a_server_get_their_own_rows(exported):
-    """What server-side batching does: small requests ride in one batch, a large one is split, as in batching.config."""
+    """Server-side batching, as in batching.config: small requests share a batch, and a large one is split."""
     networks, path, _ = exported
     loaded = tf.saved_model.load(str(path))  # Its variables live as long as this does.
     served = loaded.signatures["sample_png"]
@@ -362,7 +362,7 @@ while True:
 
 @pytest.mark.long
 def test_killed_at_random_moments_no_visible_version_is_incomplete(tmp_path):
-    """Twelve times; each killed export may leave hidden files, but every numbered folder is complete and answers."""
+    """Twelve killed exports may leave hidden files, but every numbered folder is complete and the newest answers."""
     chance = random.Random(0)
     newest = 0
     for _ in range(12):

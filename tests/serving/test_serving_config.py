@@ -66,7 +66,7 @@ def messages():
 
 @pytest.fixture(scope="module")
 def compose():
-    """The file as Compose reads it where only SAVED_MODEL is set."""
+    """The file as Compose reads it if only SAVED_MODEL is set."""
     text = (SERVING / "compose.yaml").read_text()
 
     def value_of(match):
@@ -81,7 +81,7 @@ def test_models_config():
     (model,) = config.model_config_list.config
     assert (model.name, model.base_path, model.model_platform) == ("dcgan", "/models/dcgan", "tensorflow")
     assert model.model_version_policy.latest.num_versions == 2
-    assert dict(model.version_labels) == {"stable": 1, "canary": 1}  # What a first export has.
+    assert dict(model.version_labels) == {"stable": 1, "canary": 1}  # The only version after a first export.
 
 
 def test_batching_config_agrees_with_warm_up_and_model(messages):
@@ -91,7 +91,7 @@ def test_batching_config_agrees_with_warm_up_and_model(messages):
     assert config.enable_large_batch_splitting.value
     assert config.max_execution_batch_size.value == WARM_UP_ROWS[-1]
     assert config.max_batch_size.value == MAX_ROWS
-    # Room in the queue for the largest request, or it could never be taken.
+    # The queue has room for the largest request; otherwise it could never be accepted.
     assert config.max_enqueued_batches.value * WARM_UP_ROWS[-1] >= MAX_ROWS
     assert 0 < config.batch_timeout_micros.value <= 10_000
 
@@ -141,7 +141,7 @@ def test_compose_names_files_that_exist(compose):
     [('{"state": "AVAILABLE"}', True), ('{"state": "LOADING"}', False), (None, False)],
 )
 def test_health_check(compose, body, healthy):
-    """The very command of compose.yaml, against a server in each state."""
+    """The command of compose.yaml itself, against a server in each state."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):

@@ -1,4 +1,4 @@
-"""The check of a written model, by both of its ways, within this process."""
+"""The check of a written model, in both ways, within this process."""
 
 import dataclasses
 import json
@@ -18,13 +18,13 @@ from tests.small_runs import make_networks
 
 @pytest.fixture(autouse=True)
 def xla_stays(monkeypatch):
-    """The check turns XLA off in its whole process, which is this one here."""
+    """Keeps XLA on: the check turns it off for its whole process, which here is this one."""
     monkeypatch.setattr("dcgan_tf.serving.c_api.disable_xla", lambda: None)
 
 
 @pytest.fixture
 def write_cases(points_run_dir, tmp_path):
-    """Writes the questions and answers that a model is checked by; returns the model's folder and theirs."""
+    """Writes the inputs and expected outputs of a check; returns the model's folder and the file that holds them."""
     version = shutil.copytree(points_run_dir / "saved_model" / "1", tmp_path / "1")
     generator = load_generator(points_run_dir)
     right = {"sample/inputs/seed": np.array([3, 1]), "sample/inputs/psi": np.ones(2, np.float32)}
@@ -63,7 +63,7 @@ def test_a_missing_file_of_variables_is_found(write_cases, way):
 
 
 def test_a_model_that_needs_xla_is_not_published(tmp_path, monkeypatch):
-    """A server has none. Only its own session can tell."""
+    """A server has no XLA, and only its own session can tell."""
     build = saved_model.build_signatures
 
     def compiled(networks):

@@ -1,4 +1,4 @@
-"""What a run leaves behind, to be compared; and how to end one quickly."""
+"""Helpers that compare what runs leave behind, and one that ends runs quickly."""
 
 import pathlib
 
@@ -16,13 +16,13 @@ def checkpoint_values(run_dir, step):
     """The arrays of a checkpoint, by name."""
     with files.plain_path(pathlib.Path(run_dir) / "checkpoints" / f"step-{step:08d}") as path:
         reader = tf.train.load_checkpoint(str(path / "checkpoint"))
-        # The object graph holds names that Keras numbers by what else the process has made.
+        # The object graph holds names with numbers that depend on what else Keras has made in the process.
         names = reader.get_variable_to_shape_map().keys() - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
         return {name: reader.get_tensor(name) for name in names}
 
 
 def assert_same_checkpoint(first, second, step):
-    """Bit for bit."""
+    """Asserts that the checkpoints of two runs are the same, bit for bit."""
     first, second = checkpoint_values(first, step), checkpoint_values(second, step)
     assert first.keys() == second.keys()
     assert len(first) > 50  # Weights of three networks and two optimizers with their slots

@@ -56,7 +56,7 @@ def test_resume_is_exact_between_two_adjustments(small_config, changes, tmp_path
 
 
 def test_probability_is_a_setting_of_what_d_sees(small_config):
-    """At 0, D learns as without; else all three of its inputs are transformed, each by its own key."""
+    """At 0, D learns as without augmentation; otherwise each of its three inputs is transformed with its own key."""
     plain, unused, used = GAN(small_config()), GAN(small_config(augment="ada")), started(small_config(augment="ada"))
     for gan in (plain, unused, used):
         train(gan, batches(gan.config, 1))
@@ -71,7 +71,7 @@ def test_probability_is_a_setting_of_what_d_sees(small_config):
 
 @pytest.mark.parametrize(("loss", "expected"), [("hinge", 1), ("non_saturating", 1), ("least_squares", -1)])
 def test_sign_is_of_what_d_takes_real_images_for(small_config, loss, expected):
-    """A logit of 0.25 means real, but for least squares, which draws it to 0 or 1."""
+    """A logit of 0.25 means real, except with least squares, whose targets are 0 and 1."""
     gan = GAN(small_config(augment="ada", loss=loss))
     logits = gan.discriminator.get_layer("logits")
     logits.set_weights([np.zeros_like(logits.kernel), np.array([0.25], np.float32)])
@@ -143,7 +143,7 @@ def test_run_logs_the_probability_and_resumes_bit_for_bit(small_config, monkeypa
 
 
 def test_step_shows_what_the_pipeline_makes(small_config):
-    """The key of a purpose, moved on, with the probability of the moment."""
+    """The step passes the pipeline the purpose's key, shifted, and the current probability."""
     gan = started(small_config(augment="ada"), probability=0.5)
     images = tf.random.stateless_normal((16, 16, 16, 1), [0, 0])
     key = noise.StepNoise(gan.config, gan.step).key(noise.REAL_INPUTS) + tf.constant([1 << 32, 0], tf.int64)

@@ -13,7 +13,7 @@ from dcgan_tf.training.virtual import logits_apart, virtual_logits
 
 CONDITIONAL = {"conditional": True, "class_names": ("a", "b", "c")}
 WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "layer"}
-# Those whose step has branches, variables and state of a graph's own.
+# Settings whose step has branches, variables and state that only a graph tests in full.
 UNROLLED = {"unroll_steps": 1, "joint_batch": True, "dropout": 0.3, "spectral_norm": True, "discriminator_norm": "none"}
 DECAYING = {"learning_rate_decay": "cosine", "learning_rate_decay_steps": 9}
 LAZY_PENALTY = {**WGAN_GP, "penalty": "r1", "penalty_every": 2, "discriminator_norm": "none", "dropout": 0.2}
@@ -31,7 +31,7 @@ def batches(config, count):
 
 
 def trained(config, steps):
-    """A pair after some steps without a graph, which takes longer to make than a few steps."""
+    """A GAN after some steps without a graph: building a graph takes longer than a few steps."""
     gan = GAN(config)
     train(gan, batches(config, steps))
     return gan
@@ -103,7 +103,7 @@ VARIANTS = [
 
 
 def in_both_ways(variants, names, in_graph):
-    """Each variant without a graph, which is soon made, and in one: with the long tests, but for those named here."""
+    """Each variant eagerly and in a graph. One of the two is a long test: eager for names in `in_graph`, else graph."""
     for name, changes in zip(names, variants, strict=True):
         is_long = name not in in_graph
         yield pytest.param(changes, False, id=f"{name}, eager", marks=[] if is_long else pytest.mark.long)
@@ -203,7 +203,7 @@ def test_step_by_hand(small_config, joint_batch):
 
 
 def test_several_discriminator_steps_by_hand(small_config):
-    """Three updates with a batch and noise of its own each, the first two by themselves, then a step as usual."""
+    """Three updates, each with its own batch and noise: two by themselves, then one in a step as usual."""
     config = small_config(discriminator_steps=3, ema_decay=0.0)
     gan, hand = trained(config, steps=1), GAN(config)
     images, _ = next(iter(batches(config, 1)))
@@ -244,7 +244,7 @@ def test_fresh_noise_changes_the_generator_alone(small_config):
 
 
 def test_dropout_masks_follow_seed_and_step_alone(small_config):
-    """By D's answers to the same images, with rates so small that no weight changes."""
+    """Compares D's answers to the same images, with learning rates so small that no weight changes."""
     rates = {"learning_rate_generator": 1e-30, "learning_rate_discriminator": 1e-30}
     gan = GAN(small_config(dropout=0.5, **rates))
     batch = next(iter(batches(gan.config, 1)))
@@ -315,7 +315,7 @@ def test_unrolling_moves_the_generator_alone(small_config):
 
 
 def test_each_virtual_call_moves_a_copy_of_the_discriminators_state_on(small_config):
-    """Of dropout's masks and of the singular vectors, as real calls would."""
+    """The copy's dropout masks and singular vectors change as they do in real calls."""
     gan = GAN(small_config(dropout=0.5, spectral_norm=True, discriminator_norm="none", unroll_steps=2))
     images = tf.ones((2, 16, 16, 1))
     weights = [variable.value for variable in gan.discriminator.trainable_variables]
@@ -330,7 +330,7 @@ def test_each_virtual_call_moves_a_copy_of_the_discriminators_state_on(small_con
 
 
 def test_generator_gradient_through_the_virtual_updates_is_the_real_one(small_config):
-    """By numerical differences of the whole unrolled loss along one direction in the generator's weights."""
+    """Checked by numerical differences of the unrolled loss along one direction in the generator's weights."""
     ring = {**RING, "image_size": "auto", "channels": "auto", "leaky_slope": 0.99}  # Nearly without kinks
     gan = trained(small_config(**ring, unroll_steps=3, learning_rate_discriminator=0.2), steps=3)
     ((points, _),) = batches(gan.config, 1)
@@ -350,7 +350,7 @@ def test_generator_gradient_through_the_virtual_updates_is_the_real_one(small_co
         values.append(float(loss()))
     full = float(tf.reduce_sum(gradient * direction))
     assert full == pytest.approx((values[1] - values[0]) / 4e-3, rel=0.02)
-    # Without the way through D's updates it would be another number.
+    # Without the path through D's updates, the gradient would be different.
     kernel.assign(start)
     with tf.GradientTape() as tape:
         fakes = gan._generate(0, None, 0)

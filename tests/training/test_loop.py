@@ -132,7 +132,7 @@ def test_gradient_that_is_not_finite_is_named(small_config, tmp_path):
     ("best", "expected"), [(8, ", the best so far"), (4, ", the best so far is that of step 4"), (None, "")]
 )
 def test_evaluation_is_told_even_if_none_counts(best, expected):
-    """No distance may be finite, and the records may be gone."""
+    """It may be that no distance is finite, or that the records are gone."""
     assert loop._evaluated(8, float("nan"), best) == f"step 8: evaluation nan{expected}"
 
 
@@ -188,7 +188,7 @@ def test_dry_run_prints_and_writes_nothing(cli, tmp_path):
 
 @pytest.fixture
 def own_pictures(tmp_path, monkeypatch):
-    """Makes a folder of forty pictures: `own_pictures("photos", "JPEG", "RGB", sizes)`. They are decoded here."""
+    """Makes a folder of forty pictures, decoded in this process: `own_pictures("photos", "JPEG", "RGB", sizes)`."""
     monkeypatch.setattr(processes, "ProcessPoolExecutor", _ThisProcess)
 
     def make(name, kind, mode, sizes):

@@ -65,7 +65,7 @@ def test_an_episode_is_announced_once_and_its_return_again(small_config):
 
 @pytest.mark.parametrize("name", CHANCE_LOSSES)
 def test_discriminator_that_wins_is_named_for_every_loss(small_config, name):
-    """By the loss of logits that are right for every image."""
+    """Uses the loss of logits that are right for every image."""
     real, fake = {"least_squares": (1.0, 0.0)}.get(name, (9.0, -9.0))
     loss = LOSSES[name]
     value = float(loss.discriminator_real(tf.constant([real]))[0] + loss.discriminator_fake(tf.constant([fake]))[0])
@@ -89,7 +89,7 @@ def test_least_loss_by_hand(small_config, loss, changes, expected):
 
 
 def test_noise_of_single_steps_is_no_oscillation_but_slower_swings_are(small_config):
-    """With `log_every=1`. A step's loss varied this much in healthy runs, and turned in every other step."""
+    """With `log_every=1`, the loss varied this much in healthy runs and changed direction in every other step."""
     steps = np.random.default_rng(0).uniform(0.2, 2.2, 200)
     noise = [{"loss/discriminator": value} for value in steps]
     assert observe(Monitor(small_config(), [IMAGES]), noise, every=1) == []
@@ -190,7 +190,7 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(small_config):
         scalars, _ = straight.observe(step, won, IMAGES)
         records.append({"step": step, **scalars})
     resumed = Monitor(small_config(), [IMAGES])
-    # Some are of an older release, which noted other signs, or had a byte flipped.
+    # Some records come from an older release, which recorded other signs, or are damaged.
     resumed.recall([{"step": 999, "diagnosis/diversity": 1.0}, *json.loads(json.dumps(records))])
     assert resumed.observe(2000, won, IMAGES) == straight.observe(2000, won, IMAGES)
     assert resumed.observe(2000, won, IMAGES)[1] == []  # The episode was announced before.

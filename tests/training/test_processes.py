@@ -1,4 +1,4 @@
-"""The main job in a process of its own, which is killed, or finds the disk full."""
+"""The main job in a process of its own, which is killed or finds the disk full."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def test_killed_and_resumed_equals_straight_bit_for_bit(cli, small_flags, tmp_pa
     # Checkpoints lie between records, whose means continue across them.
     flags = small_flags(steps=150, checkpoint_every=36, dropout=0.3, log_every=10, sample_every=75)
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    # Nor do the user's settings of Keras make a difference.
+    # The user's Keras settings make no difference, either.
     (tmp_path / "home" / ".keras").mkdir(parents=True)
     keras_settings = {"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.1, "backend": "jax"}
     (tmp_path / "home" / ".keras" / "keras.json").write_text(json.dumps(keras_settings))

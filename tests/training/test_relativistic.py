@@ -51,7 +51,7 @@ def test_step_by_hand(small_config):
     np.testing.assert_allclose(metrics["loss/discriminator"], loss, rtol=1e-5)
     np.testing.assert_allclose(metrics["loss/discriminator_real"], loss / 2, rtol=1e-5)
     np.testing.assert_allclose(metrics["loss/penalty"], 0.5 * (r1 + r2), rtol=1e-4)
-    # G plays against D after its update.
+    # G's loss uses D as it is after its update.
     real_logits, fake_logits = (gan.discriminator(seen)[:, 0].numpy() for seen in (real, fake))
     np.testing.assert_allclose(metrics["loss/generator"], softplus(real_logits - fake_logits).mean(), rtol=1e-4)
 

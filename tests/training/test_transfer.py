@@ -1,4 +1,4 @@
-"""A new run that begins with the weights of a trained model, and a discriminator of which a part stays as it is."""
+"""A new run that begins with the weights of a trained model, and a discriminator that is partly frozen."""
 
 import contextlib
 import dataclasses
@@ -65,7 +65,7 @@ def test_all_three_networks_begin_with_the_model_and_the_optimizers_afresh(small
 
 
 def test_what_does_not_fit_stays_and_is_named(small_config, run_dir, said):
-    """Another size, color, classes, and another length of z."""
+    """The new run has another image size, color, classes and another length of z."""
     changes = {"image_size": "32", "channels": "3", "latent_dim": 5, "conditional": True, "class_names": ("a", "b")}
     gan, plain = begun(small_config(init_from=str(run_dir), **changes)), GAN(small_config(**changes))
     model = load_generator(run_dir)
@@ -194,7 +194,7 @@ def test_run_from_a_model_resumes_without_it(small_config, run_dir, monkeypatch,
     assert "Resuming at step 1" in said.text
     trained = load_networks(load_run(folder)).discriminator.get_layer("block_1").kernel
     np.testing.assert_array_equal(trained, frozen)
-    # The export says nothing of folders of the machine that trained it.
+    # The export does not mention folders of the machine that trained it.
     assert load_generator(result.saved_model).config == dataclasses.replace(
         load_generator(result.saved_model).config, init_from="", freeze_discriminator=0
     )

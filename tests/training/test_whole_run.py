@@ -19,7 +19,7 @@ from dcgan_tf.training import loop
 from tests.conftest import SMALL
 from tests.training.outcomes import assert_same_checkpoint, checkpoint_values, scalars
 
-# One that TensorFlow would take for a pattern.
+# A name that TensorFlow would take for a pattern.
 NAME = "[2024] r*n?"
 
 
@@ -124,7 +124,7 @@ def test_finished_run_continues_with_more_steps(small_config, finished, tmp_path
 
 
 def test_complete_run_without_its_record_stays_complete(small_config, finished, said):
-    """Its export is of the step that was the best, which cannot be known any more."""
+    """Its export is of the best step, which can no longer be known."""
     (finished / "metrics.jsonl").unlink()
     model = finished / "saved_model" / "1" / "assets.extra" / "model.json"
     model.write_text(json.dumps(json.loads(model.read_text()) | {"step": 6}))

@@ -1,8 +1,8 @@
-"""Asks the other tools: python -m tests.evaluation.agreement.answers
+"""Computes the answers of the other tools: python -m tests.evaluation.agreement.answers
 
 Needs torch and torchvision, and the packages torch-fidelity 0.4, prdc 0.2, clean-fid 0.1.35 and pytorch-fid 0.3:
 pip install torch torchvision && pip install --no-deps torch-fidelity prdc clean-fid pytorch-fid
-Writes answers.json, and two small files of tensors in the formats of torch.save. `test_agreement` compares with them.
+Writes answers.json, and two small files of tensors in the formats of torch.save. `test_agreement` reads them all.
 """
 
 import importlib.metadata
@@ -107,7 +107,7 @@ def main():
     }
     torch.save(tensors, HERE / "tensors.pth")
     torch.save(tensors, HERE / "tensors_legacy.pth", _use_new_zipfile_serialization=False)
-    # A program in place of tensors, which must not run.
+    # A program in place of tensors. It must not run.
     torch.save({"kernel": pathlib.PurePosixPath("program")}, HERE / "program.pth")
 
 

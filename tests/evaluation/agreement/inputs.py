@@ -4,7 +4,7 @@ import numpy as np
 
 SUBSETS, SUBSET_SIZE, SEED = 5, 25, 2020
 SIZES = {"small": (20, 24), "large": (310, 330), "same": (299, 299)}
-# Of the 2,048 features of an image, those that are compared.
+# Which of the 2,048 features of an image are compared.
 COMPARED = slice(0, 2048, 64)
 
 
@@ -41,7 +41,7 @@ def images():
 
 
 def inception_tensor(name, shape):
-    """A random tensor of pytorch-fid's file, such that signals keep their size from layer to layer."""
+    """A random tensor for a name in pytorch-fid's file, scaled so that signals keep their size from layer to layer."""
     random = np.random.default_rng(np.frombuffer(name.encode(), np.uint8))
     if name.endswith("conv.weight"):
         return random.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))

@@ -54,19 +54,19 @@ def test_metrics_of_features(name):
 
 
 def test_inception_score(monkeypatch):
-    # The other tool splits the samples in their order.
+    # The other tool splits the samples without shuffling them.
     monkeypatch.setattr(score, "random_blocks", lambda values, blocks, key: np.array_split(values, blocks))
     probabilities = softmax(inputs.logits().astype(np.float64), axis=1)
     assert score.inception_score(probabilities).value == pytest.approx(ANSWERS["inception_score"], rel=AGREEMENT)
 
 
 def write_tensors(path, tensors):
-    """Writes a file as torch.save does, without PyTorch: a pickle names functions, and pixels are stored apart."""
+    """Writes a file as torch.save does, without PyTorch: a pickle names functions, and values are stored apart."""
     modules = {"torch": types.ModuleType("torch"), "torch._utils": types.ModuleType("torch._utils")}
     modules["torch"].FloatStorage = type("FloatStorage", (), {"__module__": "torch", "__qualname__": "FloatStorage"})
 
     def _rebuild_tensor_v2():
-        """Is called by no one here."""
+        """Exists only for its name; nothing calls it here."""
 
     _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
     modules["torch._utils"]._rebuild_tensor_v2 = _rebuild_tensor_v2
@@ -117,7 +117,7 @@ def test_inception_of_pytorch_fid(weights, resizer):
     values, probabilities = network.function(tf.constant(image[None]))
     assert values.shape == (1, 2048)
     assert probabilities is None
-    # Relative to the features' own size, because many are near 0.
+    # The tolerance is relative to the mean feature, because many features are near 0.
     expected = ANSWERS["inception"]["small"][resizer]
     np.testing.assert_allclose(values[0, inputs.COMPARED], expected, atol=AGREEMENT * np.mean(expected))
 
