@@ -24,7 +24,7 @@ SETTINGS = {**TINY, "conditional": True, "dropout": 0.2, "steps": 8, "steps_per_
 
 @dataclasses.dataclass
 class Training:
-    """What a training outside the main thread wrote, logged and returned."""
+    """What training outside the main thread wrote, logged and returned."""
 
     written: list = dataclasses.field(default_factory=list)
     logged: list = dataclasses.field(default_factory=list)

@@ -88,7 +88,7 @@ def test_every_split_has_the_classes_of_the_training_split(labeled, in_process, 
 
 
 def test_labels_are_part_of_the_data(labeled, in_process):
-    """Changed labels are changed data: the data are prepared again, and an existing run refuses them."""
+    """Changed labels are changed data: the data is prepared again, and an existing run refuses them."""
     folder = labeled("file,label\n1.png,a\n2.png,b\nsub/3.png,a\n")
     config, before = prepare(folder_config(folder))
     (folder / "labels.csv").write_text("file,label\n1.png,b\n2.png,a\nsub/3.png,a\n")

@@ -48,7 +48,7 @@ def listing(folder, **changes):
         ("train/1.png mine/1.png", "mine", "mine", ()),
         # A folder without pictures, or one that is not the user's own, is not a class.
         ("train/1.png test/1.png labels/1.txt @eaDir/1.png .git/1.png", "train", "train", ()),
-        # Without a training folder, a folder called test among loose pictures is a folder like any other.
+        # Without a folder for training, a folder called test among loose pictures is a folder like any other.
         ("1.png test/2.png", "train", "", ()),
     ],
 )

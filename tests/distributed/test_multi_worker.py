@@ -85,7 +85,7 @@ def workers(tmp_path):
 
 
 def assert_near(first, second, step):
-    """Asserts that two trainings are the same except for rounding."""
+    """Asserts that two training runs are the same except for rounding."""
     one, two = checkpoint_values(first, step), checkpoint_values(second, step)
     assert one.keys() == two.keys()
     for name in one:
