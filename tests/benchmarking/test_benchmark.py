@@ -118,6 +118,13 @@ def test_each_call_is_timed_in_every_round_by_turns():
     assert all(len(values) == 2 and min(values) >= 0 for values in results.values())
 
 
+def test_a_result_is_the_mean_of_whole_periods():
+    """Otherwise, work that is due in every fourth call would count too often or not at all."""
+    calls = []
+    measure_by_turns({"call": lambda: calls.append(0)}, repeats=3, seconds=1e-12, description="test", period=4)
+    assert len(calls) == 2 + 3 * 4  # Two calls determine the number.
+
+
 def test_synthetic_data_is_read_like_prepared_data(small_config, tmp_path):
     config = small_config(crop="random", channels="3")
     data = make_synthetic_data(config, tmp_path)
