@@ -21,11 +21,12 @@ PATTERN_CHARACTERS = "[]*?\\"
 ADVICE = {
     errno.ENOSPC: "Free some space",
     errno.EDQUOT: "Free some space",
-    errno.EACCES: "Allow writing there",
-    errno.EPERM: "Allow writing there",
+    errno.EACCES: "Allow access to it",
+    errno.EPERM: "Allow access to it",
     errno.EROFS: "Allow writing there",
     errno.EIO: "Check the disk",
-    errno.ENOENT: "Restore the folder",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n 4096)",
+    errno.ENOENT: "Restore it",
 }
 
 

@@ -107,7 +107,7 @@ def test_lock_keeps_what_is_in_its_file(tmp_path):
     [
         (OSError(errno.ENOSPC, "No space left on device"), "Free some space"),
         (tf.errors.ResourceExhaustedError(None, None, "/x/y; No space left on device"), "Free some space"),
-        (PermissionError(errno.EACCES, "Permission denied", "/x"), "Allow writing there"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "Allow access to it"),
         (OSError(errno.EROFS, "Read-only file system"), "Allow writing there"),
         (tf.errors.UnknownError(None, None, "/x; Input/output error"), "Check the disk"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/x"), "Remove the cause"),

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from absl import flags
 
 import dcgan_tf
-from dcgan_tf import progress
+from dcgan_tf import files, progress
 from dcgan_tf.cli import help as help_page
 from dcgan_tf.cli import signals
 from dcgan_tf.config.presets import PRESETS
@@ -200,6 +200,8 @@ def _call(main: Callable[[], None]) -> None:
             tensorflow and isinstance(error, tensorflow.errors.OpError)
         ):
             raise
+        if isinstance(error, OSError) and error.strerror:
+            fail(printable(f"{files.reason(error)}. {files.way_on(error)} and repeat the command"))
         fail(printable(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"))
     finally:
         # Only the shutdown of Python is left. Ctrl-C must not cause a traceback there.

@@ -36,6 +36,7 @@ def define_flags() -> None:
     flags.DEFINE_list("rules", list(RULES), "Any of same, square root, linear.")
     flags.DEFINE_integer("images", 640_000, "Images that each run sees; a multiple of all batch sizes.")
     flags.DEFINE_integer("seeds", 1, "Number of training runs for each combination.")
+    flags.DEFINE_integer("first_seed", 0, "Seed of the first of these runs.")
     flags.DEFINE_integer("samples", 5000, "Generated images, and most held-out ones.")
     flags.DEFINE_multi_string("set", [], "A setting as name=value; may be repeated.")
 
@@ -87,7 +88,7 @@ def run() -> None:
     rows = Rows(FLAGS.results, ("batch", "rule", "seed", "images"))
     data = {name: value for name, value in parse_settings(FLAGS.set).items() if name in DATA_SETTINGS}
     pictures = open_pictures(data, FLAGS.samples)
-    for seed in range(FLAGS.seeds):
+    for seed in range(FLAGS.first_seed, FLAGS.first_seed + FLAGS.seeds):
         for batch in ascending(FLAGS.batches):
             # All rules are the same for the batch that they start from.
             for rule in FLAGS.rules if batch != ascending(FLAGS.batches)[0] else FLAGS.rules[:1]:

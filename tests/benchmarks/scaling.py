@@ -3,8 +3,8 @@
 Trains the default networks at 64x64 pixels in one process on one core, and in two workers on one core each, with the
 same global batch. Half of the batch is also trained in one process, once alone, and once while a second process does
 the same independently. This shows what is not due to communication: smaller batches are slower per image, and two cores
-share one memory. The processor time of the threads shows where the rest of the time goes (Linux). About five minutes on
-two cores that nothing else uses.
+share one memory. The processor time of the threads shows where the rest of the time goes (Linux). Finally, three
+workers with as many images each share the two cores. About eight minutes on two cores that nothing else uses.
 """
 
 import dataclasses
@@ -24,13 +24,16 @@ from tests.distributed.test_workers import free_addresses
 
 ROOT = pathlib.Path(__file__).parents[2]
 BATCH_SIZE = 64
+CORES = 2
 # No grid, checkpoint or export falls into the timed steps.
 SETTINGS = {
     "dataset": "mnist",
     "split": "train[:2048]",
     "image_size": "64",
     "channels": "3",
-    "penalty": "none",  # docs/distributed.md and tests.benchmarks.step_time have the numbers without it.
+    # docs/distributed.md and tests.benchmarks.step_time have the numbers of these two.
+    "penalty": "none",
+    "mixed_precision": "false",
     "steps": 80,
     "steps_per_call": 20,
     "log_every": 20,  # The default is 50. The chief looks at samples with each log, while the other waits.
@@ -62,10 +65,16 @@ def processor_seconds(process: int) -> tuple[float, float]:
     return computing, used(folder / "stat") - computing
 
 
+def cores(index: int, processes: int) -> str:
+    """The cores of a process, as taskset expects them: one for each, or all of them for more processes than cores."""
+    return str(index) if processes <= CORES else f"0-{CORES - 1}"
+
+
 def measure_step(processes: int, batch_size: int, *, together: bool = False) -> Step:
     """Measures a step: the median over the calls after the first, which compiles, and the mean processor time.
 
-    Each process has its own core and its own run or, with ``together``, is a worker of a common run.
+    Each process has its own core, as far as there are enough, and its own run or, with ``together``, is a worker of a
+    common run.
     """
     addresses = free_addresses(processes)
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +84,7 @@ def measure_step(processes: int, batch_size: int, *, together: bool = False) -> 
             run = [f"--run_dir={folder}/{0 if together else index}"]
             if together:
                 run += ["--strategy=multi_worker", f"--workers={','.join(addresses)}", f"--worker_index={index}"]
-            command = ["taskset", "-c", str(index), sys.executable, "train.py", *flags, *run]
+            command = ["taskset", "-c", cores(index, processes), sys.executable, "train.py", *flags, *run]
             started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         metrics_file = pathlib.Path(folder, "0", "metrics.jsonl")
         used = []
@@ -100,12 +109,14 @@ def main() -> None:
     half_batch = BATCH_SIZE // 2
     one, half = measure_step(1, BATCH_SIZE).whole, measure_step(1, half_batch).whole
     beside, two = measure_step(2, half_batch), measure_step(2, BATCH_SIZE, together=True)
+    three = measure_step(3, 3 * half_batch, together=True).whole
     more = Step(*(b - a for a, b in zip(dataclasses.astuple(beside), dataclasses.astuple(two), strict=True)))
     waiting = more.whole - more.computing - more.other_threads
     print(f"one process, batch {BATCH_SIZE}: {one:.3f} s per step, {BATCH_SIZE / one:.1f} images/s")
     print(f"one process, batch {half_batch}: {half:.3f} s per step, {half_batch / half:.1f} images/s")
     print(f"two processes that share nothing, batch {half_batch} each: {beside.whole:.3f} s per step")
     print(f"two workers, {half_batch} each: {two.whole:.3f} s per step, {BATCH_SIZE / two.whole:.1f} images/s")
+    print(f"three workers on {CORES} cores, {half_batch} each: {three:.3f} s per step")
     print(f"speed-up: {one / two.whole:.2f}, of at most {one / beside.whole:.2f} on these cores")
     print(
         f"of a step of two workers: {beside.whole:.3f} s for half of the batch, and {more.whole:.3f} s, of which "

@@ -1,6 +1,7 @@
-"""How long sums over two workers on this machine take: python -m tests.benchmarks.sums
+"""How long sums over two and three workers on this machine take: python -m tests.benchmarks.sums
 
-Two processes on one core each, as in tests.benchmarks.scaling, sum vectors of several lengths and do nothing else.
+Two processes on one core each, then three processes on the same two cores, as in tests.benchmarks.scaling, sum vectors
+of several lengths and do nothing else.
 """
 
 import json
@@ -11,6 +12,7 @@ import time
 
 import tensorflow as tf
 
+from tests.benchmarks.scaling import cores
 from tests.distributed.test_workers import free_addresses
 
 LENGTHS = {64: 20, 1_000_000: 5, 5_000_000: 2}  # Numbers in a vector -> sums in a call
@@ -38,16 +40,24 @@ def work() -> None:
             print(f"{4 * length / 2**20:.4f} MiB: {milliseconds:.2f} ms per sum", flush=True)
 
 
-def main() -> None:
-    addresses = free_addresses(2)
+def measure(processes: int) -> None:
+    """Lets that many workers sum, and prints what the first one measures."""
+    addresses = free_addresses(processes)
     workers = []
-    for index in range(2):
+    for index in range(processes):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         environment = {**os.environ, "TF_CONFIG": json.dumps(task), "TF_CPP_MIN_LOG_LEVEL": "3"}
-        command = ["taskset", "-c", str(index), sys.executable, "-m", "tests.benchmarks.sums", "worker"]
+        pinned = ["taskset", "-c", cores(index, processes)]
+        command = [*pinned, sys.executable, "-m", "tests.benchmarks.sums", "worker"]
         workers.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
     if max(worker.wait() for worker in workers):
         raise RuntimeError("a worker failed")
+
+
+def main() -> None:
+    for processes in (2, 3):
+        print(f"{processes} workers", flush=True)
+        measure(processes)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import json
+import pathlib
 import re
 import signal
 import subprocess
@@ -209,11 +210,19 @@ def test_messages_of_the_library_are_shown_with_flags(run_function):
     ("error", "expected"),
     [
         (UserError("`steps`: two\nlines"), "--steps: two\\nlines"),
-        (OSError(28, "No space left on device", "/x"), "OSError: [Errno 28] No space left on device: '/x'"),
+        (
+            OSError(28, "No space left on device", "/x"),
+            "No space left on device: '/x'. Free some space and repeat the command",
+        ),
+        (
+            OSError(24, "Too many open files", pathlib.Path("/x")),
+            "Too many open files: '/x'. Raise the limit of open files (ulimit -n 4096) and repeat the command",
+        ),
         (
             PermissionError(13, "Permission denied", "\x1b[2J"),
-            "PermissionError: [Errno 13] Permission denied: '\\x1b[2J'",
+            "Permission denied: '\\x1b[2J'. Allow access to it and repeat the command",
         ),
+        (OSError("no number"), "OSError: no number"),
         (MemoryError("a  lot"), "MemoryError: a lot"),
         (
             tf.errors.ResourceExhaustedError(None, None, "OOM\nwhen allocating"),

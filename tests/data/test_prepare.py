@@ -101,7 +101,7 @@ def test_data_that_cannot_be_read_just_now_stay(prepared, monkeypatch, number):
 
 
 @pytest.mark.parametrize(
-    ("number", "advice"), [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Allow writing there")]
+    ("number", "advice"), [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Allow access to it")]
 )
 def test_data_that_cannot_be_written_name_the_place_and_the_way_on(tmp_path, monkeypatch, number, advice):
     config = make_config({"split": "train[:100]", "cache_dir": str(tmp_path)})

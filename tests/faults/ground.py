@@ -117,13 +117,16 @@ class Ground:
         if processes not in self._straight:
             place = self.folder / f"straight-{processes}"
             place.mkdir()
-            ended = train(place, self, processes, {0: {"record": str(place)}})
+            ended = train(place, self, processes, {index: {"record": str(place)} for index in range(processes)})
             if any(each.code != 0 for each in ended):
                 raise RuntimeError(f"the run without a fault failed: {[each.output for each in ended]}")
             self._straight[processes] = outcome(place / "run")
-            for line in (place / "durations.jsonl").read_text().splitlines():
-                record = json.loads(line)
-                self.durations.setdefault((processes, record["phase"]), []).append(record["seconds"])
+            for path in place.glob("durations-*.jsonl"):
+                durations: dict[str, list[float]] = {}
+                for record in map(json.loads, path.read_text().splitlines()):
+                    durations.setdefault(record["phase"], []).append(record["seconds"])
+                # Only one of the workers prepares the data, and not always the same one.
+                self.durations |= {(processes, phase): seconds for phase, seconds in durations.items()}
         return self._straight[processes]
 
     def entries(self, processes: int, phase: str) -> list[float]:

@@ -88,18 +88,19 @@ def attempt(trial: Trial, ground: Ground) -> Verdict:
 
 def _suffer(trial: Trial, place: pathlib.Path, ground: Ground) -> Verdict:
     """Lets a fault happen to a run, undoes it, repeats the same command, and compares the result."""
-    victim = int(trial.moment * 1000) % trial.processes
-    first = train(place, ground, trial.processes, {victim: _plan(trial, place, ground)})
-    hit = "FAULT " in first[victim].output
-    said = first[victim].told()
+    chosen = [int(trial.moment * 1000) % trial.processes]
+    if trial.phase == "preparing":  # Only one of the workers prepares the data, whichever comes first.
+        chosen = list(range(trial.processes))
+    first = train(place, ground, trial.processes, dict.fromkeys(chosen, _plan(trial, place, ground)))
+    hit = [each for each in first if "FAULT " in each.output]
     if trial.fault == "kill":
-        others = [each for index, each in enumerate(first) if index != victim]
-        hit = hit and first[victim].code == KILLED
-        unclear = "" if not hit else _first_unclear(others)
+        hit = [each for each in hit if each.code == KILLED]
+        unclear = _first_unclear([each for each in first if each not in hit]) if hit else ""
     else:
         unclear = _first_unclear(first)
     _undo(trial, place)
     verdict = _finish(trial.processes, place, ground)
+    said = (hit or first)[0].told()
     return dataclasses.replace(verdict, unclear=unclear or verdict.unclear, missed=not hit, said=said)
 
 

@@ -22,7 +22,7 @@ from dcgan_tf.cli.main import run_command
 from dcgan_tf.notices import import_tensorflow
 
 ROWS_PER_SHARD = 16  # So that even a few pictures are prepared in several pieces
-DURATIONS = "durations.jsonl"
+DURATIONS = "durations-{process}.jsonl"
 FILLER = "filler"
 SECONDS_A_YEAR = 365 * 24 * 3600
 
@@ -104,19 +104,19 @@ def intercept(plan: dict[str, Any]) -> None:
             if plan.get("phase") == phase and plan["entry"] == entry:
                 print(f"FAULT {plan['fault']} {phase} {entry}", flush=True)
                 FAULTS[plan["fault"]](plan["argument"])
-            with recorded(plan, phase, entry):
+            with recorded(plan, phase):
                 return original(*arguments, **options)
 
         setattr(owner, name, replaced)
 
 
 @contextlib.contextmanager
-def recorded(plan: dict[str, Any], phase: str, entry: int) -> Iterator[None]:
+def recorded(plan: dict[str, Any], phase: str) -> Iterator[None]:
     start = time.monotonic()
     yield
     if "record" in plan:
-        with open(pathlib.Path(plan["record"], DURATIONS), "a") as file:
-            file.write(json.dumps({"phase": phase, "entry": entry, "seconds": time.monotonic() - start}) + "\n")
+        with open(pathlib.Path(plan["record"], DURATIONS.format(process=os.getpid())), "a") as file:
+            file.write(json.dumps({"phase": phase, "seconds": time.monotonic() - start}) + "\n")
 
 
 def main() -> None:

@@ -252,7 +252,7 @@ def test_failed_write_keeps_the_others(saved, monkeypatch, tmp_path):
 def test_run_that_is_gone_is_not_replaced_by_a_checkpoint(tmp_path):
     """A folder with nothing else could be neither resumed nor begun again."""
     checkpoints, _ = make(tmp_path / "run" / "checkpoints")
-    with pytest.raises(UserError, match=r"step 4 cannot be written.*No such file.*is none yet. Restore the folder and"):
+    with pytest.raises(UserError, match=r"step 4 cannot be written.*No such file.*is none yet. Restore it and"):
         checkpoints.save(4)
     assert not (tmp_path / "run").exists()
 

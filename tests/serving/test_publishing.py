@@ -86,7 +86,7 @@ def test_foreign_and_unwritable_targets_are_refused(networks, tmp_path):
 
 
 def test_run_that_is_gone_is_not_replaced_by_its_export(networks, tmp_path):
-    with pytest.raises(UserError, match=r"cannot be written.*No such file.*Restore the folder and repeat"):
+    with pytest.raises(UserError, match=r"cannot be written.*No such file.*Restore it and repeat"):
         export_networks(networks, tmp_path / "run" / "saved_model", keep_versions=1)
     assert not (tmp_path / "run").exists()
 
@@ -200,7 +200,7 @@ def test_card_of_a_version_whose_export_was_killed_appears(networks, tmp_path, e
 
 @pytest.mark.parametrize(
     ("number", "advice"),
-    [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Allow writing there"), (errno.ELOOP, "Remove")],
+    [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Allow access to it"), (errno.ELOOP, "Remove")],
 )
 def test_advice_fits_what_failed(networks, tmp_path, empty_model, monkeypatch, number, advice):
     def fail(*_):
