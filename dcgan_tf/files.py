@@ -153,15 +153,24 @@ def plain_path(directory: pathlib.Path) -> Iterator[pathlib.Path]:
 def reason(error: BaseException) -> str:
     """The system's reason, and the file if it is known; for other errors the first line of the message, or the type.
 
-    The file is added separately, because the user needs to know it, and messages are cut to fit on a line.
+    The file is added separately, because the user needs to know it, and messages are cut to fit on a line. TensorFlow's
+    errors have the system's reason at the end of a long message.
     """
     if isinstance(error, OSError) and error.strerror:
         file = error.filename2 or error.filename
         return error.strerror if file is None else f"{error.strerror}: '{file}'"
+    if number := _system_error(error):
+        return os.strerror(number)
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
 
 
 def way_on(error: BaseException) -> str:
-    """Advice for a file that cannot be written. TensorFlow's errors have no error number, but contain the same text."""
-    return next((advice for number, advice in ADVICE.items() if os.strerror(number) in str(error)), "Remove the cause")
+    """Advice for a file that cannot be read or written."""
+    number = _system_error(error)
+    return ADVICE[number] if number else "Remove the cause"
+
+
+def _system_error(error: BaseException) -> int | None:
+    """The error number, if there is advice for it. TensorFlow's errors have none, but contain the same text."""
+    return next((number for number in ADVICE if os.strerror(number) in str(error)), None)

@@ -1,4 +1,6 @@
-"""Trains the bundled classifier, with whose features runs on MNIST are measured: python -m docs.classifiers
+"""Trains a bundled classifier, with whose features runs on its data set are measured: python -m docs.classifiers
+
+Fashion-MNIST: python -m docs.classifiers --dataset=fashion_mnist --manual_dir=FOLDER_WITH_THE_FOUR_FILES
 
 The training is deterministic: the same machine and package versions give the same weights. The file is named after a
 digest of the images and the recipe. If either changes, evaluations do not find it, and train their own classifier.
@@ -10,13 +12,19 @@ import sys
 import tempfile
 from unittest import mock
 
+from absl import flags
+
 from dcgan_tf import notices, progress
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
 
 
+FLAGS = flags.FLAGS
+
+
 def define_flags() -> None:
-    """Defines nothing: the only flag is --help."""
+    flags.DEFINE_enum("dataset", "mnist", ["mnist", "fashion_mnist"], "Data set.")
+    command_line.define_path("manual_dir", "", "Folder with the original files of Fashion-MNIST.")
 
 
 def run() -> None:
@@ -25,12 +33,12 @@ def run() -> None:
     from dcgan_tf.evaluation import classifier
 
     with tempfile.TemporaryDirectory() as cache, progress.shown():
-        config, _ = prepare(make_config({"dataset": "mnist", "cache_dir": cache}))
+        config, _ = prepare(make_config({"dataset": FLAGS.dataset, "manual_dir": FLAGS.manual_dir, "cache_dir": cache}))
         with mock.patch.object(classifier, "BUNDLED", pathlib.Path(cache) / "none"):
             classifier.load_or_train_classifier(config)
         (trained,) = (pathlib.Path(cache) / "classifiers").glob("*.npz")
-        shutil.rmtree(classifier.BUNDLED, ignore_errors=True)
-        classifier.BUNDLED.mkdir()
+        for old in classifier.BUNDLED.glob(f"{FLAGS.dataset}-*.npz"):
+            old.unlink()
         written = shutil.copyfile(trained, classifier.BUNDLED / trained.name)
     print(f"Wrote {written}: {written.stat().st_size / 1e6:.2f} MB")
 

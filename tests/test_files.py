@@ -2,6 +2,7 @@ import errno
 import io
 import json
 import logging
+import os
 import pathlib
 import threading
 
@@ -128,6 +129,14 @@ def test_a_link_is_removed_and_what_it_leads_to_is_not(tmp_path):
     assert (tmp_path / "mine").is_dir()
     files.remove(tmp_path / "mine")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_reason_of_tensorflow_is_that_of_the_system():
+    place = "{{function_node __wrapped__SaveV2_device_/job:localhost/device:CPU:0}} /x/data-00000-of-00001"
+    assert files.reason(tf.errors.UnknownError(None, None, f"{place}; No space left on device")) == os.strerror(
+        errno.ENOSPC
+    )
+    assert files.reason(tf.errors.DataLossError(None, None, "corrupted\nblock")) == "corrupted"
 
 
 def test_reason_names_the_file_in_the_way_and_is_short_otherwise():

@@ -19,7 +19,8 @@ import tensorflow as tf
 from PIL import Image
 
 from dcgan_tf import __version__, files, progress
-from dcgan_tf.config.settings import Config
+from dcgan_tf.benchmarking.machine import describe_device
+from dcgan_tf.config.settings import Config, changed_settings
 from dcgan_tf.data.arrays import open_array
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.prepare import ImageData, cache_root, prepare
@@ -35,7 +36,9 @@ from dcgan_tf.training.gan import GAN
 SAMPLES = 10_000
 OURS = "dcgan_tf"
 REAL = "real training images"
-KEY = ("data", "program", "seed", "minutes")
+KEY = ("data", "digest", "program", "seed", "minutes")
+# What does not belong to the settings of a program: the data and the seed have places of their own in a row.
+NOT_SETTINGS = ("dataset", "data_dir", "manual_dir", "cache_dir", "seed", "steps", "epochs")
 METRICS = ("frechet_distance", "kernel_distance")
 
 
@@ -72,9 +75,9 @@ class Results:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"`results`: '{path}' is damaged ({files.reason(error)}). Use another file") from None
 
-    def has(self, data: str, program: str, seed: int, minutes: float) -> bool:
-        """Whether there is a row with this key."""
-        return (data, program, seed, minutes) in self.rows
+    def find(self, *key: Any) -> dict[str, Any] | None:
+        """The row with this key, if there is one."""
+        return self.rows.get(key)
 
     def add(self, row: dict[str, Any]) -> None:
         """Adds a row, and appends it to the file immediately."""
@@ -100,21 +103,38 @@ def run_quality(entry: Entry, config: Config, minutes: list[float], results: Res
         UserError: The program failed, or its samples are not what is expected.
     """
     config, data = prepare(config)
-    assert isinstance(data, ImageData)
-    name = dataset_name(config)
-    missing = [mark for mark in minutes if not results.has(name, entry.name, config.seed, mark)]
+    if not isinstance(data, ImageData):
+        raise UserError(f"`dataset`: expected a data set of images. Received: {config.dataset}")
+    config = settle_precision(config)
+    name, settings = dataset_name(config), _settings(entry, config)
+    found = {mark: results.find(name, data.digest, entry.name, config.seed, mark) for mark in minutes}
+    for row in found.values():
+        if row is not None and row["settings"] != settings:
+            raise UserError(
+                f"`name`: the results already have '{entry.name}' with other settings "
+                f"({row['settings'] or 'defaults'}). Give this one another name"
+            )
+    missing = [mark for mark, row in found.items() if row is None]
     if not missing:
         progress.logger.info(f"{entry.name} on {name}, seed {config.seed}: all results are there already.")
         return
     judge = Judge(config, data)
-    if not results.has(name, REAL, 0, 0):
-        results.add(judge.row(REAL, 0, 0, judge.measure(judge.training.read(judge.training.rows))))
+    if results.find(name, data.digest, REAL, 0, 0) is None:
+        results.add(judge.row(REAL, "", 0, 0, judge.measure_training_images()))
     with tempfile.TemporaryDirectory(prefix="dcgan_tf-quality-") as folder:
         for mark, samples, facts in _samples(entry, config, data, missing, pathlib.Path(folder)):
-            row = judge.row(entry.name, config.seed, mark, judge.measure(samples)) | facts
+            row = judge.row(entry.name, settings, config.seed, mark, judge.measure(samples)) | facts
             results.add(row)
             distance, error = row["frechet_distance"]
             progress.logger.info(f"{entry.name} on {name} after {mark:g} min: {format_value(distance, error)}")
+
+
+def _settings(entry: Entry, config: Config) -> str:
+    """What distinguishes an entry from another one of the same name."""
+    if entry.samples:
+        return "samples"
+    changed = [setting for setting in changed_settings(config) if setting.partition("=")[0] not in NOT_SETTINGS]
+    return entry.command or ", ".join(changed)
 
 
 class Judge:
@@ -126,40 +146,59 @@ class Judge:
     """
 
     def __init__(self, config: Config, data: ImageData) -> None:
-        self._name = dataset_name(config)
+        self._name, self._digest = dataset_name(config), data.digest
         self._network = own_network(config, data.class_names, config.sample_shape)
         test, training = open_test_split(config), open_split(config, config.split)
         cache = cache_root(config) / "features"
         self._split = test.describe()
         self._real = ImageSet.of_data(test.data, random_rows(len(test.data.images), SAMPLES), cache)
-        self.training = ImageSet.of_data(training, random_rows(len(training.images), SAMPLES), cache)
+        self._training = ImageSet.of_data(training, random_rows(len(training.images), SAMPLES), cache)
 
     def measure(self, samples: np.ndarray) -> list[Figure]:
-        """The metrics of samples uint8 [N, height, width, channels], which are resized if their size is different."""
+        """The metrics of the first 10,000 samples, which are resized if their size is different.
+
+        Args:
+            samples: uint8 [N, height, width, channels].
+
+        Raises:
+            UserError: There are too few of them, or they have other channels. The distance depends on their number.
+        """
         shape = self._real.shape
         if samples.shape[3] != shape[2]:
             raise UserError(f"expected samples with {shape[2]} channels. Received: {samples.shape[3]}")
+        if len(samples) < SAMPLES:
+            raise UserError(f"expected {SAMPLES:,} samples. Received: {len(samples):,}")
+        samples = samples[:SAMPLES]
         if samples.shape[1:3] != shape[:2]:
             samples = _resized(samples, shape)
         rows = random_rows(len(samples), len(samples))
-        generated = ImageSet("samples", shape, rows, lambda chosen: samples[chosen])
+        return self._measure(ImageSet("samples", shape, rows, lambda chosen: samples[chosen]))
+
+    def measure_training_images(self) -> list[Figure]:
+        """The metrics of at most 10,000 training images, which a perfect generator would reach."""
+        return self._measure(self._training)
+
+    def _measure(self, images: ImageSet) -> list[Figure]:
         networks = [self._network]
         real, fake = (
             side.features(networks, description)[self._network.name]
-            for side, description in ((self._real, "real images"), (generated, "samples"))
+            for side, description in ((self._real, "real images"), (images, "samples"))
         )
         figures, left_out = measure(FeatureSets(self._network, real, fake, None, self._split), only_distances=True)
         if left_out:
             raise UserError(f"`samples`: {'; '.join(left_out.values())}")
         return figures
 
-    def row(self, program: str, seed: int, minutes: float, figures: list[Figure]) -> dict[str, Any]:
+    def row(self, program: str, settings: str, seed: int, minutes: float, figures: list[Figure]) -> dict[str, Any]:
         """A row of the results: each metric with its standard error, and how it was measured."""
         found = {figure.name.split("[")[0]: figure for figure in figures}
         first = figures[0]
         return {
             "data": self._name,
+            "digest": self._digest,
+            "size": "x".join(map(str, self._real.shape)),
             "program": program,
+            "settings": settings,
             "seed": seed,
             "minutes": minutes,
             **{name: [found[name].value, found[name].standard_error] for name in METRICS},
@@ -167,6 +206,7 @@ class Judge:
             "n_real": first.n_real,
             "n_fake": first.n_fake,
             "split": first.split,
+            "device": describe_device(),
             "dcgan_tf": __version__,
             "tensorflow": tf.__version__,
         }
@@ -176,6 +216,8 @@ def read_samples(path: pathlib.Path) -> np.ndarray:
     """Reads samples; raises UserError unless they are a uint8 array [N, height, width, channels]."""
     try:
         samples = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(samples, np.ndarray):
+            raise ValueError("expected an .npy file with one array")
         open_array(samples[:1] if samples.ndim else samples)  # Checks the type and the shape
     except FileNotFoundError:
         raise UserError(f"`samples`: there is no file '{path}'") from None
@@ -189,14 +231,17 @@ def format_results(rows: Iterable[dict[str, Any]]) -> str:
     rows = list(rows)
     minutes = sorted({row["minutes"] for row in rows} - {0})
     lines = [
-        "| Data | Program | Seeds | " + " | ".join(f"{mark:g} min" for mark in minutes) + " | Judge |",
-        "|---" * (4 + len(minutes)) + "|",
+        "| Data | Program | Seeds | " + " | ".join(f"{mark:g} min" for mark in minutes) + " | Judge | Device |",
+        "|---" * (5 + len(minutes)) + "|",
     ]
-    for data, program in dict.fromkeys((row["data"], row["program"]) for row in rows):
-        own = [row for row in rows if (row["data"], row["program"]) == (data, program)]
+    group = ("data", "size", "digest", "program", "judge", "split", "device")
+    for key in dict.fromkeys(tuple(row[name] for name in group) for row in rows):
+        own = [row for row in rows if tuple(row[name] for name in group) == key]
+        data, size, _, program, judge, split, device = key
         cells = [_cell([row for row in own if row["minutes"] in (mark, 0)]) for mark in minutes]
-        judge = f"{own[0]['judge'].split()[0]}, {own[0]['n_real']:,} images of {own[0]['split']}"
-        lines.append(f"| {data} | {program} | {len({row['seed'] for row in own})} | {' | '.join(cells)} | {judge} |")
+        seeds = "" if program == REAL else len({row["seed"] for row in own})
+        judged = f"{judge}, {own[0]['n_real']:,} images of {split}"
+        lines.append(f"| {data}, {size} | {program} | {seeds} | {' | '.join(cells)} | {judged} | {device} |")
     return "\n".join(lines) + "\n"
 
 
@@ -230,20 +275,24 @@ def _run_program(
     arguments = {"images": images, "minutes": marks, "seed": config.seed, "out": folder}
     command = [*shlex.split(entry.command), *(f"--{name}={value}" for name, value in arguments.items())]
     progress.logger.info(f"Running {shlex.join(command)}")
-    start = time.monotonic()
+    start, failure = time.monotonic(), None
     try:
         subprocess.run(command, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise UserError(f"`program`: '{entry.command}' failed: {files.reason(error)}") from None
+        failure = UserError(f"`program`: '{entry.command}' failed: {files.reason(error)}")
     facts = {"wall_seconds": round(time.monotonic() - start, 1)}
     for mark in minutes:
-        yield mark, read_samples(folder / f"samples-{mark:g}.npy"), facts
+        samples = folder / f"samples-{mark:g}.npy"
+        if failure and not samples.exists():  # What it wrote before it failed is judged.
+            raise failure
+        yield mark, read_samples(samples), facts
+    if failure:
+        raise failure
 
 
 def _train(config: Config, data: ImageData, minutes: list[float]) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
     """Trains dcgan_tf itself. The clock includes compilation, and stops while samples are drawn and judged."""
     tf.config.experimental.enable_op_determinism()  # As in training
-    config = settle_precision(config)
     gan = GAN(config)
     batches = iter(make_batches(data, config, 0, config.steps))
     trained, step = 0.0, 0

@@ -11,10 +11,11 @@ docs/benchmark.md has the rules. Each result is saved immediately. The same comm
 
 import os
 import pathlib
+from typing import Any
 
 from absl import flags
 
-from dcgan_tf import notices
+from dcgan_tf import notices, progress
 from dcgan_tf.cli import command_line
 from dcgan_tf.cli.benchmark import NOT_MEASURED
 from dcgan_tf.config.making import make_config
@@ -22,13 +23,17 @@ from dcgan_tf.errors import UserError
 
 CORES = 2
 DEFAULT_MINUTES = ("2", "5", "15")
+UNLIMITED = 10**9
+# A program gets neither labels nor trained weights.
+AGAINST_THE_RULES = ("conditional", "init_from", "freeze_discriminator")
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    # The schedule of the learning rates depends on the length of the run, so the length can be set.
-    command_line.define_config_flags(leave_out=tuple(name for name in NOT_MEASURED if name not in ("steps", "epochs")))
+    # A schedule of the learning rates may depend on the length of the run, so the length can be set.
+    fixed = (name for name in NOT_MEASURED if name not in ("steps", "epochs"))
+    command_line.define_config_flags(leave_out=(*fixed, *AGAINST_THE_RULES))
     command_line.define_path(
         "results", "", "File for the results, one JSON object per line. A Markdown table is written next to it."
     )
@@ -46,7 +51,7 @@ def define_flags() -> None:
 
 
 def run() -> None:
-    config = make_config(command_line.typed_config_values())
+    config = make_config(with_length(command_line.typed_config_values()))
     minutes = _parse_minutes()
     if not FLAGS.results or not pathlib.Path(FLAGS.results).parent.is_dir():
         raise UserError(f"--results: expected a file in an existing folder. Received: '{FLAGS.results}'")
@@ -56,8 +61,7 @@ def run() -> None:
         raise UserError("--name: name the program for the table")
     if FLAGS.samples and len(minutes) > 1:
         raise UserError("--minutes: give a single number, the minutes in which --samples were made")
-    cores = sorted(os.sched_getaffinity(0))[:CORES]
-    os.sched_setaffinity(0, cores)  # Before TensorFlow counts the cores. Other programs inherit the choice.
+    os.sched_setaffinity(0, _choose_cores())  # Before TensorFlow counts the cores. Other programs inherit the choice.
 
     notices.import_tensorflow()
     from dcgan_tf.benchmarking.quality import OURS, Entry, Results, format_results, run_quality
@@ -65,6 +69,31 @@ def run() -> None:
     results = Results(pathlib.Path(FLAGS.results))
     run_quality(Entry(FLAGS.name or OURS, FLAGS.program, FLAGS.samples), config, minutes, results)
     print(f"\n{format_results(results.rows.values())}\nWrote {results.write_table()}")
+
+
+def with_length(typed: dict[str, Any]) -> dict[str, Any]:
+    """The typed settings. Unless they say how long to train, only the clock ends the training."""
+    return typed if typed.keys() & {"steps", "epochs"} else typed | {"steps": UNLIMITED}
+
+
+def _choose_cores() -> list[int]:
+    """Two logical processors, of different cores if possible."""
+    available = os.sched_getaffinity(0)
+    cores = [cpu for cpu in sorted(available) if cpu == min(_threads_of_its_core(cpu) & available)]
+    if len(available) < CORES:
+        raise UserError(f"expected {CORES} cores, on which all programs run. Available: {len(available)}")
+    if len(cores) < CORES:
+        progress.logger.warning("The two processors are threads of one core: do not compare with rows of two cores.")
+    return [*cores, *sorted(available - {*cores})][:CORES]
+
+
+def _threads_of_its_core(cpu: int) -> set[int]:
+    try:
+        text = pathlib.Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
+    except OSError:  # Not Linux, or a container that hides it
+        return {cpu}
+    ranges = (part.split("-") for part in text.strip().split(","))
+    return {thread for bounds in ranges for thread in range(int(bounds[0]), int(bounds[-1]) + 1)}
 
 
 def _parse_minutes() -> list[float]:

@@ -1,6 +1,5 @@
 """A folder or a zip archive of pictures as a source: flat, nested, or with one folder per class."""
 
-import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -10,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.colors import is_gray
+from dcgan_tf.data.headers import HeaderFacts, Opener
 from dcgan_tf.data.listing import list_pictures
 from dcgan_tf.data.pictures import (
     BadPictureError,
@@ -18,7 +17,6 @@ from dcgan_tf.data.pictures import (
     NamedPicture,
     load_picture,
     open_picture,
-    upright_size,
 )
 from dcgan_tf.data.processes import run_in_processes
 from dcgan_tf.data.shards import Result, Shard, ShardWork
@@ -31,7 +29,7 @@ COMMON_SIZE_SAMPLE = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class FolderSource:
+class FolderSource(HeaderFacts):
     """Pictures below one folder, in the order of their names.
 
     Attributes:
@@ -56,33 +54,12 @@ class FolderSource:
     limits: Limits
     notes: tuple[str, ...] = ()
 
-    @functools.cached_property
-    def _common_size(self) -> tuple[int | None, int | None]:
-        sizes = set()
+    def _openers(self) -> Iterator[Opener]:
+        return (functools.partial(self._open, name) for name in self.names)
+
+    def _sampled_openers(self) -> Iterator[Opener]:
         sample = {round(i) for i in np.linspace(0, len(self.names) - 1, min(len(self.names), COMMON_SIZE_SAMPLE))}
-        for index in sample:
-            with contextlib.suppress(BadPictureError), self._open(self.names[index]) as picture:
-                sizes.add(upright_size(picture))
-        return sizes.pop() if len(sizes) == 1 else (None, None)
-
-    @property
-    def height(self) -> int | None:
-        """The common height of the upright pictures in pixels, or None if they differ."""
-        return self._common_size[0]
-
-    @property
-    def width(self) -> int | None:
-        """The common width of the upright pictures in pixels, or None if they differ."""
-        return self._common_size[1]
-
-    @functools.cached_property
-    def channels(self) -> int:
-        """1 if every picture is gray, else 3. Reads headers until it finds a picture in color."""
-        for name in self.names:
-            with contextlib.suppress(BadPictureError), self._open(name) as picture:
-                if not is_gray(picture):
-                    return 3
-        return 1
+        return (functools.partial(self._open, self.names[index]) for index in sample)
 
     def _open(self, name: str) -> Image.Image:
         return _refuse_sheet(open_picture(self.store.picture(self.root / name, self.limits), self.limits))

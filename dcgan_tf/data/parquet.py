@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.colors import is_gray
+from dcgan_tf.data.headers import HeaderFacts, Opener
 from dcgan_tf.data.labels import sorted_classes
 from dcgan_tf.data.listing import SPLIT_NAMES, SPLITS
-from dcgan_tf.data.pictures import BadPictureError, Limits, NamedPicture, load_picture, open_picture, upright_size
+from dcgan_tf.data.pictures import BadPictureError, Limits, NamedPicture, load_picture, open_picture
 from dcgan_tf.data.processes import run_in_processes
 from dcgan_tf.data.shards import Result, Shard, ShardWork
 from dcgan_tf.data.store import DISK
@@ -51,7 +51,7 @@ class Columns:
 
 
 @dataclasses.dataclass(frozen=True)
-class ParquetSource:
+class ParquetSource(HeaderFacts):
     """The rows of a split's files, in the order of the files' names, with the attributes of `Source`."""
 
     full_name: str
@@ -63,32 +63,20 @@ class ParquetSource:
     limits: Limits
     notes: tuple[str, ...] = ()
 
-    @functools.cached_property
-    def _common_size(self) -> tuple[int | None, int | None]:
-        sizes = set()
+    def _openers(self) -> Iterator[Opener]:
+        return self._open_first(max(self.rows, default=0))
+
+    def _sampled_openers(self) -> Iterator[Opener]:
+        return self._open_first(COMMON_SIZE_ROWS)
+
+    def _open_first(self, count: int) -> Iterator[Opener]:
+        """Opens the first pictures of each file."""
         for path, rows in zip(self.paths, self.rows, strict=True):
-            for _, content, _ in _read(path, 0, min(rows, COMMON_SIZE_ROWS), self.columns):
-                with contextlib.suppress(BadPictureError), open_picture(_contents(content), self.limits) as picture:
-                    sizes.add(upright_size(picture))
-        return sizes.pop() if len(sizes) == 1 else (None, None)
+            for _, content, _ in _read(path, 0, min(rows, count), self.columns):
+                yield functools.partial(self._open, content)
 
-    @property
-    def height(self) -> int | None:
-        return self._common_size[0]
-
-    @property
-    def width(self) -> int | None:
-        return self._common_size[1]
-
-    @functools.cached_property
-    def channels(self) -> int:
-        """1 if every picture is gray, else 3. Reads headers until it finds a picture in color."""
-        for path, rows in zip(self.paths, self.rows, strict=True):
-            for _, content, _ in _read(path, 0, rows, self.columns):
-                with contextlib.suppress(BadPictureError), open_picture(_contents(content), self.limits) as picture:
-                    if not is_gray(picture):
-                        return 3
-        return 1
+    def _open(self, content: bytes | None) -> Image.Image:
+        return open_picture(_contents(content), self.limits)
 
     def count_if_known(self) -> int:
         """The number of rows, which is always known."""

@@ -4,10 +4,10 @@ A message is a JSON object after four bytes with its length. The handshake has t
 
     chief:  nonce
     worker: index, list of workers, its own nonce, proof
-    chief:  proof; or a refusal with a reason
+    chief:  proof; or a refusal with a reason, and a proof of it
 
-A proof is an HMAC over both nonces, so an intercepted proof cannot be reused. The messages that follow are not
-encrypted.
+A proof is an HMAC over both nonces, so an intercepted proof cannot be reused. A worker with a secret stops only at a
+refusal that is proved, so a stranger on the chief's port cannot stop it. The messages that follow are not encrypted.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class Peer:
         index: Index of that worker, once known.
         addresses: Its list of workers.
         values: The values it sent for `Workers.gather`.
-        answer: Proof for that worker that this is the chief.
+        facts: What proofs on this connection are about: both nonces, and the worker's index and list of workers.
     """
 
     def __init__(self, connection: socket.socket, timeout: float) -> None:
@@ -50,7 +50,7 @@ class Peer:
         self.index = -1
         self.addresses: tuple[str, ...] = ()
         self.values: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.answer = ""
+        self.facts: tuple[Any, ...] = ()
         self._buffer = bytearray()
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
@@ -153,6 +153,15 @@ class Reception:
                 self._send_away(stranger)
             self._selector.close()
 
+    def accept(self, peer: Peer) -> None:
+        """Proves to a worker that this is the chief."""
+        peer.send({"proof": _prove(self._secret, "chief", *peer.facts)})
+
+    def refuse(self, peer: Peer, reason: str) -> None:
+        """Refuses a worker, with a proof of the reason, and closes the connection."""
+        peer.send({"refused": reason, "proof": _prove(self._secret, "refused", *peer.facts, reason)})
+        peer.close()
+
     def _let_in(self) -> None:
         if len(self._strangers) == MAX_STRANGERS:
             self._send_away(next(iter(self._strangers)))
@@ -185,22 +194,25 @@ class Reception:
     def _check(self, stranger: Peer, message: dict[str, Any]) -> None:
         match message:
             case {"index": int(index), "workers": [*workers], "nonce": str(nonce), "proof": str(proof)}:
-                facts = (self._strangers[stranger][0], nonce, index, workers)
+                stranger.facts = (self._strangers[stranger][0], nonce, index, workers)
             case _:
                 raise ValueError("no greeting")
         if not all(isinstance(worker, str) for worker in workers):
             raise ValueError("no greeting")
-        if not _is_proof(proof, self._secret, "worker", *facts):
+        if not _is_proof(proof, self._secret, "worker", *stranger.facts):
             self.refused += 1
             stranger.send({"refused": "its `worker_secret` differs from the chief's, or only one of them has a secret"})
             raise ValueError("no proof")
         stranger.index, stranger.addresses = index, tuple(workers)
-        stranger.answer = _prove(self._secret, "chief", *facts)
 
     def _send_away(self, stranger: Peer) -> None:
         del self._strangers[stranger]
         self._selector.unregister(stranger.connection)
         stranger.close()
+
+
+class UnprovedRefusal(ValueError):
+    """A refusal by a process that does not prove that it is the chief."""
 
 
 def call_chief(
@@ -218,6 +230,7 @@ def call_chief(
 
     Raises:
         UserError: The chief refuses this worker.
+        UnprovedRefusal: Another process does, or a chief with another secret.
         OSError, EOFError, ValueError, RecursionError: Nothing answers, or something that is not the chief.
     """
     deadline = time.monotonic() + seconds
@@ -228,8 +241,10 @@ def call_chief(
         proof = _prove(secret, "worker", *facts)
         peer.send({"index": index, "workers": workers, "nonce": nonce, "proof": proof})
         answer = peer.receive(deadline, MAX_GREETING)
-        if isinstance(answer.get("refused"), str):
-            raise UserError(f"`workers`: the chief refuses this worker: {clip(answer['refused'])}")
+        if isinstance(reason := answer.get("refused"), str):
+            if secret and not _is_proof(answer.get("proof"), secret, "refused", *facts, reason):
+                raise UnprovedRefusal(clip(reason))
+            raise UserError(f"`workers`: the chief refuses this worker: {clip(reason)}")
         if not _is_proof(answer.get("proof"), secret, "chief", *facts):
             raise ValueError("it does not know the `worker_secret`")
     except BaseException:

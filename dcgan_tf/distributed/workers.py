@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from dcgan_tf import progress
-from dcgan_tf.distributed.peers import HANDSHAKE_SECONDS, Peer, Reception, call_chief, clip
+from dcgan_tf.distributed.peers import HANDSHAKE_SECONDS, Peer, Reception, UnprovedRefusal, call_chief, clip
 from dcgan_tf.errors import UserError
 from dcgan_tf.progress import logger
 
@@ -142,7 +142,7 @@ class Workers:
                     peer = next(arrivals, None)
                     if peer is None:
                         raise UserError(self._describe_missing(reception.refused))
-                    self._admit(peer)
+                    self._admit(peer, reception)
 
     def _open_door(self) -> socket.socket:
         host, port = split_address(self.addresses[0])
@@ -164,23 +164,22 @@ class Workers:
             * (refused > 0)
         )
 
-    def _admit(self, peer: Peer) -> None:
+    def _admit(self, peer: Peer, reception: Reception) -> None:
         index, addresses = peer.index, ",".join(peer.addresses)
         if peer.addresses != self.addresses:
             reason = f"worker {index} has the list of workers {addresses}, but the chief has {','.join(self.addresses)}"
         elif index in self._peers or index not in range(1, self.count):
             reason = f"two workers have the index {index}"
         else:
-            peer.send({"proof": peer.answer})
+            reception.accept(peer)
             self._add(peer)
             return
         reason = clip(f"{reason}. Give each the same `workers` and its own `worker_index`")
-        peer.send({"refused": reason})
-        peer.close()
+        reception.refuse(peer, reason)
         raise UserError(f"`workers`: {reason}")
 
     def _find_chief(self, deadline: float) -> None:
-        address, reason = split_address(self.addresses[0]), ""
+        address, reason, refusal = split_address(self.addresses[0]), "", ""
         while (left := deadline - time.monotonic()) > 0:
             try:
                 seconds = min(left, HANDSHAKE_SECONDS)
@@ -190,12 +189,14 @@ class Workers:
                 raise
             except OSError as error:
                 reason = error.strerror or str(error) or "it does not answer"
+            except UnprovedRefusal as error:
+                refusal = f"the process that listens there refuses this worker: {error}"
             except (EOFError, ValueError, RecursionError):
                 reason = "the process that listens there is not the chief"
             time.sleep(min(0.2, max(0, deadline - time.monotonic())))
         raise UserError(
             f"`workers`: no sign of the chief ({self.addresses[0]}) within `worker_timeout={self._timeout:g}` seconds "
-            f"({reason}). Start it with the same command and `worker_index=0`"
+            f"({refusal or reason}). Start it with the same command and `worker_index=0`"
         )
 
     def _add(self, peer: Peer) -> None:

@@ -39,7 +39,7 @@ HELD_OUT_SHARE = 0.1
 BATCH_SIZE = 128
 LEARNING_RATE = 2e-3
 FEATURES = 128
-# Folder of the bundled classifier of digits, which `python -m docs.classifiers` trains.
+# Folder of the bundled classifiers, which `python -m docs.classifiers` trains.
 BUNDLED = pathlib.Path(__file__).parent / "classifiers"
 SEED = 0
 PIXELS_PER_SHIFT = 32

@@ -12,6 +12,7 @@ from dcgan_tf.metrics.frechet import frechet_distance
 from dcgan_tf.metrics.precision_recall import precision_recall
 
 MAX_CLASSES = 100
+RARE = 0.1  # A class is hardly generated if its share is less than this part of its share of the real images.
 
 
 class Labeled(Protocol):
@@ -52,8 +53,8 @@ class ClassTable:
         network: Name of the network whose features are compared.
         labels: Where the classes come from: "the labels of both sides", or the predictions of a network.
         rows: One row per class.
-        worst: Name of the worst class: without any generated image, or else with the largest distance; empty if no
-            distance is known.
+        worst: Name of the worst class: hardly generated, or else with the distance that exceeds that of real images
+            most; empty if no distance is known.
         worst_because: Why, in a few words.
     """
 
@@ -137,14 +138,21 @@ def _row(name: str, real: np.ndarray, fake: np.ndarray, training: np.ndarray | N
 
 
 def _worst(rows: list[ClassRow]) -> tuple[str, str]:
-    missing = [row for row in rows if row.n_real and not row.n_fake]
-    if missing:
-        return missing[0].name, "no image was generated"
-    measured = [row for row in rows if row.frechet_distance is not None]
+    real, fake = sum(row.n_real for row in rows), sum(row.n_fake for row in rows)
+    rare = [row for row in rows if row.n_fake * real < RARE * row.n_real * fake]
+    if rare:
+        rarest = min(rare, key=lambda row: row.n_fake / row.n_real)
+        return (
+            rarest.name,
+            f"{rarest.n_fake:,} of {fake:,} generated images, and {rarest.n_real:,} of {real:,} real ones",
+        )
+    measured = [(row, row.frechet_distance) for row in rows if row.frechet_distance is not None]
     if not measured:
         return "", ""
-    worst = max(measured, key=lambda row: row.frechet_distance or 0)
-    return worst.name, f"the largest distance, {format_value(worst.frechet_distance or 0)}"
+    # A class with fewer images has a larger distance, also if they are real.
+    worst, distance = max(measured, key=lambda pair: pair[1] - (pair[0].real_value or 0))
+    beyond = "" if worst.real_value is None else f", compared with {format_value(worst.real_value)} for real images"
+    return worst.name, f"the largest distance, {format_value(distance)}{beyond}"
 
 
 def _same_classes(real: tuple[str, ...], other: tuple[str, ...]) -> bool:

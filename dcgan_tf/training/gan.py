@@ -91,7 +91,8 @@ class GAN:
             **adaptive,
         )
 
-    @tf.function
+    # AutoGraph would need the source code, and a temporary folder to write to.
+    @tf.function(autograph=False)
     def train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> StepResults:
         """Runs ``count`` train steps without returning to Python. Stops early if a loss or gradient is not finite.
 
@@ -105,19 +106,22 @@ class GAN:
             step.
         """
         step = tf.function(self.train_step, jit_compile=True) if self.config.jit_compile else self.train_step
-        # Loop variables of a graph need initial values.
-        sums = dict.fromkeys(self.metric_names, 0.0)
+
+        def take(taken: tf.Tensor, _: tf.Tensor, sums: Metrics, __: Metrics) -> tuple[Any, ...]:
+            metrics, norms = self._run(step, batches)
+            is_finite = tf.reduce_all(tf.math.is_finite(tf.stack(list(metrics.values()))))
+            return taken + 1, is_finite, {name: sums[name] + metrics[name] for name in sums}, norms
+
+        sums = dict.fromkeys(self.metric_names, tf.constant(0.0))
         norms = {
             network.name: tf.zeros(len(network.trainable_variables)) for network in (self.discriminator, self.generator)
         }
-        taken = 0.0
-        for _ in tf.range(count):
-            metrics, norms = self._run(step, batches)
-            sums = {name: sums[name] + metrics[name] for name in sums}
-            taken += 1.0
-            if not tf.reduce_all(tf.math.is_finite(tf.stack(list(metrics.values())))):
-                break
-        return {name: total / taken for name, total in sums.items()}, norms
+        taken, _, sums, norms = tf.while_loop(
+            lambda taken, is_finite, *_: tf.logical_and(taken < count, is_finite),
+            take,
+            (tf.constant(0), tf.constant(True), sums, norms),
+        )
+        return {name: total / tf.cast(taken, tf.float32) for name, total in sums.items()}, norms
 
     def _run(self, step: Callable[..., Any], batches: tf.data.Iterator) -> Any:
         """Runs one step on each replica, and returns the results of one, because all are the same."""

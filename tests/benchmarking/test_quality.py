@@ -9,6 +9,8 @@ from PIL import Image
 
 from dcgan_tf.benchmarking import quality
 from dcgan_tf.benchmarking.quality import Entry, Results, format_results, read_samples, run_quality
+from dcgan_tf.cli.quality import with_length
+from dcgan_tf.config.making import make_config
 from dcgan_tf.errors import UserError
 from tests.benchmarks import reference_program
 from tests.conftest import one_line
@@ -28,8 +30,9 @@ for minutes in options.minutes.split(","):
 
 
 @pytest.fixture
-def data_config(small_config, tmp_path):
-    """A folder of 150 pictures without classes or held-out images."""
+def data_config(small_config, tmp_path, monkeypatch):
+    """A folder of 150 pictures without classes or held-out images. Programs write 110 samples or more."""
+    monkeypatch.setattr(quality, "SAMPLES", 110)
     folder = tmp_path / "blocks"
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -47,24 +50,36 @@ def test_a_program_gets_the_images_and_is_judged_at_each_mark(data_config, tmp_p
     path = tmp_path / "quality.jsonl"
     entry = Entry("darker", f"{sys.executable} {tmp_path / 'program.py'}")
     run_quality(entry, data_config, [0.5, 2], Results(path))
-    rows = Results(path).rows
-    assert list(rows) == [("blocks", "real training images", 0, 0), *(("blocks", "darker", 3, m) for m in (0.5, 2))]
-    real, dark, same = (row["frechet_distance"][0] for row in rows.values())
+    rows = list(Results(path).rows.values())
+    found = [(row["program"], row["seed"], row["minutes"]) for row in rows]
+    assert found == [("real training images", 0, 0), ("darker", 3, 0.5), ("darker", 3, 2)]
+    real, dark, same = (row["frechet_distance"][0] for row in rows)
     assert real == pytest.approx(0, abs=1e-3)  # There are no held-out images here.
-    assert same == pytest.approx(0, abs=1e-3)
-    assert dark > 10
-    assert rows["blocks", "darker", 3, 2]["judge"].startswith("random-convolutions ")
+    assert same < 10 < dark
+    assert [(row["n_fake"], row["size"]) for row in rows] == 3 * [(110, "16x16x1")]
+    assert rows[2]["judge"].startswith("random-convolutions ")
+    assert rows[2]["settings"] == entry.command
 
     # Existing rows are not made again, but missing ones are.
-    monkeypatch.setattr(quality, "Judge", None)
-    run_quality(entry, data_config, [0.5, 2], Results(path))
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(quality, "Judge", None)
+        run_quality(entry, data_config, [0.5, 2], Results(path))
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
     run_quality(entry, data_config, [0.5, 2], Results(path))
     assert len(path.read_text().splitlines()) == 3
     table = Results(path).write_table().read_text()
-    assert "| Data | Program | Seeds | 0.5 min | 2 min | Judge |" in table
-    assert "| blocks | darker | 1 | " in table
+    assert "| Data | Program | Seeds | 0.5 min | 2 min | Judge | Device |" in table
+    assert "| blocks, 16x16x1 | darker | 1 | " in table
+    with pytest.raises(UserError, match="`name`: the results already have 'darker' with other settings"):
+        run_quality(Entry("darker", "true"), data_config, [2], Results(path))
+
+
+def test_what_a_program_wrote_before_it_failed_is_judged(data_config, tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM.replace('options.minutes.split(",")', '["1"]') + "raise SystemExit(3)")
+    entry, rows = Entry("fails", f"{sys.executable} {tmp_path / 'program.py'}"), Results(tmp_path / "quality.jsonl")
+    with pytest.raises(UserError, match=r"`program`: .* failed"):
+        run_quality(entry, data_config, [1, 2], rows)
+    assert [row["minutes"] for row in rows.rows.values()] == [0, 1]
 
 
 def test_samples_of_another_size_are_resized(data_config, tmp_path):
@@ -72,30 +87,37 @@ def test_samples_of_another_size_are_resized(data_config, tmp_path):
     image = np.asarray(Image.open(tmp_path / "blocks" / "0.png"))
     np.save(tmp_path / "large.npy", np.repeat([np.kron(image, np.ones((2, 2), np.uint8))[..., None]], 120, axis=0))
     run_quality(Entry("large", samples=str(tmp_path / "large.npy")), data_config, [5], rows)
-    assert rows.rows["blocks", "large", 3, 5]["n_fake"] == 120
-    np.save(tmp_path / "color.npy", np.zeros((120, 16, 16, 3), np.uint8))
-    with pytest.raises(UserError, match=r"expected samples with 1 channels\. Received: 3"):
-        run_quality(Entry("color", samples=str(tmp_path / "color.npy")), data_config, [5], rows)
+    assert [row["n_fake"] for row in rows.rows.values()] == [110, 110]  # Of 120
+    for shape, message in (((120, 16, 16, 3), "with 1 channels. Received: 3"), ((9, 16, 16, 1), "110 samples")):
+        np.save(tmp_path / "wrong.npy", np.zeros(shape, np.uint8))
+        with pytest.raises(UserError, match=f"expected (samples )?{message}"):
+            run_quality(Entry("wrong", samples=str(tmp_path / "wrong.npy")), data_config, [5], rows)
 
 
-def test_this_program_is_trained_until_its_schedule_ends(data_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(quality, "SAMPLES", 110)
+def test_this_program_is_trained_until_its_schedule_ends(data_config, tmp_path):
     rows = Results(tmp_path / "quality.jsonl")
     run_quality(Entry("dcgan_tf"), data_config, [1, 2], rows)
-    first, last = (rows.rows["blocks", "dcgan_tf", 3, mark] for mark in (1, 2))
+    _, first, last = rows.rows.values()
     assert first["steps"] == last["steps"] == data_config.steps
     assert first["frechet_distance"] == last["frechet_distance"]
 
 
+def test_only_the_clock_ends_the_training_unless_a_length_is_typed():
+    assert make_config(with_length({"dataset": "mnist"})).steps > 10**6
+    assert make_config(with_length({"dataset": "mnist", "steps": 30})).steps == 30
+    assert make_config(with_length({"dataset": "mnist", "epochs": 2.0})).epochs == 2
+
+
 def test_seeds_are_averaged():
-    def row(seed, minutes, value):
+    def row(seed, minutes, value, judge="network 0"):
         return {
-            "data": "digits", "program": "a", "seed": seed, "minutes": minutes, "frechet_distance": [value, 0.25],
-            "judge": "network 0", "n_real": 1000, "split": "test",
+            "data": "digits", "digest": "d", "size": "28x28x1", "program": "a", "seed": seed, "minutes": minutes,
+            "frechet_distance": [value, 0.25], "judge": judge, "n_real": 1000, "split": "test", "device": "2 cores",
         }  # fmt: skip
 
-    text = format_results([row(0, 2, 9.0), row(0, 5, 4.0), row(1, 5, 6.0)])
-    assert "| digits | a | 2 | 9.00 ± 0.25 | 5.0 ± 1.4 | network, 1,000 images of test |" in text
+    text = format_results([row(0, 2, 9.0), row(0, 5, 4.0), row(1, 5, 6.0), row(2, 5, 1.0, "network 1")])
+    assert "| digits, 28x28x1 | a | 2 | 9.00 ± 0.25 | 5.0 ± 1.4 | network 0, 1,000 images of test | 2 cores |" in text
+    assert "| digits, 28x28x1 | a | 1 |  | 1.00 ± 0.25 | network 1, " in text
 
 
 def test_the_clock_of_reference_programs_stands_still_for_samples(tmp_path, monkeypatch):
@@ -123,6 +145,12 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, data_config):
     np.save(tmp_path / "float.npy", np.zeros((3, 16, 16, 1)))
     with pytest.raises(UserError, match=r"`samples`: .* expected images as a uint8 array"):
         read_samples(tmp_path / "float.npy")
+    np.savez(tmp_path / "many.npz", np.zeros((3, 16, 16, 1), np.uint8))
+    with pytest.raises(UserError, match=r"`samples`: .* expected an \.npy file"):
+        read_samples(tmp_path / "many.npz")
+    points = make_config({"dataset": "ring"})
+    with pytest.raises(UserError, match="`dataset`: expected a data set of images"):
+        run_quality(Entry("a", "true"), points, [1], Results(tmp_path / "points.jsonl"))
     (tmp_path / "bad.jsonl").write_text('{"data": 1}\n')
     with pytest.raises(UserError, match=r"`results`: .* is damaged"):
         Results(tmp_path / "bad.jsonl")

@@ -24,6 +24,11 @@ def test_step_is_the_computation_of_the_share_and_all_sums():
     assert networks.step(2, 8, link) == pytest.approx(1 + 4 * 0.15 + 800 / 100 + 3 * 20 / 100)
 
 
+def test_more_devices_than_cores_compute_in_rounds():
+    networks, link = Networks(1.0, 0.0, gradients=0.0, small_sums=0), Link(1.0, 0.0)
+    assert [networks.step(3, 3, link, cores=cores) for cores in (None, 3, 2, 1)] == [1, 1, 2, 3]
+
+
 def test_latency_of_64_devices_is_that_of_the_documentation():
     """29 sums of 126 messages of 5 microseconds."""
     nothing = Networks(0.0, 0.0, gradients=0.0, small_bytes=0.0)

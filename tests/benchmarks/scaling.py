@@ -33,7 +33,7 @@ SETTINGS = {
     "channels": "3",
     # docs/distributed.md and tests.benchmarks.step_time have the numbers of these two.
     "penalty": "none",
-    "mixed_precision": "false",
+    "mixed_precision": False,
     "steps": 80,
     "steps_per_call": 20,
     "log_every": 20,  # The default is 50. The chief looks at samples with each log, while the other waits.

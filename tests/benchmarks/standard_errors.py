@@ -2,9 +2,9 @@
 
 Draws pairs of sets of features from known distributions again and again, and counts how often the interval of two
 standard errors around a metric covers its true value. The true value is the expectation at that number of images, taken
-from all repetitions; the bias of the Frechet distance is measured against its value at infinitely many images. Each
-finished repetition is a line of the results file, so an interrupted command continues where it stopped. A repetition
-with 1,000 images takes about 2 s on a quiet core, and one with 10,000 images half a minute.
+from all repetitions. The Frechet distance is also compared with its value at infinitely many images. Each
+finished repetition is a line of the results file, so an interrupted command continues where it stopped. With 32
+features, a repetition with 10,000 images takes 5 s on a quiet core.
 """
 
 import sys
@@ -87,7 +87,8 @@ def table_lines(rows: Rows, count: int, features: int) -> list[list[str]]:
         deviation = values.std(ddof=1)
         bias = ""
         if name.startswith("frechet"):
-            bias = f"{values.mean() - true_frechet(features):+.3g}"
+            truth = true_frechet(features)
+            bias = f"{values.mean() - truth:+.3g}, {np.mean(np.abs(values - truth) <= 2 * errors):.0%}"
         cells = [f"{values.mean():.4g}", f"{deviation:.2g}", f"{errors.mean() / deviation:.2f}", f"{covered:.0%}", bias]
         lines.append([name, f"{count:,}", str(len(done)), *cells])
     return lines
@@ -109,7 +110,7 @@ def run() -> None:
         "standard deviation",
         "mean error / standard deviation",
         "covered by 2 errors",
-        "bias",
+        "bias against infinitely many images, and covered by 2 errors",
     ]
     rows.write_table(heads, [line for count in counts for line in table_lines(rows, count, FLAGS.features)])
 

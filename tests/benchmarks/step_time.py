@@ -7,6 +7,7 @@ it to GPUs, with published bandwidths and with assumptions that are marked as su
 """
 
 import dataclasses
+import math
 import sys
 
 from absl import flags
@@ -52,18 +53,23 @@ class Networks:
     small_sums: int = 27
     small_bytes: float = 1024
 
-    def step(self, devices: int, batch: int, link: Link) -> float:
-        """Seconds for a step of the global batch."""
-        share = batch / devices
-        computing = self.fixed + share * (self.per_image + (self.more_per_image if devices > 1 else 0.0))
+    def step(self, devices: int, batch: int, link: Link, cores: int | None = None) -> float:
+        """Seconds for a step of the global batch.
+
+        With fewer ``cores`` than devices, the shares are computed in rounds: at each sum, all wait for the last one.
+        """
+        share, rounds = batch / devices, math.ceil(devices / (cores or devices))
+        computing = rounds * (self.fixed + share * (self.per_image + (self.more_per_image if devices > 1 else 0.0)))
         large, small = (link.sum(size, devices) for size in (self.gradients / 2, devices * self.small_bytes))
         return computing + 2 * large + self.small_sums * small
 
 
 # ---- Measured on two cores of an AMD EPYC, a core for each process, at 64x64 pixels: docs/distributed.md.
-ONE_64, ONE_32, BESIDE_32 = (0.693, 0.670, 0.673), (0.369, 0.341, 0.343), (0.358, 0.342, 0.349)
-TWO_WORKERS = (0.448, 0.428, 0.466)
-SMALL_SUM, LARGE_SUM, LARGE_BYTES = 0.0009, 0.055, 20e6  # tests.benchmarks.sums, two processes
+ONE_64, ONE_32, BESIDE_32 = (0.693, 0.670, 0.673, 0.696), (0.369, 0.341, 0.343, 0.377), (0.358, 0.342, 0.349, 0.395)
+TWO_WORKERS = (0.448, 0.428, 0.466, 0.473)
+THREE_WORKERS = (0.882, 1.106, 0.916)  # On two cores, with a batch of 96
+# tests.benchmarks.sums: processes -> seconds for a sum of a few bytes, and for one of LARGE_BYTES
+SUMS, LARGE_BYTES = {2: (0.0009, 0.055), 3: (0.0034, 0.085)}, 20e6
 MORE_COMPUTATION = 0.037  # In a step of 32 images
 
 # ---- Published, in one direction (bits as bytes), and as assumed in docs/distributed.md: 5 microseconds per message.
@@ -86,22 +92,31 @@ def mean(values: tuple[float, ...]) -> float:
     return sum(values) / len(values)
 
 
-def measured_cpu() -> tuple[Networks, Link]:
-    """One core of the machine of docs/distributed.md, and what connected two of its processes."""
+def measured_cpu() -> Networks:
+    """One core of the machine of docs/distributed.md."""
     per_image = (mean(ONE_64) - mean(ONE_32)) / 32
-    networks = Networks(mean(ONE_64) - 64 * per_image, per_image, MORE_COMPUTATION / 32)
-    # Between two processes, a sum is two messages and passes on each byte once.
-    return networks, Link(LARGE_BYTES / (LARGE_SUM - SMALL_SUM), SMALL_SUM / 2)
+    return Networks(mean(ONE_64) - 64 * per_image, per_image, MORE_COMPUTATION / 32)
+
+
+def measured_link(processes: int) -> Link:
+    """What connected that many processes of this machine, from the times of sums around their ring."""
+    small, large = SUMS[processes]
+    messages = 2 * (processes - 1)
+    return Link(messages / processes * LARGE_BYTES / (large - small), small / messages)
 
 
 def predictions() -> dict[str, tuple[float, tuple[float, ...]]]:
-    """What was measured -> the model's seconds, and those of the three series."""
-    networks, link = measured_cpu()
+    """What was measured -> the model's seconds, and those of the series."""
+    networks, link = measured_cpu(), measured_link(2)
     return {
         "one process, batch 64": (networks.step(1, 64, link), ONE_64),
         "one process, batch 32": (networks.step(1, 32, link), ONE_32),
         "two processes that share nothing, batch 32 each": (networks.step(1, 32, link), BESIDE_32),
         "two workers, 32 of the 64 images each": (networks.step(2, 64, link), TWO_WORKERS),
+        "three workers on two cores, 32 of the 96 images each": (
+            networks.step(3, 96, measured_link(3), cores=2),
+            THREE_WORKERS,
+        ),
     }
 
 
@@ -119,12 +134,12 @@ def define_flags() -> None:
 
 
 def run() -> None:
-    print("| Measured | s, three series | model | difference |\n|---|---|---|---|")
+    print("| Measured | s, all series | model | difference |\n|---|---|---|---|")
     for name, (predicted, series) in predictions().items():
         values = ", ".join(f"{value:.3f}" for value in series)
         print(f"| {name} | {values} | {predicted:.3f} | {predicted / mean(series) - 1:+.1%} |")
 
-    networks, link = measured_cpu()
+    networks, link = measured_cpu(), measured_link(2)
     fused = dataclasses.replace(networks, more_per_image=0.0)
     print("\nTwo workers of one core each, compared with one process on one core (calculated)")
     print("\n| Global batch | speed-up | if BatchNorm cost no more than on one device |\n|---|---|---|")

@@ -179,8 +179,10 @@ def test_stranger_has_one_deadline_for_all_it_sends(pool, addresses, monkeypatch
 @pytest.mark.parametrize(("chief", "worker"), [(SECRET, b""), (b"", SECRET), (SECRET, SECRET + b".")])
 def test_worker_with_another_secret_is_refused_and_the_chief_waits_on(pool, addresses, chief, worker):
     waiting = pool.submit(take_part, addresses, 0, chief)
-    with pytest.raises(UserError, match="the chief refuses this worker: its `worker_secret` differs"):
-        take_part(addresses, 1, worker)
+    # A worker with a secret cannot know whether it is the chief that refuses it, so it tries until its time is up.
+    refuses = "the process that listens there refuses" if worker else "the chief refuses"
+    with pytest.raises(UserError, match=f"{refuses} this worker: its `worker_secret` differs"):
+        take_part(addresses, 1, worker, 0.5)
     assert not waiting.done()
     assert pool.submit(take_part, addresses, 1, chief).result(30) == waiting.result(30) == [0, 1]
 
@@ -219,22 +221,37 @@ def test_proof_is_an_hmac_over_both_nonces_and_cannot_be_used_again(pool, addres
         assert chief.result(30) == [0, "hello"]
 
 
-@pytest.mark.parametrize("proof", ["00", None, "as a worker"])
-def test_worker_does_not_take_a_stranger_for_the_chief(pool, addresses, proof):
+def test_a_refusal_that_the_chief_proves_stops_a_worker_at_once(pool, addresses):
+    chief = pool.submit(take_part, addresses, 0, SECRET)
+    with pytest.raises(UserError, match="the chief refuses this worker: worker 1 has the list of workers"):
+        take_part([addresses[0], "127.0.0.1:9"], 1, SECRET)
+    with pytest.raises(UserError, match="worker 1 has the list of workers"):
+        chief.result(30)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"proof": "00"}, "is not the chief"),
+        ({"proof": None}, "is not the chief"),
+        ("the worker's own proof", "is not the chief"),
+        ({"refused": "stop"}, "refuses this worker: stop"),
+        ({"refused": "stop", "proof": "00"}, "refuses this worker: stop"),
+    ],
+    ids=str,
+)
+def test_worker_does_not_take_a_stranger_for_the_chief(pool, addresses, answer, reason):
     def pretend(door):
         with contextlib.suppress(OSError), door:
             while True:
                 connection, _ = door.accept()
                 connection.sendall(frame({"nonce": "n"}))
                 message = read(connection)
-                sent = message["proof"] if proof == "as a worker" else proof
-                connection.sendall(frame({"proof": sent}))
+                connection.sendall(frame(answer if isinstance(answer, dict) else {"proof": message["proof"]}))
 
     door = socket.create_server(split_address(addresses[0]))
     pool.submit(pretend, door)
-    with pytest.raises(
-        UserError, match=r"no sign of the chief .* seconds .the process that listens there is not the chief"
-    ):
+    with pytest.raises(UserError, match=f"no sign of the chief .* seconds .the process that listens there {reason}"):
         take_part(addresses, 1, SECRET, 0.5)
     door.shutdown(socket.SHUT_RDWR)
 

@@ -69,8 +69,23 @@ def test_a_class_without_images_is_the_worst_and_few_images_have_no_distance():
     table = compare_classes(FeatureSets(NETWORK, real, few, None, ""), Side(labels, names), Side(labels[kept], names))
     dog = table.rows[1]
     assert (dog.n_fake, dog.frechet_distance, dog.precision) == (3, None, None)
-    assert table.worst == "owl"
+    assert (table.worst, table.worst_because) == ("dog", "3 of 123 generated images, and 60 of 180 real ones")
     kept = np.r_[0:EACH, 2 * EACH : 3 * EACH]
     none = Features(fake.values[kept])
     table = compare_classes(FeatureSets(NETWORK, real, none, None, ""), Side(labels, names), Side(labels[kept], names))
-    assert (table.worst, table.worst_because) == ("dog", "no image was generated")
+    assert (table.worst, table.worst_because) == ("dog", "0 of 120 generated images, and 60 of 180 real ones")
+
+
+def test_a_small_class_is_not_the_worst_because_it_is_small():
+    """Five real images of the second class are far from five others, too."""
+    names, few = ("cat", "dog"), np.r_[0:EACH, EACH : EACH + 5]
+    sides = []
+    for seed, shifts in ((0, [0, 0]), (1, [2, 0]), (2, [0, 0])):
+        values, labels = features(seed, shifts)
+        sides.append((Features(values.values[few]), Side(labels[few], names)))
+    (real, real_side), (fake, fake_side), (training, training_side) = sides
+    table = compare_classes(FeatureSets(NETWORK, real, fake, training, ""), real_side, fake_side, training_side)
+    cat, dog = table.rows
+    assert table.worst == "cat"
+    assert table.worst_because.startswith(f"the largest distance, {cat.frechet_distance:.2f}"[:24])
+    assert dog.real_value > 0.5

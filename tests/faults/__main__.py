@@ -5,7 +5,7 @@ permission, no more open files, a clock that jumps by ten years, a run folder th
 command twice at once. Then the cause is removed and the same command repeated. A run survives if it ends equal, bit for
 bit, to one that nothing happened to: checkpoints, records, samples and export. It is lost if it differs or cannot be
 continued. A trial is unclear if a process hung or did not end with one line. The campaign prints each trial and a
-table, and exits with 1 if anything is lost. All 85 trials take about 70 minutes of processor time. With --only, --limit
+table, and exits with 1 if anything is lost. All 85 trials take about 50 minutes of processor time. With --only, --limit
 or --minutes it makes fewer: the first trials are always a fair sample. The faults happen in a mount namespace.
 """
 
@@ -88,7 +88,7 @@ def show(counts: dict[tuple[str, str], collections.Counter[str]]) -> None:
         print(f"| {fault} | {phases} | {row['tried']} | {row['survived']} | {row['lost']} | {row['unclear']} |")
     print(f"| **all** | | {total['tried']} | {total['survived']} | {total['lost']} | {total['unclear']} |")
     if total["missed"]:
-        print(f"\nNot counted, because the process had ended before: {total['missed']}")
+        print(f"\nNot counted, because the phase had ended before the kill: {total['missed']}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Verdict:
     Attributes:
         lost: What is lost; empty if the run is complete and equal to one that nothing happened to.
         unclear: What was said, if it was not a single line; empty otherwise.
-        missed: Whether the process had ended before the fault came.
+        missed: Whether the phase had ended before the fault came.
         left: Unfinished files that stayed.
         said: How the process that the fault happened to ended.
     """
@@ -91,10 +91,12 @@ def _suffer(trial: Trial, place: pathlib.Path, ground: Ground) -> Verdict:
     chosen = [int(trial.moment * 1000) % trial.processes]
     if trial.phase == "preparing":  # Only one of the workers prepares the data, whichever comes first.
         chosen = list(range(trial.processes))
+    elif trial.phase == "exporting":  # Only the chief exports.
+        chosen = [0]
     first = train(place, ground, trial.processes, dict.fromkeys(chosen, _plan(trial, place, ground)))
     hit = [each for each in first if "FAULT " in each.output]
     if trial.fault == "kill":
-        hit = [each for each in hit if each.code == KILLED]
+        hit = [each for each in hit if each.code == KILLED and "LEFT" not in each.output]
         unclear = _first_unclear([each for each in first if each not in hit]) if hit else ""
     else:
         unclear = _first_unclear(first)
@@ -119,7 +121,8 @@ def _plan(trial: Trial, place: pathlib.Path, ground: Ground) -> dict[str, object
         seconds = left
     run, away = place / "run", place / "away"
     argument = {
-        "kill": f"{seconds:.4f}",
+        # A phase does not always take as long as in the recorded run.
+        "kill": f"{0.8 * seconds:.4f}",
         "full": str(place),
         "forbidden": f"{run}{os.pathsep}{place / 'cache'}",
         "files": "",

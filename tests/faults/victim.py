@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dcgan_tf.cli.interrupt  # noqa: F401  As train.py does
@@ -27,9 +27,20 @@ FILLER = "filler"
 SECONDS_A_YEAR = 365 * 24 * 3600
 
 
-def kill(seconds: str) -> None:
-    """Kills this process a little later, from another process, which waits for no lock of this one."""
-    subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -KILL {os.getpid()}"], stderr=subprocess.DEVNULL)
+class Killer:
+    """Kills this process when told to, from another process, which waits for no lock of this one.
+
+    It is started beforehand, because some phases take less time than starting a process. It ends with this one.
+    """
+
+    def __init__(self, seconds: str) -> None:
+        wait_and_kill = f"read _ && sleep {seconds} && kill -KILL {os.getpid()}"
+        self._process = subprocess.Popen(["sh", "-c", wait_and_kill], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def __call__(self, _: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
 
 
 def fill(folder: str) -> None:
@@ -70,8 +81,8 @@ def remove(folder: str) -> None:
     shutil.rmtree(folder)
 
 
-FAULTS = {
-    "kill": kill, "full": fill, "forbidden": forbid, "files": exhaust, "clock": jump, "moved": move, "removed": remove
+FAULTS: dict[str, Callable[[str], None]] = {
+    "full": fill, "forbidden": forbid, "files": exhaust, "clock": jump, "moved": move, "removed": remove
 }  # fmt: skip
 
 
@@ -94,6 +105,7 @@ def phases() -> dict[str, tuple[Any, str]]:
 
 def intercept(plan: dict[str, Any]) -> None:
     """Lets the fault happen when its phase is entered, or records how long each phase takes."""
+    faults = FAULTS | ({"kill": Killer(plan["argument"])} if plan.get("fault") == "kill" else {})
     for phase, (owner, name) in phases().items():
         original, entered = getattr(owner, name), iter(range(sys.maxsize))
 
@@ -103,9 +115,12 @@ def intercept(plan: dict[str, Any]) -> None:
             entry = next(entered)
             if plan.get("phase") == phase and plan["entry"] == entry:
                 print(f"FAULT {plan['fault']} {phase} {entry}", flush=True)
-                FAULTS[plan["fault"]](plan["argument"])
+                faults[plan["fault"]](plan["argument"])
             with recorded(plan, phase):
-                return original(*arguments, **options)
+                result = original(*arguments, **options)
+            if plan.get("phase") == phase and plan["entry"] == entry:
+                print("LEFT", flush=True)
+            return result
 
         setattr(owner, name, replaced)
 
