@@ -18,7 +18,6 @@ from dcgan_tf import notices, progress
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
 
-
 FLAGS = flags.FLAGS
 
 

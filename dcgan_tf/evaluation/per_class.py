@@ -151,8 +151,12 @@ def _worst(rows: list[ClassRow]) -> tuple[str, str]:
         return "", ""
     # A class with fewer images has a larger distance, also if they are real.
     worst, distance = max(measured, key=lambda pair: pair[1] - (pair[0].real_value or 0))
-    beyond = "" if worst.real_value is None else f", compared with {format_value(worst.real_value)} for real images"
-    return worst.name, f"the largest distance, {format_value(distance)}{beyond}"
+    if worst.real_value is None:
+        return worst.name, f"the largest distance, {format_value(distance)}"
+    return (
+        worst.name,
+        f"a distance of {format_value(distance)}, where real images have {format_value(worst.real_value)}",
+    )
 
 
 def _same_classes(real: tuple[str, ...], other: tuple[str, ...]) -> bool:
