@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -159,9 +160,9 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         file = error.filename2 or error.filename
         return error.strerror if file is None else f"{error.strerror}: '{file}'"
+    lines = re.sub(r"\{\{.*?\}\}", "", str(error)).strip().splitlines()
     if number := _system_error(error):
-        return os.strerror(number)
-    lines = str(error).strip().splitlines()
+        lines.insert(0, f"{os.strerror(number)}: {lines[0]}")
     return lines[0][:200] if lines else type(error).__name__
 
 

@@ -35,6 +35,7 @@ METRICS = (
     "gradient_norm/discriminator",
     "gradient_norm/generator",
 )
+BEYOND_ANY_COUNT = 2**30
 ADAPTIVE_METRICS = ("augment/probability", "augment/real_sign")
 Metrics = dict[str, tf.Tensor]
 StepResults = tuple[Metrics, dict[str, tf.Tensor]]
@@ -107,21 +108,21 @@ class GAN:
         """
         step = tf.function(self.train_step, jit_compile=True) if self.config.jit_compile else self.train_step
 
-        def take(taken: tf.Tensor, _: tf.Tensor, sums: Metrics, __: Metrics) -> tuple[Any, ...]:
+        def take(number: tf.Tensor, taken: tf.Tensor, sums: Metrics, _: Metrics) -> tuple[Any, ...]:
             metrics, norms = self._run(step, batches)
             is_finite = tf.reduce_all(tf.math.is_finite(tf.stack(list(metrics.values()))))
-            return taken + 1, is_finite, {name: sums[name] + metrics[name] for name in sums}, norms
+            # On a GPU, a condition copies only this flag to the host, where the number is.
+            following = number + tf.cond(is_finite, lambda: 1, lambda: BEYOND_ANY_COUNT)
+            return following, taken + 1.0, {name: sums[name] + metrics[name] for name in sums}, norms
 
         sums = dict.fromkeys(self.metric_names, tf.constant(0.0))
         norms = {
             network.name: tf.zeros(len(network.trainable_variables)) for network in (self.discriminator, self.generator)
         }
-        taken, _, sums, norms = tf.while_loop(
-            lambda taken, is_finite, *_: tf.logical_and(taken < count, is_finite),
-            take,
-            (tf.constant(0), tf.constant(True), sums, norms),
+        _, taken, sums, norms = tf.while_loop(
+            lambda number, *_: number < count, take, (tf.constant(0), tf.constant(0.0), sums, norms)
         )
-        return {name: total / tf.cast(taken, tf.float32) for name, total in sums.items()}, norms
+        return {name: total / taken for name, total in sums.items()}, norms
 
     def _run(self, step: Callable[..., Any], batches: tf.data.Iterator) -> Any:
         """Runs one step on each replica, and returns the results of one, because all are the same."""
