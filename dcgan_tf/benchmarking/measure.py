@@ -16,6 +16,7 @@ from dcgan_tf.benchmarking.breakdown import measure_breakdown
 from dcgan_tf.benchmarking.timing import measure_by_turns, summarize
 from dcgan_tf.benchmarking.workload import open_workload
 from dcgan_tf.config.combinations import refuse_bad_combinations
+from dcgan_tf.config.sections.length import MAX_STEPS
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import PointData
@@ -27,7 +28,6 @@ from dcgan_tf.training.devices import read_scalars, settle_precision
 from dcgan_tf.training.gan import GAN
 
 # More steps than a benchmark ever runs.
-ENDLESS_STEPS = 10**9
 SAMPLED_IMAGES = 256
 PROFILED_CALLS = 2
 
@@ -126,7 +126,7 @@ def bare_step(gan: GAN, data: ImageData | PointData) -> Callable[[], object]:
 
 def endless_batches(data: ImageData | PointData, config: Config) -> Any:
     """Returns an endless iterator over training batches."""
-    return iter(make_batches(data, config, 0, ENDLESS_STEPS))
+    return iter(make_batches(data, config, 0, MAX_STEPS))
 
 
 def _memory_of_training(gan: GAN, batches: Any) -> dict[str, float]:
@@ -142,7 +142,7 @@ def _calls(
 ) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
     """The calls to time in turn, and how many steps, images or operations each call performs."""
     config = gan.config
-    source = iter(make_batches(data, config, 0, ENDLESS_STEPS))
+    source = iter(make_batches(data, config, 0, MAX_STEPS))
     seeds = np.arange(SAMPLED_IMAGES)
     labels = seeds % config.label_count if config.conditional else None
     multiply, operations = machine.matrix_product("bfloat16" if config.mixed_precision else "float32")

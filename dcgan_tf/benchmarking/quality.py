@@ -20,6 +20,7 @@ from PIL import Image
 
 from dcgan_tf import __version__, files, progress
 from dcgan_tf.benchmarking.machine import describe_device
+from dcgan_tf.config.sections.length import MAX_STEPS
 from dcgan_tf.config.settings import Config, changed_settings
 from dcgan_tf.data.arrays import open_array
 from dcgan_tf.data.batches import make_batches
@@ -38,7 +39,7 @@ OURS = "dcgan_tf"
 REAL = "real training images"
 KEY = ("data", "digest", "program", "seed", "minutes")
 # What does not belong to the settings of a program: the data and the seed have places of their own in a row.
-NOT_SETTINGS = ("dataset", "data_dir", "manual_dir", "cache_dir", "seed", "steps", "epochs")
+NOT_SETTINGS = ("dataset", "data_dir", "manual_dir", "cache_dir", "seed")
 METRICS = ("frechet_distance", "kernel_distance")
 
 
@@ -133,8 +134,10 @@ def _settings(entry: Entry, config: Config) -> str:
     """What distinguishes an entry from another one of the same name."""
     if entry.samples:
         return "samples"
-    changed = [setting for setting in changed_settings(config) if setting.partition("=")[0] not in NOT_SETTINGS]
-    return entry.command or ", ".join(changed)
+    if entry.command:
+        return entry.command
+    left_out = (*NOT_SETTINGS, "steps" if config.steps == MAX_STEPS else "")
+    return ", ".join(setting for setting in changed_settings(config) if setting.partition("=")[0] not in left_out)
 
 
 class Judge:

@@ -19,11 +19,11 @@ from dcgan_tf import notices, progress
 from dcgan_tf.cli import command_line
 from dcgan_tf.cli.benchmark import NOT_MEASURED
 from dcgan_tf.config.making import make_config
+from dcgan_tf.config.sections.length import MAX_STEPS
 from dcgan_tf.errors import UserError
 
 CORES = 2
 DEFAULT_MINUTES = ("2", "5", "15")
-UNLIMITED = 10**9
 # A program gets neither labels nor trained weights.
 AGAINST_THE_RULES = ("conditional", "init_from", "freeze_discriminator")
 
@@ -73,7 +73,7 @@ def run() -> None:
 
 def with_length(typed: dict[str, Any]) -> dict[str, Any]:
     """The typed settings. Unless they say how long to train, only the clock ends the training."""
-    return typed if typed.keys() & {"steps", "epochs"} else typed | {"steps": UNLIMITED}
+    return typed if typed.keys() & {"steps", "epochs"} else typed | {"steps": MAX_STEPS}
 
 
 def _choose_cores() -> list[int]:

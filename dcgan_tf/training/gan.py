@@ -35,6 +35,7 @@ METRICS = (
     "gradient_norm/discriminator",
     "gradient_norm/generator",
 )
+BEYOND_ANY_COUNT = 2**30
 ADAPTIVE_METRICS = ("augment/probability", "augment/real_sign")
 Metrics = dict[str, tf.Tensor]
 StepResults = tuple[Metrics, dict[str, tf.Tensor]]
@@ -91,7 +92,8 @@ class GAN:
             **adaptive,
         )
 
-    @tf.function
+    # AutoGraph would need the source code, and a temporary folder to write to.
+    @tf.function(autograph=False)
     def train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> StepResults:
         """Runs ``count`` train steps without returning to Python. Stops early if a loss or gradient is not finite.
 
@@ -105,18 +107,21 @@ class GAN:
             step.
         """
         step = tf.function(self.train_step, jit_compile=True) if self.config.jit_compile else self.train_step
-        # Loop variables of a graph need initial values.
-        sums = dict.fromkeys(self.metric_names, 0.0)
+
+        def take(number: tf.Tensor, taken: tf.Tensor, sums: Metrics, _: Metrics) -> tuple[Any, ...]:
+            metrics, norms = self._run(step, batches)
+            is_finite = tf.reduce_all(tf.math.is_finite(tf.stack(list(metrics.values()))))
+            # On a GPU, a condition copies only this flag to the host, where the number is.
+            following = number + tf.cond(is_finite, lambda: 1, lambda: BEYOND_ANY_COUNT)
+            return following, taken + 1.0, {name: sums[name] + metrics[name] for name in sums}, norms
+
+        sums = dict.fromkeys(self.metric_names, tf.constant(0.0))
         norms = {
             network.name: tf.zeros(len(network.trainable_variables)) for network in (self.discriminator, self.generator)
         }
-        taken = 0.0
-        for _ in tf.range(count):
-            metrics, norms = self._run(step, batches)
-            sums = {name: sums[name] + metrics[name] for name in sums}
-            taken += 1.0
-            if not tf.reduce_all(tf.math.is_finite(tf.stack(list(metrics.values())))):
-                break
+        _, taken, sums, norms = tf.while_loop(
+            lambda number, *_: number < count, take, (tf.constant(0), tf.constant(0.0), sums, norms)
+        )
         return {name: total / taken for name, total in sums.items()}, norms
 
     def _run(self, step: Callable[..., Any], batches: tf.data.Iterator) -> Any:

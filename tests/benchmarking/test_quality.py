@@ -99,6 +99,7 @@ def test_this_program_is_trained_until_its_schedule_ends(data_config, tmp_path):
     run_quality(Entry("dcgan_tf"), data_config, [1, 2], rows)
     _, first, last = rows.rows.values()
     assert first["steps"] == last["steps"] == data_config.steps
+    assert f"steps={data_config.steps}" in first["settings"].split(", ")
     assert first["frechet_distance"] == last["frechet_distance"]
 
 

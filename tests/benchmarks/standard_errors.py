@@ -2,9 +2,9 @@
 
 Draws pairs of sets of features from known distributions again and again, and counts how often the interval of two
 standard errors around a metric covers its true value. The true value is the expectation at that number of images, taken
-from all repetitions. The Frechet distance is also compared with its value at infinitely many images. Each
-finished repetition is a line of the results file, so an interrupted command continues where it stopped. With 32
-features, a repetition with 10,000 images takes 5 s on a quiet core.
+from all repetitions. The Frechet distance is also compared with its value at infinitely many images. Each finished
+repetition is a line of the results file, so an interrupted command continues where it stopped. With 32 features, a
+repetition with 10,000 images takes 5 s on a quiet core.
 """
 
 import sys

@@ -98,7 +98,7 @@ def test_the_loop_copies_a_batch_in_and_one_flag_out_a_step(small_config, tmp_pa
     placement = place(gan.train_steps.get_concrete_function(batches, tf.constant(4)))
     assert placement.to_host.pop("StatelessIf.cond") == 1
     assert set(placement.to_host) <= {"AddV2.y"}, "only the number of steps, once per call"
-    assert placement.to_device == {"Cast.x": 1}, "only the images, as bytes"
+    assert placement.to_device == {"Identity.input": 1}, "only the images, before they are converted to floats"
     assert not placement.not_reproducible
 
 

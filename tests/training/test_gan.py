@@ -1,3 +1,5 @@
+import tempfile
+
 import keras
 import numpy as np
 import pytest
@@ -280,6 +282,14 @@ def test_stops_in_the_step_that_is_not_finite(small_config):
     assert int(gan.step) == 3
     assert np.isnan(metrics["loss/discriminator_real"])
     assert np.isnan(norms["discriminator"].numpy()).any()
+
+
+def test_the_loop_needs_no_source_code_and_no_temporary_files(small_config, monkeypatch):
+    """AutoGraph would: on a full disk, it left the loop as it was, and TensorFlow refused it."""
+    monkeypatch.setattr(tempfile, "tempdir", "/no/such/folder")
+    gan = GAN(small_config())
+    gan.train_steps(iter(batches(gan.config, 2)), tf.constant(2))
+    assert int(gan.step) == 2
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", pytest.param("bilinear", marks=pytest.mark.long)])

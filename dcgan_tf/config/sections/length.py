@@ -4,6 +4,8 @@ import dataclasses
 
 from dcgan_tf.config.sections.option import option
 
+MAX_STEPS = 10**9
+
 
 @dataclasses.dataclass(frozen=True)
 class Length:
@@ -13,7 +15,7 @@ class Length:
         10_000,
         "Total training steps. Increase it to continue a finished run.",
         minimum=1,
-        maximum=10**9,
+        maximum=MAX_STEPS,
         may_change=True,
     )
     epochs: float = option(0.0, "Total passes over the data. 0: use `steps` instead.", minimum=0, may_change=True)
