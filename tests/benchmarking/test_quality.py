@@ -74,12 +74,15 @@ def test_a_program_gets_the_images_and_is_judged_at_each_mark(data_config, tmp_p
         run_quality(Entry("darker", "true"), data_config, [2], Results(path))
 
 
-def test_what_a_program_wrote_before_it_failed_is_judged(data_config, tmp_path):
-    (tmp_path / "program.py").write_text(PROGRAM.replace('options.minutes.split(",")', '["1"]') + "raise SystemExit(3)")
+@pytest.mark.parametrize("written", [[1], [1, 2]], ids=str)
+def test_what_a_program_wrote_before_it_failed_is_judged(data_config, tmp_path, written):
+    marks = repr(list(map(str, written)))
+    program = PROGRAM.replace('options.minutes.split(",")', marks) + "raise SystemExit(3)"
+    (tmp_path / "program.py").write_text(program)
     entry, rows = Entry("fails", f"{sys.executable} {tmp_path / 'program.py'}"), Results(tmp_path / "quality.jsonl")
     with pytest.raises(UserError, match=r"`program`: .* failed"):
         run_quality(entry, data_config, [1, 2], rows)
-    assert [row["minutes"] for row in rows.rows.values()] == [0, 1]
+    assert [row["minutes"] for row in rows.rows.values()] == [0, *written]
 
 
 def test_samples_of_another_size_are_resized(data_config, tmp_path):
