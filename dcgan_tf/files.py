@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 PATTERN_CHARACTERS = "[]*?\\"
+# Beginnings of the hidden names of folders that are being written or removed.
+WRITING = ".writing"
+REMOVING = ".removing-"
 ADVICE = {
     errno.ENOSPC: "Free some space",
     errno.EDQUOT: "Free some space",
@@ -104,11 +107,26 @@ def read_arrays(path: pathlib.Path) -> "dict[str, np.ndarray]":
 
 
 def remove(path: pathlib.Path) -> None:
-    """Removes a file or a folder if it exists. The target of a link is not removed."""
-    if path.is_dir() and not path.is_symlink():
+    """Removes a file or a folder if it exists. The target of a link is not removed.
+
+    A folder whose name is not hidden is hidden first, so a killed process cannot leave half of it under its name.
+    """
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+    elif path.name.startswith("."):
         shutil.rmtree(path)
     else:
-        path.unlink(missing_ok=True)
+        hidden = path.with_name(f"{REMOVING}{path.name}")
+        remove(hidden)
+        path.rename(hidden)
+        remove(hidden)
+
+
+def remove_leftovers(directory: pathlib.Path) -> None:
+    """Removes the hidden folders that killed processes left in ``directory``."""
+    for pattern in (f"{WRITING}*", f"{REMOVING}*"):
+        for leftover in directory.glob(pattern):
+            remove(leftover)
 
 
 @contextlib.contextmanager

@@ -130,6 +130,39 @@ def test_a_link_is_removed_and_what_it_leads_to_is_not(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_half_removed_is_no_longer_seen(tmp_path, monkeypatch):
+    """A process that is killed while it removes a folder leaves only hidden files, which the next one removes."""
+
+    def killed(path):
+        (path / "first").unlink()
+        raise KeyboardInterrupt
+
+    def make_folder():
+        (tmp_path / "folder").mkdir()
+        for name in ("first", "second"):
+            (tmp_path / "folder" / name).write_text("")
+
+    def remove_half():
+        with monkeypatch.context() as patch:
+            patch.setattr(files.shutil, "rmtree", killed)
+            with pytest.raises(KeyboardInterrupt):
+                files.remove(tmp_path / "folder")
+        assert [path.name for path in tmp_path.iterdir()] == [".removing-folder"]
+
+    make_folder()
+    remove_half()
+    make_folder()
+    files.remove(tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == []
+
+    make_folder()
+    remove_half()
+    for name in (".writing-1", ".lock"):
+        (tmp_path / name).write_text("")
+    files.remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
 def test_reason_of_tensorflow_begins_with_that_of_the_system():
     place = "{{function_node __wrapped__SaveV2_device_/job:localhost/device:CPU:0}} /x/data-00000-of-00001"
     reason = files.reason(tf.errors.UnknownError(None, None, f"{place}; No space left on device"))

@@ -55,11 +55,11 @@ class Checkpoints:
         """
         if step in self.steps():
             return
-        temporary = self._directory / ".writing"
+        temporary = self._directory / files.WRITING
         try:
             # Without parents: if the run is gone, a folder with nothing but a checkpoint could not be resumed.
             self._directory.mkdir(exist_ok=True)
-            files.remove(temporary)
+            files.remove_leftovers(self._directory)
             temporary.mkdir()
             with files.plain_path(temporary) as path:
                 self._checkpoint.write(str(path / PREFIX))
@@ -75,7 +75,7 @@ class Checkpoints:
             ) from None
         for old in self.steps()[: -self._keep]:
             if old != best:
-                shutil.rmtree(self._path(old))
+                files.remove(self._path(old))
 
     def restore(self, order: Iterable[int] | None = None) -> int | None:
         """Restores the first intact checkpoint, and logs a warning for each damaged one before it.

@@ -75,11 +75,10 @@ def export_networks(
     try:
         directory.mkdir(exist_ok=True)  # Without parents, so that a run that is gone is not replaced by its export.
         with files.locked(directory / LOCK, waiting=f"Waiting for another process that exports to '{directory}' ..."):
-            for unfinished in directory.glob(".writing-*"):
-                files.remove(unfinished)
+            files.remove_leftovers(directory)
             path = _publish(networks, directory, signatures, dict(metrics or {}), verify)
             for old in versions_in(directory)[:-keep_versions]:
-                shutil.rmtree(old)
+                files.remove(old)
     except (tf.errors.OpError, OSError) as error:
         raise UserError(
             f"the export cannot be written to '{directory}': {files.reason(error)}. {files.way_on(error)} and repeat"
@@ -92,7 +91,7 @@ def _publish(
     networks: Networks, directory: pathlib.Path, signatures: list[Signature], metrics: dict[str, float], verify: str
 ) -> pathlib.Path:
     version = _next_version(directory)
-    temporary = directory / f".writing-{version}"
+    temporary = directory / f"{files.WRITING}-{version}"
     try:
         temporary.mkdir()
         extra = temporary / "assets.extra"

@@ -156,6 +156,23 @@ def test_oldest_are_removed(saved):
     assert checkpoints.steps() == [2, 3, 4]
 
 
+def test_a_process_killed_while_it_removes_a_checkpoint_leaves_no_half_of_it(saved, tmp_path, monkeypatch):
+    checkpoints, _ = saved
+
+    def killed(path):
+        next(path.iterdir()).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dcgan_tf.files.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoints.save(4)
+    assert checkpoints.steps() == [2, 3, 4]
+    checkpoints.save(5)
+    assert checkpoints.steps() == [3, 4, 5]
+    assert not list(tmp_path.glob(".*"))
+
+
 @pytest.mark.parametrize(
     "content", [None, b"", b"5", b"[1]", b'{"a": "x"}', b'{"a": null}', b"\xff" * 9, b"[" * 100_000]
 )

@@ -104,6 +104,24 @@ def test_weights_that_are_not_finite_are_refused(networks, tmp_path, value):
     assert not (tmp_path / "out").exists()
 
 
+def test_an_export_killed_while_it_removes_a_version_leaves_no_half_of_it(networks, tmp_path, empty_model, monkeypatch):
+    export_networks(networks, tmp_path, 1)
+
+    def killed(path, ignore_errors=False):
+        if ignore_errors:
+            return
+        (path / "saved_model.pb").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dcgan_tf.files.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            export_networks(networks, tmp_path, 1)
+    assert visible(tmp_path) == ["2", "MODEL_CARD.md"]
+    assert export_networks(networks, tmp_path, 1).name == "3"
+    assert sorted(path.name for path in tmp_path.glob(".*")) == [".last_version", ".lock"]
+
+
 def test_what_killed_exports_left_is_removed(networks, tmp_path, empty_model):
     (tmp_path / ".writing-3").mkdir()
     (tmp_path / ".writing-1").write_text("a file")

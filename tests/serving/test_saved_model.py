@@ -362,7 +362,10 @@ while True:
 
 @pytest.mark.long
 def test_killed_at_random_moments_no_visible_version_is_incomplete(tmp_path):
-    """Twelve killed exports may leave hidden files, but every numbered folder is complete and the newest answers."""
+    """Twelve killed exports may leave hidden files, but every numbered folder is complete and the newest answers.
+
+    Versions are published, and old ones removed, all the time.
+    """
     chance = random.Random(0)
     newest = 0
     for _ in range(12):
