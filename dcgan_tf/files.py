@@ -8,9 +8,10 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dcgan_tf.progress import logger
@@ -35,13 +36,15 @@ ADVICE = {
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def replacing(path: pathlib.Path, ending: str = "") -> Iterator[pathlib.Path]:
     """Yields a temporary path to write to, and moves it to ``path`` at the end. An error leaves ``path`` unchanged.
 
     Args:
         path: A file, or a folder that does not exist yet.
+        ending: Ending of the temporary path, such as ``.keras``, for a writer that recognizes a format by it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Random, because two machines that share a disk can have processes with the same number.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp{ending}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -118,15 +121,39 @@ def remove(path: pathlib.Path) -> None:
     else:
         hidden = path.with_name(f"{REMOVING}{path.name}")
         remove(hidden)
-        path.rename(hidden)
-        remove(hidden)
+        try:
+            path.rename(hidden)
+        except OSError as error:
+            # OverlayFS cannot rename a folder of a lower layer, and a full disk may have no room for another name. If
+            # the right is missing, the folder could be emptied but not removed, so that half of it would stay.
+            if error.errno not in (errno.EXDEV, errno.ENOSPC, errno.EDQUOT):
+                raise
+            hidden = path
+        shutil.rmtree(hidden)
+
+
+def discard(paths: Iterable[pathlib.Path]) -> None:
+    """Removes files and folders that are no longer needed. A warning names those that cannot be removed."""
+    failed: list[tuple[pathlib.Path, OSError]] = []
+    for path in paths:
+        try:
+            remove(path)
+        except OSError as error:
+            failed.append((path, error))
+    if failed:
+        first, cause = failed[0]
+        others = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        logger.warning(
+            "'%s'%s could not be removed (%s). This is no longer needed: remove it yourself to free the space",
+            first,
+            others,
+            reason(cause),
+        )
 
 
 def remove_leftovers(directory: pathlib.Path) -> None:
-    """Removes the hidden folders that killed processes left in ``directory``."""
-    for pattern in (f"{WRITING}*", f"{REMOVING}*"):
-        for leftover in directory.glob(pattern):
-            remove(leftover)
+    """Removes the hidden folders that killed processes left in ``directory``, as far as possible."""
+    discard(leftover for pattern in (f"{WRITING}*", f"{REMOVING}*") for leftover in directory.glob(pattern))
 
 
 @contextlib.contextmanager

@@ -163,6 +163,60 @@ def test_a_folder_half_removed_is_no_longer_seen(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
+def refuse_to_remove(monkeypatch, *names):
+    """Makes folders of these names impossible to remove, as those of another user are."""
+    rmtree = files.shutil.rmtree
+
+    def refuse(path, ignore_errors=False):
+        if path.name not in names:
+            rmtree(path, ignore_errors)
+        elif not ignore_errors:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path / "x"))
+
+    monkeypatch.setattr(files.shutil, "rmtree", refuse)
+
+
+def test_what_cannot_be_removed_is_named_in_one_warning_and_the_rest_goes(tmp_path, monkeypatch, caplog):
+    for name in ("a", "b", "c", ".writing-1", ".removing-d"):
+        (tmp_path / name).mkdir()
+    refuse_to_remove(monkeypatch, ".removing-a", ".removing-c", ".writing-1")
+    files.discard([tmp_path / "a", tmp_path / "b", tmp_path / "c"])
+    assert caplog.messages == [
+        f"'{tmp_path}/a' and 1 more could not be removed (Permission denied: '{tmp_path}/.removing-a/x'). "
+        "This is no longer needed: remove it yourself to free the space"
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".removing-a", ".removing-c", ".removing-d", ".writing-1",
+    ]  # fmt: skip
+    monkeypatch.undo()
+    refuse_to_remove(monkeypatch, ".writing-1")
+    files.remove_leftovers(tmp_path)
+    assert caplog.messages[1].startswith(f"'{tmp_path}/.writing-1' could not be removed (Permission denied: ")
+    assert [path.name for path in tmp_path.iterdir()] == [".writing-1"]
+
+
+@pytest.mark.parametrize(
+    ("number", "is_removed"), [(errno.EXDEV, True), (errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False)]
+)
+def test_a_folder_that_cannot_be_hidden_is_removed_in_place_unless_half_of_it_might_stay(
+    tmp_path, monkeypatch, number, is_removed
+):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").touch()
+
+    def refuse(*_):
+        raise OSError(number, files.os.strerror(number))
+
+    monkeypatch.setattr(pathlib.Path, "rename", refuse)
+    if is_removed:
+        files.remove(tmp_path / "folder")
+        assert list(tmp_path.iterdir()) == []
+    else:
+        with pytest.raises(OSError, match=files.os.strerror(number)):
+            files.remove(tmp_path / "folder")
+        assert (tmp_path / "folder" / "file").exists()
+
+
 def test_reason_of_tensorflow_begins_with_that_of_the_system():
     place = "{{function_node __wrapped__SaveV2_device_/job:localhost/device:CPU:0}} /x/data-00000-of-00001"
     reason = files.reason(tf.errors.UnknownError(None, None, f"{place}; No space left on device"))
@@ -195,6 +249,20 @@ def test_what_is_written_is_whole_or_as_it_was(tmp_path):
     with pytest.raises(KeyboardInterrupt), files.replacing(path) as temporary:
         write_half(temporary)
     assert path.read_text() == "caf\\udce9"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_processes_with_the_same_number_do_not_write_to_the_same_file(tmp_path):
+    """Machines that share a disk have them."""
+    path = tmp_path / "file"
+    with files.replacing(path) as first, files.replacing(path) as second, files.replacing(path, ".keras") as third:
+        for number, temporary in enumerate((first, second, third)):
+            temporary.write_text(str(number))
+        assert len({first, second, third}) == 3
+        assert {temporary.name.startswith(".file.") for temporary in (first, second, third)} == {True}
+        assert first.suffix == second.suffix == ".tmp"
+        assert third.suffix == ".keras"
+    assert path.read_text() == "0"
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -5,13 +5,16 @@ has the rules.
 """
 
 import dataclasses
+import functools
+import hashlib
 import json
+import os
 import pathlib
 import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -37,10 +40,15 @@ from dcgan_tf.training.gan import GAN
 SAMPLES = 10_000
 OURS = "dcgan_tf"
 REAL = "real training images"
-KEY = ("data", "digest", "program", "seed", "minutes")
+NOT_STATED = "not stated"
+KEY = ("data", "digest", "judge", "program", "seed", "minutes")
 # What does not belong to the settings of a program: the data and the seed have places of their own in a row.
 NOT_SETTINGS = ("dataset", "data_dir", "manual_dir", "cache_dir", "seed")
 METRICS = ("frechet_distance", "kernel_distance")
+# The rows of a line of the table agree in these.
+GROUP = ("data", "size", "digest", "program", "judge", "split", "device")
+REQUIRED = (*KEY, *GROUP, "settings", "frechet_distance", "n_real", "n_fake")
+FIRST_COLUMNS = "| Data | Program | Seeds | "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,18 +71,32 @@ class Results:
     """The rows of the results file, one JSON object per line. A later row replaces one with the same key.
 
     Args:
-        path: Path of the file. The Markdown table is written next to it.
+        path: Path of the file, which ends in .jsonl. The Markdown table is written next to it.
+
+    Raises:
+        UserError: The file is damaged, or there is another file where the table would be written.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
-        self._path = path
+        self._path, self._table = path, path.with_suffix(".md")
         self.rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+        if path.suffix != ".jsonl":
+            raise UserError(f"`results`: expected a file that ends in .jsonl. Received: '{path}'")
         try:
             lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            if lines and not _is_json(lines[-1]):  # A full disk or a power failure cut it off.
+                progress.logger.warning("The last row of '%s' is incomplete: it is measured again.", path)
+                files.write_text(path, "".join(f"{line}\n" for line in lines[:-1]))
+                lines.pop()
             for row in map(json.loads, lines):
-                self.rows[tuple(row[name] for name in KEY)] = row
+                self._keep(row)
+            is_foreign = self._table.exists() and not self._table.read_text(encoding="utf-8").startswith(FIRST_COLUMNS)
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"`results`: '{path}' is damaged ({files.reason(error)}). Use another file") from None
+        if is_foreign:
+            raise UserError(
+                f"`results`: the table would replace '{self._table}', which is something else. Use another name"
+            )
 
     def find(self, *key: Any) -> dict[str, Any] | None:
         """The row with this key, if there is one."""
@@ -82,13 +104,27 @@ class Results:
 
     def add(self, row: dict[str, Any]) -> None:
         """Adds a row, and appends it to the file immediately."""
+        starts_line = not self._path.exists() or self._path.read_bytes()[-1:] in (b"", b"\n")
         with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        self.rows[tuple(row[name] for name in KEY)] = row
+            file.write("\n" * (not starts_line) + json.dumps(row) + "\n")
+        self._keep(row)
 
     def write_table(self) -> pathlib.Path:
         """Writes the Markdown table, whole or not at all."""
-        return files.write_text(self._path.with_suffix(".md"), format_results(self.rows.values()))
+        return files.write_text(self._table, format_results(self.rows.values()))
+
+    def _keep(self, row: dict[str, Any]) -> None:
+        if missing := [name for name in REQUIRED if name not in row]:
+            raise ValueError(f"a row has no '{missing[0]}'")
+        self.rows[tuple(row[name] for name in KEY)] = row
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def run_quality(entry: Entry, config: Config, minutes: list[float], results: Results) -> None:
@@ -108,7 +144,8 @@ def run_quality(entry: Entry, config: Config, minutes: list[float], results: Res
         raise UserError(f"`dataset`: expected a data set of images. Received: {config.dataset}")
     config = settle_precision(config)
     name, settings = dataset_name(config), _settings(entry, config)
-    found = {mark: results.find(name, data.digest, entry.name, config.seed, mark) for mark in minutes}
+    judge = Judge(config, data)
+    found = {mark: results.find(name, data.digest, judge.name, entry.name, config.seed, mark) for mark in minutes}
     for row in found.values():
         if row is not None and row["settings"] != settings:
             raise UserError(
@@ -119,21 +156,27 @@ def run_quality(entry: Entry, config: Config, minutes: list[float], results: Res
     if not missing:
         progress.logger.info(f"{entry.name} on {name}, seed {config.seed}: all results are there already.")
         return
-    judge = Judge(config, data)
-    if results.find(name, data.digest, REAL, 0, 0) is None:
+    if results.find(name, data.digest, judge.name, REAL, 0, 0) is None:
         results.add(judge.row(REAL, "", 0, 0, judge.measure_training_images()))
+    failure = None
     with tempfile.TemporaryDirectory(prefix="dcgan_tf-quality-") as folder:
         for mark, samples, facts in _samples(entry, config, data, missing, pathlib.Path(folder)):
-            row = judge.row(entry.name, settings, config.seed, mark, judge.measure(samples)) | facts
+            try:
+                figures = judge.measure(samples())
+            except UserError as error:  # What is right is judged first, because it took minutes to make.
+                failure = failure or UserError(f"after {mark:g} min: {error}")
+                continue
+            row = judge.row(entry.name, settings, config.seed, mark, figures) | facts
             results.add(row)
-            distance, error = row["frechet_distance"]
-            progress.logger.info(f"{entry.name} on {name} after {mark:g} min: {format_value(distance, error)}")
+            progress.logger.info(f"{entry.name} on {name} after {mark:g} min: {_cell([row])}")
+    if failure is not None:
+        raise failure
 
 
 def _settings(entry: Entry, config: Config) -> str:
     """What distinguishes an entry from another one of the same name."""
     if entry.samples:
-        return "samples"
+        return f"samples {hashlib.sha256(read_samples(pathlib.Path(entry.samples)).tobytes()).hexdigest()[:12]}"
     if entry.command:
         return entry.command
     left_out = (*NOT_SETTINGS, "steps" if config.steps == MAX_STEPS else "")
@@ -151,6 +194,7 @@ class Judge:
     def __init__(self, config: Config, data: ImageData) -> None:
         self._name, self._digest = dataset_name(config), data.digest
         self._network = own_network(config, data.class_names, config.sample_shape)
+        self.name = f"{self._network.name} {self._network.digest}"
         test, training = open_test_split(config), open_split(config, config.split)
         cache = cache_root(config) / "features"
         self._split = test.describe()
@@ -234,17 +278,18 @@ def format_results(rows: Iterable[dict[str, Any]]) -> str:
     rows = list(rows)
     minutes = sorted({row["minutes"] for row in rows} - {0})
     lines = [
-        "| Data | Program | Seeds | " + " | ".join(f"{mark:g} min" for mark in minutes) + " | Judge | Device |",
+        FIRST_COLUMNS + " | ".join(f"{mark:g} min" for mark in minutes) + " | Judge | Device |",
         "|---" * (5 + len(minutes)) + "|",
     ]
-    group = ("data", "size", "digest", "program", "judge", "split", "device")
-    for key in dict.fromkeys(tuple(row[name] for name in group) for row in rows):
-        own = [row for row in rows if tuple(row[name] for name in group) == key]
+    for key in dict.fromkeys(tuple(row[name] for name in GROUP) for row in rows):
+        own = [row for row in rows if tuple(row[name] for name in GROUP) == key]
         data, size, _, program, judge, split, device = key
         cells = [_cell([row for row in own if row["minutes"] in (mark, 0)]) for mark in minutes]
         seeds = "" if program == REAL else len({row["seed"] for row in own})
+        images = own[0]["n_fake"]
+        label = program.replace("|", "\\|") + f", only {images:,}" * (images < SAMPLES)
         judged = f"{judge}, {own[0]['n_real']:,} images of {split}"
-        lines.append(f"| {data}, {size} | {program} | {seeds} | {' | '.join(cells)} | {judged} | {device} |")
+        lines.append(f"| {data}, {size} | {label} | {seeds} | {' | '.join(cells)} | {judged} | {device} |")
     return "\n".join(lines) + "\n"
 
 
@@ -255,45 +300,53 @@ def _cell(rows: list[dict[str, Any]]) -> str:
     return format_value(*rows[0]["frechet_distance"]) if rows else ""
 
 
-def _samples(
-    entry: Entry, config: Config, data: ImageData, minutes: list[float], folder: pathlib.Path
-) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
-    """Yields each training time in minutes, with the samples and further facts for the row."""
+# A training time in minutes, a function that reads the samples made in it, and further facts for the row.
+Made = Iterator[tuple[float, Callable[[], np.ndarray], dict[str, Any]]]
+
+
+def _samples(entry: Entry, config: Config, data: ImageData, minutes: list[float], folder: pathlib.Path) -> Made:
     if entry.samples:
         for mark in minutes:
-            yield mark, read_samples(pathlib.Path(entry.samples)), {}
+            yield mark, functools.partial(read_samples, pathlib.Path(entry.samples)), {"device": NOT_STATED}
     elif entry.command:
         yield from _run_program(entry, config, data, minutes, folder)
     else:
         yield from _train(config, data, minutes)
 
 
-def _run_program(
-    entry: Entry, config: Config, data: ImageData, minutes: list[float], folder: pathlib.Path
-) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
+def _run_program(entry: Entry, config: Config, data: ImageData, minutes: list[float], folder: pathlib.Path) -> Made:
     images = folder / "images.npy"
     training = open_split(config, config.split)
     np.save(images, training.read(np.arange(len(training.images))))
     marks = ",".join(f"{mark:g}" for mark in minutes)
     arguments = {"images": images, "minutes": marks, "seed": config.seed, "out": folder}
-    command = [*shlex.split(entry.command), *(f"--{name}={value}" for name, value in arguments.items())]
+    command = [*_split_command(entry.command), *(f"--{name}={value}" for name, value in arguments.items())]
+    # The program runs with its own TensorFlow as installed, not with what this package sets for itself.
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
     progress.logger.info(f"Running {shlex.join(command)}")
     start, failure = time.monotonic(), None
     try:
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, env=environment)
     except (OSError, subprocess.CalledProcessError) as error:
         failure = UserError(f"`program`: '{entry.command}' failed: {files.reason(error)}")
     facts = {"wall_seconds": round(time.monotonic() - start, 1)}
     for mark in minutes:
         samples = folder / f"samples-{mark:g}.npy"
-        if failure and not samples.exists():  # What it wrote before it failed is judged.
-            raise failure
-        yield mark, read_samples(samples), facts
+        if samples.exists() or not failure:  # What it wrote before it failed is judged.
+            yield mark, functools.partial(read_samples, samples), facts
     if failure:
         raise failure
 
 
-def _train(config: Config, data: ImageData, minutes: list[float]) -> Iterator[tuple[float, np.ndarray, dict[str, Any]]]:
+def _split_command(command: str) -> list[str]:
+    """The words of a command line; raises UserError if a quotation mark has no partner."""
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise UserError(f"`program`: '{command}' is not a command: {files.reason(error)}") from None
+
+
+def _train(config: Config, data: ImageData, minutes: list[float]) -> Made:
     """Trains dcgan_tf itself. The clock includes compilation, and stops while samples are drawn and judged."""
     tf.config.experimental.enable_op_determinism()  # As in training
     gan = GAN(config)
@@ -311,7 +364,7 @@ def _train(config: Config, data: ImageData, minutes: list[float]) -> Iterator[tu
                 shown.refresh()
             trained += time.perf_counter() - start
             facts = {"steps": step, "seconds": round(trained, 1), "mixed_precision": config.mixed_precision}
-            yield mark, generate(gan.ema_generator, np.arange(SAMPLES)), facts
+            yield mark, functools.partial(generate, gan.ema_generator, np.arange(SAMPLES)), facts
 
 
 def _resized(samples: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -147,6 +147,11 @@ def _check_flags() -> None:
         path = pathlib.Path(str(FLAGS[name].value))
         if FLAGS[name].value not in ("", STANDARD_OUTPUT) and (path.is_dir() or not path.parent.is_dir()):
             raise UserError(f"--{name}: expected a file in an existing folder. Received: '{path}'")
+        for other in ("generated", "real", "json" if name == "save_statistics" else "save_statistics"):
+            if FLAGS[name].value and path.resolve() == pathlib.Path(str(FLAGS[other].value)).resolve():
+                raise UserError(f"--{name} and --{other} name the same file: '{path}'. Give another one to write to")
+    if FLAGS.save_statistics and pathlib.Path(FLAGS.save_statistics).suffix != ".npz":
+        raise UserError(f"--save_statistics: expected a file that ends in .npz. Received: '{FLAGS.save_statistics}'")
 
 
 def _network_options() -> "NetworkOptions":
@@ -175,11 +180,11 @@ def _evaluate_sets() -> "tuple[Evaluation, list[pathlib.Path]]":
         folders=common.typed_folders(),
     )
     generated, real = open_sides(FLAGS.generated or FLAGS.run_dir, FLAGS.real, options)
+    if FLAGS.save_statistics and not isinstance(real, ImageSet):
+        raise UserError("--save_statistics: --real is a file of saved statistics already. Remove --save_statistics")
     networks = networks_for(real, _network_options(), options.folders)
     written = []
-    if FLAGS.save_statistics:
-        if not isinstance(real, ImageSet):
-            raise UserError("--save_statistics: --real is a file of saved statistics already. Remove --save_statistics")
+    if isinstance(real, ImageSet) and FLAGS.save_statistics:
         written.append(save_statistics(pathlib.Path(FLAGS.save_statistics), networks, real))
     evaluation = evaluate_sets(networks, generated, real)
     print(f"\nGenerated: {generated.name}\nReal: {real.name}\n")

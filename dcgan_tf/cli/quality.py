@@ -61,7 +61,11 @@ def run() -> None:
         raise UserError("--name: name the program for the table")
     if FLAGS.samples and len(minutes) > 1:
         raise UserError("--minutes: give a single number, the minutes in which --samples were made")
-    os.sched_setaffinity(0, _choose_cores())  # Before TensorFlow counts the cores. Other programs inherit the choice.
+    if not hasattr(os, "sched_setaffinity"):
+        raise UserError("this benchmark restricts programs to two cores, which only Linux supports. Run it on Linux")
+    # Before TensorFlow counts the cores and the GPUs. Other programs inherit the choice.
+    os.sched_setaffinity(0, _choose_cores())
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
     notices.import_tensorflow()
     from dcgan_tf.benchmarking.quality import OURS, Entry, Results, format_results, run_quality
@@ -101,6 +105,6 @@ def _parse_minutes() -> list[float]:
         minutes = [float(text) for text in FLAGS.minutes]
     except ValueError:
         minutes = []
-    if not minutes or minutes != sorted(set(minutes)) or minutes[0] <= 0 or minutes[-1] == float("inf"):
+    if not minutes or minutes != sorted(set(minutes)) or not all(0 < mark < float("inf") for mark in minutes):
         raise UserError(f"--minutes: expected ascending numbers such as 2,5,15. Received: {','.join(FLAGS.minutes)}")
     return minutes

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # The value of `dataset` in the configuration of a run that was trained on such images.
 ARRAY = "array"
 CHANNELS = (1, 3, 4)  # Gray, RGB, RGBA
+MAX_CLASSES = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,4 +178,6 @@ def _checked_labels(labels: npt.ArrayLike, count: int) -> np.ndarray:
 
 
 def _number_names(count: int) -> tuple[str, ...]:
+    if count > MAX_CLASSES:
+        raise UserError(f"expected labels below {MAX_CLASSES:,}, numbered from 0. Received: {count - 1:,}")
     return tuple(str(number) for number in range(count))

@@ -204,6 +204,8 @@ def cached_features(
 ) -> Features:
     """The features of prepared images, computed only once for each network and choice of rows.
 
+    If they cannot be stored, a warning is logged, and the next call computes them again.
+
     Args:
         network: A network that is not the discriminator of a run.
         read: Maps rows to images.
@@ -223,11 +225,12 @@ def cached_features(
                 return Features(values, cached.get("probabilities"))
         progress.logger.info(f"The cached features '{path}' are damaged: computing them again.")
     features = compute_features([network], read_batches(read, rows), len(rows), description)[network.name]
-    folder.mkdir(parents=True, exist_ok=True)
     arrays = {"values": features.values}
     if features.probabilities is not None:
         arrays["probabilities"] = features.probabilities
-    files.write_arrays(path, **arrays)
+    with progress.decoration(f"The cache '{path}'"):
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write_arrays(path, **arrays)
     return features
 
 

@@ -23,6 +23,8 @@ DEFAULT_RESIZERS = {".pb": "tensorflow", ".pth": "pytorch", ".h5": "clean"}
 RESIZERS_OF_FILES = {".pb": ("tensorflow", "clean"), ".pth": ("pytorch", "tensorflow", "clean"), ".h5": ("clean",)}
 # The suffix of the network's name for each resizer, because distances with different resizers are not comparable.
 NAMES = {"tensorflow": "", "pytorch": "-pytorch", "clean": "-clean"}
+# The beginning of the sha256 of pytorch-fid's file, which its name contains, too. Later weights have the same shapes.
+DIGEST_OF_2015 = "6726825d"
 DESCRIPTIONS = {
     "tensorflow": f"bilinear to {SIDE}x{SIDE}, by the graph",
     "pytorch": f"bilinear to {SIDE}x{SIDE}, centers aligned, as pytorch-fid",
@@ -73,12 +75,16 @@ def load_inception(path: str, resizer: str = "") -> FeatureNetwork:
         )
     if file.suffix == ".pb":
         function, features = _frozen_graph(content, file, resizer)
+        name = "inception-2015" if features == FEATURES else f"graph-{digest[:8]}"
         description = f"frozen graph, sha256 {digest}"
-    else:
-        function, features = _pytorch_file(file, resizer)
+    elif digest.startswith(DIGEST_OF_2015):
+        function, name = _pytorch_file(file, resizer), "inception-2015"
         description = f"pytorch-fid's file of the 2015 weights, sha256 {digest}"
-    name = f"inception-2015{NAMES[resizer]}" if features == FEATURES else f"graph-{digest[:8]}"
-    return FeatureNetwork(name, digest[:12], DESCRIPTIONS[resizer], description, function)
+    else:
+        function, name = _pytorch_file(file, resizer), f"inception-{digest[:8]}"
+        description = f"other weights than those of 2015, sha256 {digest}; not the network of FID"
+        progress.logger.warning("'%s' does not hold the weights of 2015, so the Frechet distance is not FID.", file)
+    return FeatureNetwork(f"{name}{NAMES[resizer]}", digest[:12], DESCRIPTIONS[resizer], description, function)
 
 
 def resize(images: tf.Tensor, resizer: str) -> tf.Tensor:
@@ -90,7 +96,7 @@ def resize(images: tf.Tensor, resizer: str) -> tf.Tensor:
     return tf.clip_by_value(tf.image.resize(images, [SIDE, SIDE], method="bicubic", antialias=True), 0.0, 255.0)
 
 
-def _pytorch_file(file: pathlib.Path, resizer: str) -> tuple[Callable, int]:
+def _pytorch_file(file: pathlib.Path, resizer: str) -> Callable:
     try:
         network = build_fid_inception(read_tensors(file))
     except UserError as error:
@@ -103,7 +109,14 @@ def _pytorch_file(file: pathlib.Path, resizer: str) -> tuple[Callable, int]:
         scaled = resized / 127.5 - 1.0 if resizer == "pytorch" else (resized - 128.0) / 128.0
         return network(tf.ensure_shape(scaled, [None, SIDE, SIDE, 3]))
 
-    return lambda images: (function(images), None), function.get_concrete_function().output_shapes[-1]
+    try:
+        function.get_concrete_function()
+    except ValueError as error:
+        raise UserError(
+            f"`inception_weights`: the tensors in '{file}' do not have the shapes of Inception v3: "
+            f"{str(error).strip().splitlines()[0][:200]}"
+        ) from None
+    return lambda images: (function(images), None)
 
 
 def _frozen_graph(content: bytes, file: pathlib.Path, resizer: str) -> tuple[Callable, int]:

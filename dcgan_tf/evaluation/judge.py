@@ -121,7 +121,16 @@ def networks_for(
     options = dataclasses.replace(options, resize=options.resize and bool(options.features_from))
     size = format_size(*real.shape[:2])
     images = dataclasses.replace(Config(), image_size=size, channels=str(real.shape[2]), **folders)
-    return other_networks(images, options) or [own_network(real.config, real.class_names, real.shape)]
+    config = None if real.config is None else dataclasses.replace(real.config, **folders)
+    try:
+        return other_networks(images, options) or [own_network(config, real.class_names, real.shape)]
+    except UserError as error:
+        if not isinstance(real, SavedStatistics) or options.inception_weights or options.features_from:
+            raise
+        raise UserError(
+            f"`real`: the statistics in '{real.path}' need the classifier of their images. It is not in the cache, or "
+            f"the images cannot be opened ({error}). Name their folder with `data_dir`, or the cache with `cache_dir`"
+        ) from None
 
 
 def measure_sets(

@@ -79,6 +79,10 @@ def open_sides(generated: str, real: str, options: SideOptions) -> tuple[ImageSe
         UserError: A side is none of these, or the sides have different sizes.
     """
     found = {"real": _find("real", real, options), "generated": _find("generated", generated, options)}
+    if not isinstance(found["real"], _Pictures):
+        for setting in ("image_size", "crop_size"):
+            if getattr(options, setting) != getattr(SideOptions(), setting):
+                raise UserError(f"`{setting}` has no effect on '{real}', which has a size of its own: remove it")
     sides: dict[str, ImageSet | SavedStatistics] = {}
     shape: tuple[int, ...] | None = None
     for name in sorted(found, key=lambda name: isinstance(found[name], _Pictures)):
@@ -107,10 +111,18 @@ def _find(side: str, text: str, options: SideOptions) -> "_Pictures | Generator 
         return _Pictures(_read_array(side, path), dataclasses.replace(config, dataset=ARRAY))
     if path.is_file() and path.suffix == ".zip":
         return _find_folder(side, path, config)
-    if text in pretrained_names() or any((path / name).is_file() for name in (CONFIG_FILE, GRAPH_FILE)):
-        return _load(side, text, options)
     if path.is_dir():
-        return _load(side, text, options) if versions_in(path) else _find_folder(side, path, config)
+        # Folders of pictures may have the names of classes, such as 0 to 9, which could also be those of versions.
+        folders = (path, *versions_in(path))
+        is_generator = (path / CONFIG_FILE).is_file() or any((folder / GRAPH_FILE).is_file() for folder in folders)
+        # The absolute path, because the generator that ships with the package could have the same name.
+        return _load(side, str(path.absolute()), options) if is_generator else _find_folder(side, path, config)
+    if text in pretrained_names():
+        if side == "real":
+            raise UserError(
+                f"`real`: '{text}' is the generator that ships with the package. Name a split, as in {text}:test"
+            )
+        return _load(side, text, options)
     named = re.fullmatch(r"([^:\[\]]+(?::[0-9.]+)?):([A-Za-z].*)", text)
     if named and not path.exists():
         config = dataclasses.replace(config, dataset=named[1], split=named[2])
@@ -146,6 +158,8 @@ def _read_array(side: str, path: pathlib.Path) -> ArraySource:
             # numpy.savez calls its first two arrays arr_0 and arr_1.
             images = arrays["images"] if "images" in arrays else arrays["arr_0"]
             labels = arrays.get("labels", arrays.get("arr_1"))
+            if labels is not None and "labels" not in arrays and labels.ndim != 1:
+                raise UserError(f"it has several arrays ({', '.join(arrays)}). Name that of the images 'images'")
         return open_array(images, labels)
     except KeyError:
         raise UserError(f"`{side}`: '{path}' holds no array 'images' or 'arr_0'") from None

@@ -111,6 +111,9 @@ def load_statistics(path: pathlib.Path) -> SavedStatistics:
         count = facts["count"]
         if any(len(array) != count for array in arrays.values()) or not facts["networks"]:
             raise ValueError(f"it does not have {count} rows")
+        for name, network in facts["networks"].items():
+            if not {"digest", "resizer"} <= network.keys() or f"values/{name}" not in arrays:
+                raise ValueError(f"the features of {name} are incomplete")
         config = None if facts["config"] is None else config_from(facts["config"])
         return SavedStatistics(
             path,
@@ -123,7 +126,7 @@ def load_statistics(path: pathlib.Path) -> SavedStatistics:
             facts["networks"],
             arrays,
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"`real`: the statistics in '{path}' are damaged: {files.reason(error)}. Make them again"
         ) from None

@@ -1,9 +1,11 @@
 """Named latent vectors of a run, kept in a readable JSON file with one line per vector."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -133,6 +135,16 @@ def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile
             f"is {digest}, from another run or checkpoint. Name another file with `vectors`, or remove the file"
         )
     return VectorFile(digest, latent_dim, vectors)
+
+
+@contextlib.contextmanager
+def changing_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> Iterator[VectorFile]:
+    """Yields what `load_vectors` reads, and saves it at the end. Other commands that change the file wait."""
+    lock = path.with_name(f".{path.name}.lock")
+    with files.locked(lock, waiting=f"Waiting for another process that changes '{path}' ..."):
+        vectors = load_vectors(path, digest, latent_dim)
+        yield vectors
+        vectors.save(path)
 
 
 def _read_vector(entry: dict[str, Any], latent_dim: int) -> Vector:

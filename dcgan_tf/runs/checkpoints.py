@@ -48,22 +48,28 @@ class Checkpoints:
     def save(self, step: int, best: int | None = None, unrecorded: Mapping[str, float] | None = None) -> None:
         """Writes the checkpoint of ``step`` and removes the oldest ones, except that of the step ``best``.
 
+        What cannot be removed stays, with a warning.
+
         Args:
-            step: The step of the checkpoint.
+            step: The step of the checkpoint. If it has one, that one is kept.
             best: A step whose checkpoint is kept.
             unrecorded: Sums of scalars since the last record, which a resumed run continues.
         """
-        if step in self.steps():
-            return
+        if step not in self.steps():
+            self._write(step, dict(unrecorded or {}))
+        files.remove_leftovers(self._directory)
+        files.discard(self._path(old) for old in self.steps()[: -self._keep] if old != best)
+
+    def _write(self, step: int, unrecorded: dict[str, float]) -> None:
         temporary = self._directory / files.WRITING
         try:
             # Without parents: if the run is gone, a folder with nothing but a checkpoint could not be resumed.
             self._directory.mkdir(exist_ok=True)
-            files.remove_leftovers(self._directory)
+            files.remove(temporary)
             temporary.mkdir()
             with files.plain_path(temporary) as path:
                 self._checkpoint.write(str(path / PREFIX))
-            (temporary / UNRECORDED).write_text(json.dumps(dict(unrecorded or {})) + "\n")
+            (temporary / UNRECORDED).write_text(json.dumps(unrecorded) + "\n")
             temporary.rename(self._path(step))
         except (tf.errors.OpError, OSError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -73,9 +79,6 @@ class Checkpoints:
                 f"the checkpoint of step {step} cannot be written to '{self._directory}' ({files.reason(error)}); "
                 f"{kept}. {files.way_on(error)} and repeat the command to resume"
             ) from None
-        for old in self.steps()[: -self._keep]:
-            if old != best:
-                files.remove(self._path(old))
 
     def restore(self, order: Iterable[int] | None = None) -> int | None:
         """Restores the first intact checkpoint, and logs a warning for each damaged one before it.
@@ -87,7 +90,7 @@ class Checkpoints:
             The step of the checkpoint, or None if there is no checkpoint at all.
 
         Raises:
-            UserError: All checkpoints are damaged, or an intact one cannot be restored.
+            UserError: All checkpoints are damaged, an intact one cannot be restored, or another process removes it.
         """
         tried = []
         for step in self.steps()[::-1] if order is None else order:
@@ -100,7 +103,13 @@ class Checkpoints:
                     else:
                         status.assert_consumed()
             except (tf.errors.OpError, OSError, LookupError, RuntimeError, ValueError, AssertionError) as error:
-                if not self._is_damaged(step):
+                is_damaged = self._is_damaged(step)
+                if not self._path(step).is_dir():
+                    raise UserError(
+                        f"the checkpoint of step {step} in '{self._directory}' was removed by another process while it "
+                        "was read. Repeat the command"
+                    ) from None
+                if not is_damaged:
                     raise UserError(
                         f"the checkpoint of step {step} in '{self._directory}' is intact but cannot be restored: "
                         f"{files.reason(error)}. Does config.json have the settings with which the run was trained?"

@@ -1,9 +1,7 @@
 """Exports a trained generator as one file, for Keras, ONNX or LiteRT."""
 
 import importlib.util
-import os
 import pathlib
-import tempfile
 import warnings
 from collections.abc import Callable
 
@@ -64,10 +62,8 @@ def export_generator(networks: Networks, path: pathlib.Path, kind: str) -> pathl
     inputs = [z] + ([np.arange(CHECKED_ROWS) % config.label_count] if config.label_count else [])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # In a temporary folder and not under a temporary name, because Keras recognizes a format by the ending.
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder, tf.device("CPU:0"):
+        with files.replacing(path, FORMATS[kind][0]) as written, tf.device("CPU:0"):
             expected = networks.generator(_tensors(inputs), training=False)
-            written = pathlib.Path(folder, f"generator{FORMATS[kind][0]}")
             generator = stock_generator(networks.generator)
             generator(_tensors(inputs))  # Keras's exporters refuse a model that was never called.
             with warnings.catch_warnings():
@@ -77,7 +73,6 @@ def export_generator(networks: Networks, path: pathlib.Path, kind: str) -> pathl
                 else:
                     generator.export(str(written), format=kind, verbose=False)
             _check(expected, tf.constant(RUNNERS[kind](written, inputs)))
-            os.replace(written, path)
     except OSError as error:
         raise UserError(
             f"the export cannot be written to '{path}': {files.reason(error)}. {files.way_on(error)} and repeat"

@@ -53,7 +53,7 @@ def export_networks(
 
     The version is written under a temporary name, verified in a new process, synced to disk, and renamed, so a visible
     version is always complete. A ``MODEL_CARD.md`` next to the versions describes the newest one. Exports to the same
-    directory wait for each other.
+    directory wait for each other. An old version that cannot be removed stays, with a warning.
 
     Args:
         networks: The trained networks.
@@ -75,15 +75,13 @@ def export_networks(
     try:
         directory.mkdir(exist_ok=True)  # Without parents, so that a run that is gone is not replaced by its export.
         with files.locked(directory / LOCK, waiting=f"Waiting for another process that exports to '{directory}' ..."):
-            files.remove_leftovers(directory)
             path = _publish(networks, directory, signatures, dict(metrics or {}), verify)
-            for old in versions_in(directory)[:-keep_versions]:
-                files.remove(old)
+            files.discard(versions_in(directory)[:-keep_versions])
+            _show_newest_card(directory)
     except (tf.errors.OpError, OSError) as error:
         raise UserError(
             f"the export cannot be written to '{directory}': {files.reason(error)}. {files.way_on(error)} and repeat"
         ) from None
-    show_newest_card(directory)
     return path
 
 
@@ -92,6 +90,8 @@ def _publish(
 ) -> pathlib.Path:
     version = _next_version(directory)
     temporary = directory / f"{files.WRITING}-{version}"
+    files.remove(temporary)
+    files.remove_leftovers(directory)
     try:
         temporary.mkdir()
         extra = temporary / "assets.extra"
@@ -130,8 +130,18 @@ def newest_version(directory: pathlib.Path) -> pathlib.Path | None:
     return next(reversed(versions_in(directory)), None)
 
 
-def show_newest_card(directory: pathlib.Path) -> None:
-    """Copies the newest version's model card next to the versions, in case its export was killed before that.
+def finish_killed_export(directory: pathlib.Path) -> None:
+    """Does what a killed export no longer could: removes its hidden files, and shows the newest version's model card.
+
+    Nothing is done while another process exports to the directory, or if it cannot be written.
+    """
+    with contextlib.suppress(OSError), files.locked(directory / LOCK):
+        files.remove_leftovers(directory)
+        _show_newest_card(directory)
+
+
+def _show_newest_card(directory: pathlib.Path) -> None:
+    """Copies the newest version's model card next to the versions.
 
     If the card cannot be written, a warning is logged, but no error is raised.
     """

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dcgan_tf import progress
+from dcgan_tf import files, progress
 from dcgan_tf.config.settings import Config, changed_settings
 from dcgan_tf.data.batches import fixed_images, make_batches
 from dcgan_tf.data.points import PointData
@@ -32,7 +32,7 @@ from dcgan_tf.runs.pictures import FINAL_GRID, save_curves, save_training_gif
 from dcgan_tf.runs.records import QUICK_METRIC, Means, best_step, metrics_at, read_metrics
 from dcgan_tf.runs.summaries import Summaries, record_model_card
 from dcgan_tf.serving.model_card import MODEL_CARD
-from dcgan_tf.serving.saved_model import export_networks, exported_steps, newest_version, show_newest_card
+from dcgan_tf.serving.saved_model import export_networks, exported_steps, finish_killed_export, newest_version
 from dcgan_tf.training.devices import describe_device, explain, read_scalars, settle_precision
 from dcgan_tf.training.gan import GAN
 from dcgan_tf.training.monitor import REAL_IMAGES, Monitor
@@ -116,12 +116,13 @@ def _train(
         if first > config.steps:
             raise UserError(f"`steps={config.steps}`: the run is already at step {first:,}", field="steps")
         run.save_config()
+        files.remove_leftovers(run.checkpoints)  # A complete run saves no checkpoint, which would do this.
         best, *_ = workers.gather(best_step(run.metrics_file, checkpoints.steps()))
         exported = exported_steps(run.saved_model)
         # Without the records, the best step is unknown, so an existing export stays.
         is_exported = (best or first) in exported or (bool(exported) and not run.metrics_file.exists())
         if workers.any(first == config.steps and is_exported):
-            show_newest_card(run.saved_model)
+            finish_killed_export(run.saved_model)
             logger.info(
                 "This run is complete (%s of %s steps). To continue training, pass a larger `steps`.",
                 f"{first:,}",
@@ -228,8 +229,8 @@ def _train(
         with decoration(FINAL_GRID):
             save_png(draw_samples(samples, config), run.directory / FINAL_GRID)
         save_training_gif(run, trained.step)
-        with decoration("generator.keras"):
-            stock_generator(trained.generator).save(run.directory / "generator.keras")
+        with decoration("generator.keras"), files.replacing(run.directory / "generator.keras", ".keras") as written:
+            stock_generator(trained.generator).save(written)
         saved_model = export_networks(trained, run.saved_model, config.keep_versions, metrics_at(run, trained.step))
         record_model_card(run, trained.step, run.saved_model / MODEL_CARD)
         return TrainResult(directory, step, read_metrics(run.metrics_file), saved_model)

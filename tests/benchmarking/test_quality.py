@@ -1,6 +1,8 @@
 """The benchmark of quality: any program's samples are judged alike, and existing rows are not made again."""
 
 import argparse
+import dataclasses
+import json
 import sys
 
 import numpy as np
@@ -62,7 +64,7 @@ def test_a_program_gets_the_images_and_is_judged_at_each_mark(data_config, tmp_p
 
     # Existing rows are not made again, but missing ones are.
     with monkeypatch.context() as patch:
-        patch.setattr(quality, "Judge", None)
+        patch.setattr(quality, "_samples", None)
         run_quality(entry, data_config, [0.5, 2], Results(path))
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
     run_quality(entry, data_config, [0.5, 2], Results(path))
@@ -83,6 +85,63 @@ def test_what_a_program_wrote_before_it_failed_is_judged(data_config, tmp_path, 
     with pytest.raises(UserError, match=r"`program`: .* failed"):
         run_quality(entry, data_config, [1, 2], rows)
     assert [row["minutes"] for row in rows.rows.values()] == [0, *written]
+
+
+def test_wrong_samples_of_one_time_do_not_lose_those_of_another(data_config, tmp_path):
+    (tmp_path / "program.py").write_text(
+        PROGRAM.replace("images // ", "(images[:9] if minutes == '1' else images) // ")
+    )
+    entry, rows = Entry("short", f"{sys.executable} {tmp_path / 'program.py'}"), Results(tmp_path / "quality.jsonl")
+    with pytest.raises(UserError, match=r"after 1 min: expected 110 samples\. Received: 9"):
+        run_quality(entry, data_config, [1, 2], rows)
+    assert [row["minutes"] for row in rows.rows.values()] == [0, 2]
+
+
+def test_other_samples_need_another_name(data_config, tmp_path):
+    rows = Results(tmp_path / "quality.jsonl")
+    for value in (7, 9):
+        np.save(tmp_path / f"{value}.npy", np.full((110, 16, 16, 1), value, np.uint8))
+    run_quality(Entry("gray", samples=str(tmp_path / "7.npy")), data_config, [5], rows)
+    with pytest.raises(UserError, match="`name`: the results already have 'gray' with other settings"):
+        run_quality(Entry("gray", samples=str(tmp_path / "9.npy")), data_config, [5], rows)
+    assert [row["device"] == "not stated" for row in rows.rows.values()] == [False, True]
+
+
+def test_a_judge_with_other_weights_judges_anew(data_config, tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.zeros((110, 16, 16, 1), np.uint8))
+    entry, path = Entry("a", samples=str(tmp_path / "a.npy")), tmp_path / "quality.jsonl"
+    run_quality(entry, data_config, [5], Results(path))
+    own_network = quality.own_network
+    monkeypatch.setattr(
+        quality, "own_network", lambda *arguments: dataclasses.replace(own_network(*arguments), digest="other")
+    )
+    run_quality(entry, data_config, [5], Results(path))
+    judges = [row["judge"].split()[1] for row in Results(path).rows.values()]
+    assert judges == [judges[0], judges[0], "other", "other"]
+    assert judges[0] != "other"
+
+
+def test_a_last_row_that_was_cut_off_is_left_out(tmp_path, caplog):
+    path = tmp_path / "quality.jsonl"
+    first, second = (make_row(0, minutes, 9.0) for minutes in (2, 5))
+    path.write_text(json.dumps(first))  # A whole row, though without the end of its line
+    Results(path).add(second)
+    assert list(Results(path).rows.values()) == [first, second]
+    path.write_text(path.read_text()[:-9])
+    assert list(Results(path).rows.values()) == [first]
+    assert "The last row of" in caplog.text
+    Results(path).add(second)
+    assert list(Results(path).rows.values()) == [first, second]
+
+
+def test_no_other_file_is_replaced_by_the_table(tmp_path):
+    (tmp_path / "notes.md").write_text("# Notes\n")
+    with pytest.raises(UserError, match=r"`results`: the table would replace '.*notes.md', which is something else"):
+        Results(tmp_path / "notes.jsonl")
+    with pytest.raises(UserError, match=r"`results`: expected a file that ends in \.jsonl"):
+        Results(tmp_path / "notes.md")
+    Results(tmp_path / "quality.jsonl").write_table()
+    Results(tmp_path / "quality.jsonl").write_table()
 
 
 def test_samples_of_another_size_are_resized(data_config, tmp_path):
@@ -112,16 +171,23 @@ def test_only_the_clock_ends_the_training_unless_a_length_is_typed():
     assert make_config(with_length({"dataset": "mnist", "epochs": 2.0})).epochs == 2
 
 
-def test_seeds_are_averaged():
-    def row(seed, minutes, value, judge="network 0"):
-        return {
-            "data": "digits", "digest": "d", "size": "28x28x1", "program": "a", "seed": seed, "minutes": minutes,
-            "frechet_distance": [value, 0.25], "judge": judge, "n_real": 1000, "split": "test", "device": "2 cores",
-        }  # fmt: skip
+def make_row(seed, minutes, value, judge="network 0", program="a|b"):
+    return {
+        "data": "digits", "digest": "d", "size": "28x28x1", "program": program, "settings": "", "seed": seed,
+        "minutes": minutes, "frechet_distance": [value, 0.25], "judge": judge, "n_real": 1000,
+        "n_fake": 1000 if program == quality.REAL else 10_000,
+        "split": "test", "device": "2 cores",
+    }  # fmt: skip
 
-    text = format_results([row(0, 2, 9.0), row(0, 5, 4.0), row(1, 5, 6.0), row(2, 5, 1.0, "network 1")])
-    assert "| digits, 28x28x1 | a | 2 | 9.00 ± 0.25 | 5.0 ± 1.4 | network 0, 1,000 images of test | 2 cores |" in text
-    assert "| digits, 28x28x1 | a | 1 |  | 1.00 ± 0.25 | network 1, " in text
+
+def test_seeds_are_averaged():
+    rows = [make_row(0, 2, 9.0), make_row(0, 5, 4.0), make_row(1, 5, 6.0), make_row(2, 5, 1.0, "network 1")]
+    text = format_results([*rows, make_row(0, 0, 2.0, program=quality.REAL)])
+    assert "| digits, 28x28x1 | real training images, only 1,000 |  | 2.00 ± 0.25 | 2.00 ± 0.25 | " in text
+    assert (
+        "| digits, 28x28x1 | a\\|b | 2 | 9.00 ± 0.25 | 5.0 ± 1.4 | network 0, 1,000 images of test | 2 cores |" in text
+    )
+    assert "| digits, 28x28x1 | a\\|b | 1 |  | 1.00 ± 0.25 | network 1, " in text
 
 
 def test_the_clock_of_reference_programs_stands_still_for_samples(tmp_path, monkeypatch):
@@ -158,6 +224,8 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, data_config):
     (tmp_path / "bad.jsonl").write_text('{"data": 1}\n')
     with pytest.raises(UserError, match=r"`results`: .* is damaged"):
         Results(tmp_path / "bad.jsonl")
+    with pytest.raises(UserError, match=r"`program`: 'python \"x\.py' is not a command: No closing quotation"):
+        run_quality(Entry("q", 'python "x.py'), data_config, [1], Results(tmp_path / "quality.jsonl"))
     with pytest.raises(UserError, match="`program`: 'false' failed"):
         run_quality(Entry("a", "false"), data_config, [1], Results(tmp_path / "quality.jsonl"))
 
@@ -167,6 +235,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, data_config):
     [
         ([], "--results: expected a file in an existing folder"),
         (["--results=x.jsonl", "--minutes=5,2"], "--minutes: expected ascending numbers such as 2,5,15. Received: 5,2"),
+        (["--results=x.jsonl", "--minutes=nan"], "--minutes: expected ascending numbers such as 2,5,15. Received: nan"),
         (["--results=x.jsonl", "--program=a"], "--name: name the program"),
         (["--results=x.jsonl", "--program=a", "--samples=b", "--name=c"], "--program and --samples: give one of them"),
         (["--results=x.jsonl", "--samples=b", "--name=c"], "--minutes: give a single number"),

@@ -58,9 +58,9 @@ def initialize(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def read_images(path: str) -> torch.Tensor:
+def enlarge(array: np.ndarray) -> torch.Tensor:
     """The images as uint8 [N, channels, 64, 64], resized bilinearly with antialiasing as torchvision does."""
-    images = torch.from_numpy(np.load(path)).permute(0, 3, 1, 2)
+    images = torch.from_numpy(array).permute(0, 3, 1, 2)
     if images.shape[2:] == (SIDE, SIDE):
         return images
     resize = {"size": (SIDE, SIDE), "mode": "bilinear", "antialias": True}
@@ -71,7 +71,7 @@ def read_images(path: str) -> torch.Tensor:
 def main() -> None:
     options = parse_arguments()
     torch.manual_seed(options.seed)
-    images = read_images(options.images)
+    images = enlarge(np.load(options.images))
     channels = images.shape[1]
     generator, discriminator = (
         build_generator(channels).apply(initialize),

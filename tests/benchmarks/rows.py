@@ -51,6 +51,8 @@ def train_to_marks(
 class Rows:
     """The rows of a results file, one JSON object per line. A later row replaces one with the same key.
 
+    A full disk or a power failure can leave half a line. Such a line is skipped, so its row is measured again.
+
     Args:
         path: The file. The Markdown table is written next to it.
         key: Names of the values that tell rows apart.
@@ -61,9 +63,19 @@ class Rows:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._key = key
         self._rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-        if self._path.exists():
-            for line in self._path.read_text().splitlines():
-                self._keep(json.loads(line))
+        text = self._path.read_text(errors="replace") if self._path.exists() else ""
+        for number, line in enumerate(text.splitlines(), 1):
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if isinstance(row, dict):
+                self._keep(row)
+            else:
+                print(f"{path}: line {number} is not a JSON object: skipped, its row is measured again", flush=True)
+        if text and not text.endswith("\n"):
+            with open(self._path, "a") as file:
+                file.write("\n")
 
     def add(self, **row: Any) -> None:
         """Writes a row at once."""

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from dcgan_tf import load_generator
+from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.project import load_image
 from dcgan_tf.cli.sample import ACTIONS
 from dcgan_tf.config.settings import Config
@@ -23,6 +24,7 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import classifier
 from dcgan_tf.generation.measures import stroke_thickness
 from dcgan_tf.generation.projector import write_projector
+from dcgan_tf.generation.vectors import Vector, VectorFile
 from dcgan_tf.runs.run_directory import Run, load_run
 from tests.small_runs import read, write_run
 
@@ -111,7 +113,9 @@ def test_sweep_moves_one_direction_at_a_time(sample, run_dir, generator, make_ve
         np.testing.assert_allclose(row, generator.decode(z)[:, :, :, 0].astype(int), atol=1)
 
 
-def test_directions_are_kept_only_where_the_measure_grows(sample, refused, run_dir, monkeypatch):
+@pytest.fixture
+def measures(monkeypatch):
+    """The measures. That of thickness is the brightness, which grows along the third latent number."""
     measures = importlib.import_module("dcgan_tf.cli.actions.directions").MEASURES
     monkeypatch.setitem(measures, "thickness", lambda images: images.mean((1, 2, 3)))
     gray = np.full((1, 16, 16, 1), 128.0)
@@ -119,6 +123,10 @@ def test_directions_are_kept_only_where_the_measure_grows(sample, refused, run_d
         "dcgan_tf.generation.generator.Generator.decode",
         lambda _, z, labels=None: np.clip(gray + 15 * z[:, 2, None, None, None], 0, 255).astype(np.uint8),
     )
+    return measures
+
+
+def test_directions_are_kept_only_where_the_measure_grows(sample, refused, run_dir, measures, monkeypatch):
     output = sample("directions", f"--run_dir={run_dir}", "--vectors=v.json", "--samples=400", "--test_samples=32")
     means = [float(line.split()[1]) for line in output.splitlines() if re.match(r" +[+-]\d", line)]
     assert len(means) == 7
@@ -133,6 +141,32 @@ def test_directions_are_kept_only_where_the_measure_grows(sample, refused, run_d
     line = refused("directions", f"--run_dir={run_dir}", "--vectors=v.json", "--measure=slant", "--samples=400")
     assert "does not grow at every step" in line
     assert "slant" not in json.loads(open("v.json").read())["vectors"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["vectors", "--name=mine", "--seeds=1"], "mine"),
+        (["directions", "--samples=20", "--test_samples=8"], "thickness"),
+        (["project", "--name=mine", "--image=picture.png", "--steps=1", "--restarts=1"], "mine"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_vector_that_another_command_saves_meanwhile_is_kept(
+    sample, run_dir, tmp_path, measures, monkeypatch, arguments, name
+):
+    open_vectors = common.open_vectors
+
+    def open_before_another_command(source, generator):
+        opened = open_vectors(source, generator)
+        other = {"other": Vector(np.zeros(generator.latent_dim, np.float32), "another command")}
+        VectorFile(generator.digest, generator.latent_dim, other).save(common.vectors_path(source))
+        return opened
+
+    monkeypatch.setattr(common, "open_vectors", open_before_another_command)
+    save_png(np.zeros((16, 16, 1), np.uint8), tmp_path / "picture.png")
+    sample(*arguments, f"--run_dir={run_dir}", "--vectors=v.json")
+    assert json.loads(open("v.json").read())["vectors"].keys() == {"other", name}
 
 
 def test_arithmetic_averages_latents_and_pixels(sample, run_dir, generator, make_vectors):

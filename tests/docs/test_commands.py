@@ -17,6 +17,7 @@ READ = [read_page(path) for path in PAGES]
 BLOCKS = [block for page in READ for block in page.blocks]
 # Blocks that are neither commands nor code begin with these words.
 PICTURES_OF_TEXT = ("runs/000-mnist/", "train.py  ")
+RUN_ON_PYTORCH = {"torch_step.py", "pytorch_example.py", "enlarged_images.py"}
 # Flags of other programs that the text names.
 FOREIGN_FLAGS = {"signal", "logdir", "samples_per_plugin"}
 
@@ -74,7 +75,7 @@ def test_python_block(block):
 @pytest.mark.parametrize("folder", ["docs", "tests/benchmarks", "tests/faults", "tests/gpu"])
 def test_imports_of_commands(folder):
     for path in (ROOT / folder).rglob("*.py"):
-        if path.name not in ("torch_step.py", "pytorch_example.py"):  # They run on a Python with PyTorch.
+        if path.name not in RUN_ON_PYTORCH:
             commands.check_imports(path.read_text())
 
 

@@ -1,10 +1,12 @@
 import dataclasses
+import re
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from dcgan_tf import files
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.classifier import Classifier
 from dcgan_tf.evaluation.features import (
@@ -70,6 +72,21 @@ def test_cache_is_read_by_the_same_rows_data_and_network_only(tmp_path, said):
         np.testing.assert_allclose(features([1, 2, 3]), [1, 2, 3])
         assert "damaged" in said.text
         said.clear()
+
+
+@pytest.mark.parametrize("fault", ["no folder", "full"])
+def test_cache_that_cannot_be_written_is_one_warning(tmp_path, monkeypatch, said, fault):
+    if fault == "full":
+        monkeypatch.setattr(np, "savez", lambda *_, **__: files.os.write(files.os.open("/dev/full", 1), b"x"))
+    else:
+        (tmp_path / "cache").write_text("a file")
+    images = flat_images(range(5))
+    features = cached_features(mean_network(), lambda r: images[r], np.arange(5), "data", tmp_path / "cache", "test")
+    np.testing.assert_allclose(features.values[:, 0], range(5))
+    assert len(said.messages) == 1
+    assert re.fullmatch(
+        r"The cache '.*\.npz' could not be written \(.*\)\. Everything else continues without it", said.messages[0]
+    )
 
 
 def test_features_that_are_not_finite_are_refused():

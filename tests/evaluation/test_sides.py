@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from dcgan_tf.evaluation.evaluator import evaluate_sets
 from dcgan_tf.evaluation.features import random_network
 from dcgan_tf.evaluation.judge import NetworkOptions, networks_for
 from dcgan_tf.evaluation.sides import SideOptions, open_sides
-from dcgan_tf.evaluation.statistics import save_statistics
+from dcgan_tf.evaluation.statistics import load_statistics, save_statistics
 from dcgan_tf.generation.generator import load_generator
 from dcgan_tf.metrics.frechet import frechet_distance
 from dcgan_tf.metrics.kernel import kernel_distance
@@ -72,6 +73,33 @@ def test_a_run_an_export_and_a_data_set_are_sides(run_dir, sides):
     assert real.shape == generated.shape == (28, 28, 1)
 
 
+def test_a_folder_comes_before_a_name_and_classes_may_be_numbers(sides, tmp_path, monkeypatch):
+    """A folder 'mnist' is not the bundled generator, and subfolders '0' and '1' are not versions of an export."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("mnist/0/a.png", "mnist/1/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        Image.fromarray(draw(len(name))[0, ..., 0]).save(tmp_path / name)
+    _, real = open_sides(str(sides / "other.npy"), "mnist", SideOptions())
+    assert (len(real), real.class_names) == (2, ("0", "1"))
+
+
+def test_statistics_find_their_images_in_another_place(sides, tmp_path):
+    """The classifier of the images is needed. On another machine, they are in another folder."""
+    for label in range(2):
+        (tmp_path / "here" / str(label)).mkdir(parents=True)
+        for number, image in enumerate(draw(label, 60)):
+            Image.fromarray(image[..., 0]).save(tmp_path / "here" / str(label) / f"{number}.png")
+    _, real = open_sides(str(sides / "other.npy"), str(tmp_path / "here"), SideOptions())
+    saved = load_statistics(save_statistics(tmp_path / "statistics.npz", [random_network((16, 16, 1))], real))
+    (tmp_path / "here").rename(tmp_path / "there")
+    with pytest.raises(UserError, match=r"need the classifier of their images.*Name their folder with `data_dir`"):
+        networks_for(saved, NetworkOptions(), {"cache_dir": str(tmp_path)})
+    moved = {"data_dir": str(tmp_path / "there"), "cache_dir": str(tmp_path)}
+    with mock.patch("dcgan_tf.evaluation.judge.own_network") as own_network:
+        networks_for(saved, NetworkOptions(), moved)
+    assert own_network.call_args.args[0].data_dir == str(tmp_path / "there")
+
+
 def test_a_conditional_generator_draws_all_classes_alike(conditional_run_dir, tmp_path):
     np.save(tmp_path / "real.npy", draw(0, shape=(16, 16, 3)))
     generated, _ = open_sides(str(conditional_run_dir), str(tmp_path / "real.npy"), SideOptions(num=200))
@@ -123,7 +151,20 @@ def test_statistics_stand_for_the_images(sides, tmp_path, monkeypatch):
         open_sides(str(sides / "other.npy"), str(path), SideOptions(num=200))
     with pytest.raises(UserError, match="holds the statistics of real images"):
         open_sides(str(path), str(sides / "same"), SideOptions())
+    with pytest.raises(
+        UserError, match=r"`crop_size` has no effect on '.*statistics.npz', which has a size of its own"
+    ):
+        open_sides(str(sides / "other.npy"), str(path), SideOptions(crop_size=8))
     arrays = dict(np.load(path))
+    facts = json.loads(str(arrays["dcgan_tf_statistics"]))
+    for networks_said, reason in (
+        ([], "statistics.npz' are damaged"),
+        ({"other": {"digest": "a", "resizer": "b"}}, "the features of other are incomplete"),
+        ({"random-convolutions": {}}, "the features of random-convolutions are incomplete"),
+    ):
+        np.savez(path, **{**arrays, "dcgan_tf_statistics": json.dumps({**facts, "networks": networks_said})})
+        with pytest.raises(UserError, match=reason):
+            open_sides(str(sides / "other.npy"), str(path), SideOptions())
     np.savez(path, **{**arrays, "values/random-convolutions": arrays["values/random-convolutions"][:9]})
     with pytest.raises(UserError, match=r"statistics.npz' are damaged: it does not have 210 rows\. Make them again"):
         open_sides(str(sides / "other.npy"), str(path), SideOptions())
@@ -137,6 +178,8 @@ def test_statistics_stand_for_the_images(sides, tmp_path, monkeypatch):
         ("text.npy", "text.npy' is damaged or holds no array"),
         ("text.npz", "text.npz' is damaged or holds no array"),
         ("names.npz", "names.npz' holds no array 'images' or 'arr_0'"),
+        ("two.npz", r"two.npz': it has several arrays \(arr_0, arr_1\)\. Name that of the images 'images'"),
+        ("labels.npz", "labels.npz': expected labels below 100,000, numbered from 0. Received: 1,000,000,000"),
         ("empty.zip", "`generated`: no picture in '.*empty.zip'"),
         ("text.zip", "`generated`: .*text.zip' is not a zip archive"),
         ("evil.zip", r"`generated`: .*evil.zip' contains the path '\.\./outside.png', which leads out of it"),
@@ -149,6 +192,8 @@ def test_what_is_no_side_is_said_in_one_line(sides, tmp_path, name, expected):
     np.save(tmp_path / "float.npy", draw(0, 3).astype(np.float32))
     np.save(tmp_path / "large.npy", draw(0, 3, (20, 18, 1)))
     np.savez(tmp_path / "names.npz", pictures=draw(0, 3))
+    np.savez(tmp_path / "two.npz", draw(0, 3), draw(1, 3))
+    np.savez(tmp_path / "labels.npz", images=draw(0, 3), labels=np.array([0, 1, 10**9]))
     (tmp_path / "none").mkdir()
     for file in ("text.npy", "text.npz", "text.zip"):
         (tmp_path / file).write_text("no array")
@@ -201,7 +246,18 @@ def test_the_command_prints_only_json(cli, sides, tmp_path):
         (["--generated=a.npy", "--real=b.npy", "--probe"], "--probe has no effect with --real"),
         (["--run_dir=a", "--crop_size=3"], "--crop_size has no effect without --real"),
         (["--generated=a", "--real=b", "--json=nowhere/x.json"], "--json: expected a file in an existing folder"),
+        (["--generated=a", "--real=b", "--save_statistics=x"], "--save_statistics: expected a file that ends in .npz"),
+        (
+            ["--generated=a", "--real=r.npz", "--save_statistics=r.npz"],
+            "--save_statistics and --real name the same file",
+        ),
+        (["--generated=a", "--real=b", "--json=j.npz", "--save_statistics=j.npz"], "--json and --save_statistics name"),
+        (["--generated=r.npz", "--real=b", "--json=./r.npz"], "--json and --generated name the same file"),
+        (["--generated=r.npz", "--real=mnist"], "--real: 'mnist' is the generator that ships with the package"),
     ],
 )
-def test_mistakes_of_the_command_are_one_line(cli, arguments, expected):
+def test_mistakes_of_the_command_are_one_line(cli, tmp_path, monkeypatch, arguments, expected):
+    monkeypatch.chdir(tmp_path)
+    np.savez("r.npz", draw(0, 3))
+    np.savez("j.npz", draw(0, 3))
     assert expected in one_line(cli("evaluate", *arguments))

@@ -211,6 +211,6 @@ def outcome(directory: pathlib.Path) -> Outcome:
 
 def litter(place: pathlib.Path) -> list[str]:
     """Unfinished files that the finished run left behind."""
-    hidden = re.compile(r"\.(writing|preparing-.*(?<!\.lock)$|.*\.tmp$)|shard-")
+    hidden = re.compile(r"\.(writing|removing-|preparing-.*(?<!\.lock)$|.*\.tmp(\.\w+)?$)|shard-")
     found = [path.relative_to(place) for path in place.rglob("*") if hidden.match(path.name)]
     return [str(path) for path in found if path.parts[0] != "tmp"]  # A killed worker's temporary files stay.

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from tests.faults.ground import Ended, Outcome
+from tests.faults.ground import Ended, Outcome, litter
 from tests.faults.trials import PHASES, plan_trials
 
 WHOLE = Outcome({4: {"kernel": np.ones(3)}}, [{"step": 4, "loss": 1.0}], [b"grid"], 4, [b"weights"])
@@ -47,6 +47,13 @@ def test_any_difference_counts_as_lost(change, expected):
 )
 def test_only_one_line_is_clear(code, output, is_clear):
     assert Ended(code, output).is_clear() == is_clear
+
+
+def test_hidden_files_that_are_left_count_as_litter(tmp_path):
+    left = [".writing", ".writing-3", ".removing-step-00000001", ".curves.png.1a2b3c4d.tmp", ".x.keras.1a2b.tmp.keras"]
+    for name in (*left, ".lock", ".last_version", ".preparing-mnist.lock", "config.json"):
+        (tmp_path / name).touch()
+    assert sorted(litter(tmp_path)) == sorted(left)
 
 
 def test_kills_are_at_every_phase_of_one_and_of_two_processes():

@@ -15,6 +15,7 @@ from dcgan_tf.models.configured import configured_discriminator, configured_gene
 from dcgan_tf.runs.checkpoints import UNRECORDED, Checkpoints, best_first
 from dcgan_tf.runs.records import QUICK_METRIC
 from dcgan_tf.runs.run_directory import Run
+from tests.test_files import refuse_to_remove
 
 
 def make(directory, size=5000, **others):
@@ -171,6 +172,52 @@ def test_a_process_killed_while_it_removes_a_checkpoint_leaves_no_half_of_it(sav
     checkpoints.save(5)
     assert checkpoints.steps() == [3, 4, 5]
     assert not list(tmp_path.glob(".*"))
+
+
+def test_what_cannot_be_removed_does_not_stop_training(saved, tmp_path, monkeypatch, caplog):
+    """An old checkpoint, and then what is left of it."""
+    checkpoints, _ = saved
+    refuse_to_remove(monkeypatch, ".removing-step-00000001")
+    checkpoints.save(4)
+    assert checkpoints.steps() == [2, 3, 4]
+    checkpoints.save(5)
+    assert checkpoints.steps() == [3, 4, 5]
+    named = [f"'{tmp_path}/{name}' could not be removed" for name in ("step-00000001", ".removing-step-00000001")]
+    assert [message.partition(" (Permission denied: ")[0] for message in caplog.messages] == named
+
+
+def test_only_the_name_that_is_needed_stops_a_checkpoint(saved, tmp_path, monkeypatch):
+    checkpoints, _ = saved
+    (tmp_path / ".writing").mkdir()
+    refuse_to_remove(monkeypatch, ".writing")
+    with pytest.raises(UserError, match=r"step 4 cannot be written.*Permission denied.*Allow access to it and repeat"):
+        checkpoints.save(4)
+    assert checkpoints.steps() == [1, 2, 3]
+
+
+def test_what_a_process_killed_after_its_last_checkpoint_left_is_removed(saved, tmp_path):
+    (tmp_path / ".removing-step-00000000").mkdir()
+    fewer = Checkpoints(tmp_path, tf.train.Checkpoint(variable=saved[1]), keep=1)
+    before = file_of(tmp_path, 3, ".data").stat()
+    fewer.save(3, best=1)
+    assert fewer.steps() == [1, 3]
+    assert file_of(tmp_path, 3, ".data").stat() == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_checkpoint_that_is_removed_while_it_is_read_is_not_called_damaged(saved, tmp_path, monkeypatch, caplog):
+    checkpoints, _ = saved
+
+    def read(*_):
+        shutil.rmtree(tmp_path / "step-00000003")
+        raise tf.errors.NotFoundError(None, None, "no such file")
+
+    monkeypatch.setattr(tf.train.Checkpoint, "read", read)
+    with pytest.raises(
+        UserError, match=r"^the checkpoint of step 3 in '.*' was removed by another process while it was"
+    ):
+        checkpoints.restore()
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize(

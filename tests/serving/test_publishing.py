@@ -11,11 +11,13 @@ import threading
 import numpy as np
 import pytest
 
+from dcgan_tf import files
 from dcgan_tf.errors import UserError
 from dcgan_tf.serving import saved_model
 from dcgan_tf.serving.c_api import Session
-from dcgan_tf.serving.saved_model import export_networks, exported_steps, read_signatures, show_newest_card
+from dcgan_tf.serving.saved_model import export_networks, exported_steps, finish_killed_export, read_signatures
 from tests.small_runs import STEP, make_networks
+from tests.test_files import refuse_to_remove
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,48 @@ def test_what_killed_exports_left_is_removed(networks, tmp_path, empty_model):
     assert sorted(path.name for path in tmp_path.glob(".*")) == [".last_version", ".lock"]
 
 
+def test_what_cannot_be_removed_does_not_stop_an_export(networks, tmp_path, empty_model, monkeypatch, caplog):
+    export_networks(networks, tmp_path, 1)
+    (tmp_path / ".writing-9").mkdir()
+    refuse_to_remove(monkeypatch, ".writing-9", ".removing-1")
+    assert export_networks(networks, tmp_path, 1).name == "2"
+    assert visible(tmp_path) == ["2", "MODEL_CARD.md"]
+    named = [f"'{tmp_path}/{name}' could not be removed" for name in (".writing-9", "1")]
+    assert [message.partition(" (Permission denied: ")[0] for message in caplog.messages] == named
+
+
+def test_only_the_name_that_is_needed_stops_an_export(networks, tmp_path, empty_model, monkeypatch):
+    (tmp_path / ".writing-1").mkdir()
+    refuse_to_remove(monkeypatch, ".writing-1")
+    with pytest.raises(UserError, match=r"cannot be written.*Permission denied.*Allow access to it and repeat"):
+        export_networks(networks, tmp_path, 1)
+    assert visible(tmp_path) == []
+
+
+def test_what_a_killed_export_left_is_removed_unless_an_export_is_in_progress(tmp_path):
+    (tmp_path / ".writing-1").mkdir()
+    with files.locked(tmp_path / ".lock"):
+        finish_killed_export(tmp_path)
+    assert (tmp_path / ".writing-1").is_dir()
+    finish_killed_export(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_card_is_written_while_no_other_export_can_publish(networks, tmp_path, empty_model, monkeypatch):
+    """Otherwise, it could describe the older of two versions."""
+
+    def show(directory):
+        with pytest.raises(BlockingIOError), files.locked(directory / ".lock"):
+            pass
+        shown.append(directory)
+
+    shown = []
+    monkeypatch.setattr(saved_model, "_show_newest_card", show)
+    export_networks(networks, tmp_path, 1)
+    finish_killed_export(tmp_path)
+    assert shown == [tmp_path, tmp_path]
+
+
 @pytest.mark.parametrize(
     ("recorded", "expected"),
     [(b"7\n", "8"), (b"", "1"), ("²".encode(), "1"), (b"\xff\xfe", "1"), (b"-3", "1"), (b"9" * 5000, "1"), (None, "1")],
@@ -207,12 +251,12 @@ def test_card_of_a_version_whose_export_was_killed_appears(networks, tmp_path, e
     shutil.copytree(tmp_path / "1", tmp_path / "2")
     inner = tmp_path / "2" / "assets.extra" / "MODEL_CARD.md"
     inner.write_text(inner.read_text().replace("version 1", "version 2"))
-    show_newest_card(tmp_path)
+    finish_killed_export(tmp_path)
     assert (tmp_path / "MODEL_CARD.md").read_text() == card.replace("version 1", "version 2").replace("(1/", "(2/")
     assert "](2/assets.extra/samples.png)" in (tmp_path / "MODEL_CARD.md").read_text()
     inner.unlink()  # As in a version of an earlier release
-    show_newest_card(tmp_path)
-    show_newest_card(tmp_path / "nothing")
+    finish_killed_export(tmp_path)
+    finish_killed_export(tmp_path / "nothing")
     assert "version 2" in (tmp_path / "MODEL_CARD.md").read_text()
 
 

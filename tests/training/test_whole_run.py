@@ -1,6 +1,7 @@
 """One finished run: what it holds, and how it continues after whatever has happened to it."""
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -64,11 +65,31 @@ def test_run_leaves_everything_it_promises(whole_run):
 def test_complete_run_stays_as_it_is_but_for_its_card_and_where_its_data_are(finished, small_config, monkeypatch, said):
     # As after a kill between the version and its card; the data has moved meanwhile.
     (finished / "saved_model" / "MODEL_CARD.md").unlink()
+    leftovers = [finished / "checkpoints" / ".removing-step-00000001", finished / "saved_model" / ".writing-2"]
+    for leftover in leftovers:
+        leftover.mkdir()
     loop.train(small_config(data_dir=os.environ["TFDS_DATA_DIR"]), str(finished))
     assert "This run is complete" in said.text
     assert run_directory.load_run(finished).config.data_dir == os.environ["TFDS_DATA_DIR"]
     assert "version 1" in (finished / "saved_model" / "MODEL_CARD.md").read_text()
     assert sorted(path.name for path in (finished / "saved_model").glob("[!.]*")) == ["1", "MODEL_CARD.md"]
+    assert not any(leftover.exists() for leftover in leftovers)
+
+
+def test_failed_write_of_the_keras_model_leaves_the_earlier_one(small_config, finished, monkeypatch, said):
+    class Generator:
+        def save(self, path):
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    earlier = (finished / "generator.keras").read_bytes()
+    shutil.rmtree(finished / "saved_model")
+    monkeypatch.setattr(loop, "stock_generator", lambda _: Generator())
+    loop.train(small_config(), str(finished))
+    assert "generator.keras could not be written ([Errno 28] No space left on device)" in said.text
+    assert (finished / "generator.keras").read_bytes() == earlier
+    assert [path.name for path in finished.glob(".*")] == [".lock"]
+    assert exported_steps(finished / "saved_model") == [12]
 
 
 def test_commands_after_a_training(cli, finished, tmp_path):

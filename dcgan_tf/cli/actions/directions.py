@@ -80,10 +80,10 @@ def run() -> None:
 
     generator = common.load(source)
     from dcgan_tf.generation.directions import FIRST_SEED, fit_direction, measure_along
-    from dcgan_tf.generation.vectors import Vector
+    from dcgan_tf.generation.vectors import Vector, changing_vectors
     from dcgan_tf.metrics.arrays import standard_error
 
-    file = common.open_vectors(source, generator)
+    common.open_vectors(source, generator)  # Fails before the work, not after it
     measured = _measure(source, wanted)
 
     def generate(z: np.ndarray) -> np.ndarray:
@@ -115,8 +115,8 @@ def run() -> None:
     save_png(label_rows(images, [f"seed {seed}" for seed in SHOWN_SEEDS], captions), out)
     path = common.vectors_path(source)
     origin = f"direction fitted to the {measured.fitted_value} of {FLAGS.samples} images"
-    file.add(name, Vector(fit.vector, origin, label=label))
-    file.save(path)
+    with changing_vectors(path, generator.digest, generator.latent_dim) as file:
+        file.add(name, Vector(fit.vector, origin, label=label))
     print(f"Saved as '{name}' in {path}; picture in {out}")
 
 

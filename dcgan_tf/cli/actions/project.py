@@ -47,7 +47,7 @@ def run() -> None:
 
     generator = common.load(source)
     if FLAGS.name:  # Fails before the work, not after it
-        vectors = common.open_vectors(source, generator)
+        common.open_vectors(source, generator)
     found = generator.project(
         image,
         steps=FLAGS.steps,
@@ -69,11 +69,12 @@ def run() -> None:
     save_png(join_panels([(text, make_grid(tile[None])) for text, tile in zip(captions, tiles, strict=True)]), out)
     print(f"Wrote picture, projection and difference to {out}")
     if FLAGS.name:
-        from dcgan_tf.generation.vectors import Vector
+        from dcgan_tf.generation.vectors import Vector, changing_vectors
 
-        vectors.add(FLAGS.name, Vector(found.z, f"projection of {pathlib.Path(FLAGS.image).name}", label=label))
-        vectors.save(common.vectors_path(source))
-        print(f"Saved as '{FLAGS.name}' in {common.vectors_path(source)}")
+        path = common.vectors_path(source)
+        with changing_vectors(path, generator.digest, generator.latent_dim) as file:
+            file.add(FLAGS.name, Vector(found.z, f"projection of {pathlib.Path(FLAGS.image).name}", label=label))
+        print(f"Saved as '{FLAGS.name}' in {path}")
 
 
 def load_image(path: pathlib.Path, config: Config, resize: bool) -> np.ndarray:

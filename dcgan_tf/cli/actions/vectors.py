@@ -68,16 +68,17 @@ def run() -> None:
         common.at_least(name, least)
 
     generator = common.load(source)
-    from dcgan_tf.generation.vectors import Vector, load_vectors
+    from dcgan_tf.generation.vectors import Vector, changing_vectors, load_vectors
 
     path = common.vectors_path(source)
-    file = common.open_vectors(source, generator)
+    listed = common.open_vectors(source, generator).vectors  # Fails before the work, not after it
     if ways == ["merge"]:
         other = pathlib.Path(FLAGS.merge)
         if not other.is_file():
             raise UserError(f"--merge: expected a file of vectors. Received: '{other}'")
-        new = file.merge(load_vectors(other, generator.digest, generator.latent_dim))
-        file.save(path)
+        imported = load_vectors(other, generator.digest, generator.latent_dim)
+        with changing_vectors(path, generator.digest, generator.latent_dim) as file:
+            new = file.merge(imported)
         print(f"Imported {', '.join(new) or 'nothing new'} from {other} into {path}")
     elif FLAGS.name:
         origin = "mean of exemplars"
@@ -86,14 +87,15 @@ def run() -> None:
             of = "" if wanted is None else f" of class {wanted[0].names[wanted[1]]}"
             last = FLAGS.first_candidate + FLAGS.candidates - 1
             origin += f", proposed as {FLAGS.propose}{of} from seeds {FLAGS.first_candidate} to {last}"
-        file.add(FLAGS.name, Vector(generator.latents(seeds).mean(0), origin, tuple(seeds), label))
-        file.save(path)
+        vector = Vector(generator.latents(seeds).mean(0), origin, tuple(seeds), label)
+        with changing_vectors(path, generator.digest, generator.latent_dim) as file:
+            file.add(FLAGS.name, vector)
         print(f"Saved the mean of the seeds {', '.join(map(str, seeds))} as '{FLAGS.name}' in {path}")
     else:
-        for name, vector in file.vectors.items():
+        for name, vector in listed.items():
             exemplars = f": seeds {', '.join(map(str, vector.seeds))}" if vector.seeds else ""
             print(printable(f"{name}: {vector.origin}{exemplars}"))
-        print(f"{len(file.vectors)} vectors in {path}")
+        print(f"{len(listed)} vectors in {path}")
 
 
 def _wanted_class(source: Source, label: int | None) -> tuple[Classes, int] | None:

@@ -1,5 +1,6 @@
 """Our metrics, networks and resizers give the answers of torch-fidelity, prdc, clean-fid and pytorch-fid."""
 
+import hashlib
 import json
 import pathlib
 import pickle
@@ -13,6 +14,7 @@ import tensorflow as tf
 from scipy.special import softmax
 
 from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation.figures import FID_NAMES
 from dcgan_tf.evaluation.inception import load_inception, resize
 from dcgan_tf.evaluation.torch_weights import read_tensors
 from dcgan_tf.metrics import inception_score as score
@@ -108,7 +110,9 @@ def weights(tmp_path_factory):
 @pytest.mark.parametrize(
     "resizer", ["pytorch", *(pytest.param(name, marks=pytest.mark.long) for name in ("tensorflow", "clean"))]
 )
-def test_inception_of_pytorch_fid(weights, resizer):
+def test_inception_of_pytorch_fid(weights, resizer, monkeypatch):
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    monkeypatch.setattr("dcgan_tf.evaluation.inception.DIGEST_OF_2015", digest[:8])
     network = load_inception(str(weights), resizer)
     assert network.name == {"pytorch": "inception-2015-pytorch", "tensorflow": "inception-2015"}.get(
         resizer, "inception-2015-clean"
@@ -120,6 +124,24 @@ def test_inception_of_pytorch_fid(weights, resizer):
     # The tolerance is relative to the mean feature, because many features are near 0.
     expected = ANSWERS["inception"]["small"][resizer]
     np.testing.assert_allclose(values[0, inputs.COMPARED], expected, atol=AGREEMENT * np.mean(expected))
+
+
+def test_other_weights_of_the_same_shapes_do_not_give_fid(weights, caplog):
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    network = load_inception(str(weights))
+    assert network.name == f"inception-{digest[:8]}-pytorch"
+    assert network.name not in FID_NAMES
+    assert "does not hold the weights of 2015, so the Frechet distance is not FID" in caplog.text
+
+
+def test_other_shapes_are_refused(tmp_path):
+    shapes = {**ANSWERS["tensors"], "Conv2d_1a_3x3.conv.weight": [32, 5, 3, 3]}
+    write_tensors(tmp_path / "w.pth", {name: inputs.inception_tensor(name, shape) for name, shape in shapes.items()})
+    with pytest.raises(
+        UserError, match=r"the tensors in '.*w.pth' do not have the shapes of Inception v3: "
+    ) as refused:
+        load_inception(str(tmp_path / "w.pth"))
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", inputs.SIZES)
