@@ -126,11 +126,21 @@ class Checkpoints:
         return None
 
     def set_aside_damaged(self) -> None:
-        """Renames the checkpoints that `restore` found damaged, so that they no longer count."""
+        """Renames the checkpoints that `restore` found damaged, so that they no longer count.
+
+        Raises:
+            UserError: One cannot be renamed.
+        """
         for step in self._damaged:
             aside = self._path(step).with_name(f"damaged-{self._path(step).name}")
-            files.remove(aside)
-            self._path(step).rename(aside)
+            try:
+                files.remove(aside)
+                self._path(step).rename(aside)
+            except OSError as error:
+                raise UserError(
+                    f"the damaged checkpoint '{self._path(step)}' cannot be renamed: {files.reason(error)}. "
+                    f"{files.way_on(error)} and repeat the command"
+                ) from None
         self._damaged.clear()
 
     def _is_damaged(self, step: int) -> bool:

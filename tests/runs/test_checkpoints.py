@@ -248,6 +248,19 @@ def test_only_what_was_found_damaged_is_set_aside(saved, tmp_path):
     assert (tmp_path / "damaged-step-00000003" / "checkpoint.index").exists()
 
 
+def test_a_damaged_one_that_cannot_be_renamed_is_one_line(saved, tmp_path, monkeypatch):
+    checkpoints, _ = saved
+    damage(tmp_path, 3, ".data", "flipped")
+    assert checkpoints.restore() == 2
+
+    def refuse(path, _):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(pathlib.Path, "rename", refuse)
+    with pytest.raises(UserError, match=r"step-00000003' cannot be renamed: .*Permission denied.*Allow access"):
+        checkpoints.set_aside_damaged()
+
+
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])
 def test_what_was_half_written_is_not_seen(saved, tmp_path, kind):
     checkpoints, _ = saved
