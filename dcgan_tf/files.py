@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import functools
 import io
 import json
 import os
@@ -124,12 +125,15 @@ def remove(path: pathlib.Path) -> None:
         try:
             path.rename(hidden)
         except OSError as error:
-            # OverlayFS cannot rename a folder of a lower layer, and a full disk may have no room for another name. If
-            # the right is missing, the folder could be emptied but not removed, so that half of it would stay.
+            # OverlayFS cannot rename a folder of a lower layer, and a full disk may have no room for another name.
+            # Without permission, the folder could be emptied but not removed, so that half of it would stay.
             if error.errno not in (errno.EXDEV, errno.ENOSPC, errno.EDQUOT):
                 raise
             hidden = path
         shutil.rmtree(hidden)
+
+
+_warn_once = functools.cache(logger.warning)
 
 
 def discard(paths: Iterable[pathlib.Path]) -> None:
@@ -138,16 +142,16 @@ def discard(paths: Iterable[pathlib.Path]) -> None:
     for path in paths:
         try:
             remove(path)
+        except FileNotFoundError:
+            pass
         except OSError as error:
-            failed.append((path, error))
+            failed.append((path if path.exists() else path.with_name(f"{REMOVING}{path.name}"), error))
     if failed:
         first, cause = failed[0]
         others = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
-        logger.warning(
-            "'%s'%s could not be removed (%s). This is no longer needed: remove it yourself to free the space",
-            first,
-            others,
-            reason(cause),
+        _warn_once(
+            f"'{first}'{others} could not be removed ({reason(cause)}). This is no longer needed: remove it yourself "
+            "to free the space"
         )
 
 

@@ -182,7 +182,7 @@ def test_what_cannot_be_removed_is_named_in_one_warning_and_the_rest_goes(tmp_pa
     refuse_to_remove(monkeypatch, ".removing-a", ".removing-c", ".writing-1")
     files.discard([tmp_path / "a", tmp_path / "b", tmp_path / "c"])
     assert caplog.messages == [
-        f"'{tmp_path}/a' and 1 more could not be removed (Permission denied: '{tmp_path}/.removing-a/x'). "
+        f"'{tmp_path}/.removing-a' and 1 more could not be removed (Permission denied: '{tmp_path}/.removing-a/x'). "
         "This is no longer needed: remove it yourself to free the space"
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -191,6 +191,8 @@ def test_what_cannot_be_removed_is_named_in_one_warning_and_the_rest_goes(tmp_pa
     monkeypatch.undo()
     refuse_to_remove(monkeypatch, ".writing-1")
     files.remove_leftovers(tmp_path)
+    files.remove_leftovers(tmp_path)
+    assert len(caplog.messages) == 2  # The second time, nothing new is to be said.
     assert caplog.messages[1].startswith(f"'{tmp_path}/.writing-1' could not be removed (Permission denied: ")
     assert [path.name for path in tmp_path.iterdir()] == [".writing-1"]
 

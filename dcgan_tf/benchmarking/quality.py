@@ -45,6 +45,11 @@ KEY = ("data", "digest", "judge", "program", "seed", "minutes")
 # What does not belong to the settings of a program: the data and the seed have places of their own in a row.
 NOT_SETTINGS = ("dataset", "data_dir", "manual_dir", "cache_dir", "seed")
 METRICS = ("frechet_distance", "kernel_distance")
+# Another program gets TensorFlow and Keras as they are installed.
+SET_BY_THIS_PACKAGE = (
+    "KERAS_BACKEND", "KERAS_HOME", "TF_USE_LEGACY_KERAS", "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+)  # fmt: skip
 # The rows of a line of the table agree in these.
 GROUP = ("data", "size", "digest", "program", "judge", "split", "device")
 REQUIRED = (*KEY, *GROUP, "settings", "frechet_distance", "n_real", "n_fake")
@@ -71,7 +76,7 @@ class Results:
     """The rows of the results file, one JSON object per line. A later row replaces one with the same key.
 
     Args:
-        path: Path of the file, which ends in .jsonl. The Markdown table is written next to it.
+        path: Path of the file. The Markdown table is written next to it.
 
     Raises:
         UserError: The file is damaged, or there is another file where the table would be written.
@@ -80,20 +85,15 @@ class Results:
     def __init__(self, path: pathlib.Path) -> None:
         self._path, self._table = path, path.with_suffix(".md")
         self.rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-        if path.suffix != ".jsonl":
-            raise UserError(f"`results`: expected a file that ends in .jsonl. Received: '{path}'")
         try:
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-            if lines and not _is_json(lines[-1]):  # A full disk or a power failure cut it off.
-                progress.logger.warning("The last row of '%s' is incomplete: it is measured again.", path)
-                files.write_text(path, "".join(f"{line}\n" for line in lines[:-1]))
-                lines.pop()
-            for row in map(json.loads, lines):
-                self._keep(row)
-            is_foreign = self._table.exists() and not self._table.read_text(encoding="utf-8").startswith(FIRST_COLUMNS)
+            for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+                if _is_json(line):
+                    self._keep(json.loads(line))
+                else:  # A full disk or a power failure can cut a row off.
+                    progress.logger.warning("A row of '%s' is incomplete and is left out: %s", path, line[:40])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"`results`: '{path}' is damaged ({files.reason(error)}). Use another file") from None
-        if is_foreign:
+        if self._table.exists() and not self._table.read_text(errors="replace").startswith(FIRST_COLUMNS):
             raise UserError(
                 f"`results`: the table would replace '{self._table}', which is something else. Use another name"
             )
@@ -321,8 +321,7 @@ def _run_program(entry: Entry, config: Config, data: ImageData, minutes: list[fl
     marks = ",".join(f"{mark:g}" for mark in minutes)
     arguments = {"images": images, "minutes": marks, "seed": config.seed, "out": folder}
     command = [*_split_command(entry.command), *(f"--{name}={value}" for name, value in arguments.items())]
-    # The program runs with its own TensorFlow as installed, not with what this package sets for itself.
-    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    environment = {name: value for name, value in os.environ.items() if name not in SET_BY_THIS_PACKAGE}
     progress.logger.info(f"Running {shlex.join(command)}")
     start, failure = time.monotonic(), None
     try:

@@ -147,7 +147,7 @@ def _check_flags() -> None:
         path = pathlib.Path(str(FLAGS[name].value))
         if FLAGS[name].value not in ("", STANDARD_OUTPUT) and (path.is_dir() or not path.parent.is_dir()):
             raise UserError(f"--{name}: expected a file in an existing folder. Received: '{path}'")
-        for other in ("generated", "real", "json" if name == "save_statistics" else "save_statistics"):
+        for other in {"generated", "real", "inception_weights", "features_from", "json", "save_statistics"} - {name}:
             if FLAGS[name].value and path.resolve() == pathlib.Path(str(FLAGS[other].value)).resolve():
                 raise UserError(f"--{name} and --{other} name the same file: '{path}'. Give another one to write to")
     if FLAGS.save_statistics and pathlib.Path(FLAGS.save_statistics).suffix != ".npz":

@@ -55,6 +55,8 @@ def run() -> None:
     minutes = _parse_minutes()
     if not FLAGS.results or not pathlib.Path(FLAGS.results).parent.is_dir():
         raise UserError(f"--results: expected a file in an existing folder. Received: '{FLAGS.results}'")
+    if pathlib.Path(FLAGS.results).suffix != ".jsonl":
+        raise UserError(f"--results: expected a file that ends in .jsonl. Received: '{FLAGS.results}'")
     if FLAGS.program and FLAGS.samples:
         raise UserError("--program and --samples: give one of them")
     if (FLAGS.program or FLAGS.samples) and not FLAGS.name:
@@ -94,7 +96,7 @@ def _choose_cores() -> list[int]:
 def _threads_of_its_core(cpu: int) -> set[int]:
     try:
         text = pathlib.Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
-    except OSError:  # Not Linux, or a container that hides it
+    except OSError:  # In a container that hides it
         return {cpu}
     ranges = (part.split("-") for part in text.strip().split(","))
     return {thread for bounds in ranges for thread in range(int(bounds[0]), int(bounds[-1]) + 1)}

@@ -82,8 +82,10 @@ def load_inception(path: str, resizer: str = "") -> FeatureNetwork:
         description = f"pytorch-fid's file of the 2015 weights, sha256 {digest}"
     else:
         function, name = _pytorch_file(file, resizer), f"inception-{digest[:8]}"
-        description = f"other weights than those of 2015, sha256 {digest}; not the network of FID"
-        progress.logger.warning("'%s' does not hold the weights of 2015, so the Frechet distance is not FID.", file)
+        description = f"not pytorch-fid's file of the 2015 weights, sha256 {digest}"
+        progress.logger.warning(
+            "'%s' is not pytorch-fid's file of the 2015 weights, so the Frechet distance is not called FID.", file
+        )
     return FeatureNetwork(f"{name}{NAMES[resizer]}", digest[:12], DESCRIPTIONS[resizer], description, function)
 
 
@@ -102,7 +104,7 @@ def _pytorch_file(file: pathlib.Path, resizer: str) -> Callable:
     except UserError as error:
         raise UserError(f"`inception_weights`: {error}") from None
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8)], autograph=False)
     def function(images: tf.Tensor) -> tf.Tensor:
         resized = resize(_three_channels(tf.cast(images, tf.float32)), resizer)
         # pytorch-fid maps 255 to 1. The other resizers scale like the 2015 graph.

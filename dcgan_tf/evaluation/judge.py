@@ -23,6 +23,7 @@ from dcgan_tf.evaluation.inception import load_inception
 from dcgan_tf.evaluation.labeled import labeled_config, labeled_network
 from dcgan_tf.evaluation.per_class import ClassTable, compare_classes
 from dcgan_tf.evaluation.sets import ImageSet
+from dcgan_tf.evaluation.splits import dataset_name
 from dcgan_tf.evaluation.statistics import SavedStatistics
 
 STACKED_MNIST = "stacked_mnist"
@@ -121,15 +122,25 @@ def networks_for(
     options = dataclasses.replace(options, resize=options.resize and bool(options.features_from))
     size = format_size(*real.shape[:2])
     images = dataclasses.replace(Config(), image_size=size, channels=str(real.shape[2]), **folders)
+    others = other_networks(images, options)
+    if others:
+        return others
+    if isinstance(real, SavedStatistics):
+        return [_network_of_statistics(real, folders)]
+    return [own_network(real.config, real.class_names, real.shape)]
+
+
+def _network_of_statistics(real: SavedStatistics, folders: dict[str, Any]) -> FeatureNetwork:
+    """The network of the images themselves. If it is a classifier, it is found or trained again by means of them."""
     config = None if real.config is None else dataclasses.replace(real.config, **folders)
+    if config is not None and config.dataset != STACKED_MNIST and len(real.class_names) >= 2:
+        real.refuse_without(f"{dataset_name(config)}-classifier")  # Before the classifier is trained for minutes
     try:
-        return other_networks(images, options) or [own_network(config, real.class_names, real.shape)]
+        return own_network(config, real.class_names, real.shape)
     except UserError as error:
-        if not isinstance(real, SavedStatistics) or options.inception_weights or options.features_from:
-            raise
         raise UserError(
-            f"`real`: the statistics in '{real.path}' need the classifier of their images. It is not in the cache, or "
-            f"the images cannot be opened ({error}). Name their folder with `data_dir`, or the cache with `cache_dir`"
+            f"`real`: the statistics in '{real.path}' need the classifier of their images, which is found by means of "
+            f"the images: {error}"
         ) from None
 
 

@@ -157,7 +157,7 @@ def _read_array(side: str, path: pathlib.Path) -> ArraySource:
             arrays = files.read_arrays(path)
             # numpy.savez calls its first two arrays arr_0 and arr_1.
             images = arrays["images"] if "images" in arrays else arrays["arr_0"]
-            labels = arrays.get("labels", arrays.get("arr_1"))
+            labels = arrays.get("labels", None if "images" in arrays else arrays.get("arr_1"))
             if labels is not None and "labels" not in arrays and labels.ndim != 1:
                 raise UserError(f"it has several arrays ({', '.join(arrays)}). Name that of the images 'images'")
         return open_array(images, labels)

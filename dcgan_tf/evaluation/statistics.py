@@ -53,12 +53,8 @@ class SavedStatistics:
         """
         found = {}
         for network in networks:
-            saved = self._networks.get(network.name)
-            if saved is None:
-                raise UserError(
-                    f"`real`: '{self.path}' has the statistics of {', '.join(self._networks)}, but not of "
-                    f"{network.name}. Measure with the same networks, or make the statistics again"
-                )
+            self.refuse_without(network.name)
+            saved = self._networks[network.name]
             for what, value in _facts(network).items():
                 if saved[what] != value:
                     raise UserError(
@@ -68,6 +64,14 @@ class SavedStatistics:
             probabilities = self._arrays.get(f"probabilities/{network.name}")
             found[network.name] = Features(self._arrays[f"values/{network.name}"], probabilities)
         return found
+
+    def refuse_without(self, network: str) -> None:
+        """Raises UserError unless there are features of the network with this name."""
+        if network not in self._networks:
+            raise UserError(
+                f"`real`: '{self.path}' has the statistics of {', '.join(self._networks)}, but not of {network}. "
+                "Measure with the same networks, or make the statistics again"
+            )
 
 
 def save_statistics(path: pathlib.Path, networks: list[FeatureNetwork], real: ImageSet) -> pathlib.Path:

@@ -51,13 +51,13 @@ class Checkpoints:
         What cannot be removed stays, with a warning.
 
         Args:
-            step: The step of the checkpoint. If it has one, that one is kept.
+            step: The step of the checkpoint. A checkpoint that it already has is kept.
             best: A step whose checkpoint is kept.
             unrecorded: Sums of scalars since the last record, which a resumed run continues.
         """
+        files.remove_leftovers(self._directory)
         if step not in self.steps():
             self._write(step, dict(unrecorded or {}))
-        files.remove_leftovers(self._directory)
         files.discard(self._path(old) for old in self.steps()[: -self._keep] if old != best)
 
     def _write(self, step: int, unrecorded: dict[str, float]) -> None:
@@ -129,7 +129,7 @@ class Checkpoints:
         """Renames the checkpoints that `restore` found damaged, so that they no longer count.
 
         Raises:
-            UserError: One cannot be renamed.
+            UserError: A checkpoint cannot be renamed.
         """
         for step in self._damaged:
             aside = self._path(step).with_name(f"damaged-{self._path(step).name}")

@@ -229,6 +229,7 @@ def _train(
         with decoration(FINAL_GRID):
             save_png(draw_samples(samples, config), run.directory / FINAL_GRID)
         save_training_gif(run, trained.step)
+        files.discard(run.directory.glob(".generator.keras.*"))  # Of a killed process
         with decoration("generator.keras"), files.replacing(run.directory / "generator.keras", ".keras") as written:
             stock_generator(trained.generator).save(written)
         saved_model = export_networks(trained, run.saved_model, config.keep_versions, metrics_at(run, trained.step))

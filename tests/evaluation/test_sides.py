@@ -1,5 +1,6 @@
 """Any two sets of images: what can be named as a side, and the metrics that compare two sides."""
 
+import dataclasses
 import json
 import zipfile
 from unittest import mock
@@ -91,13 +92,25 @@ def test_statistics_find_their_images_in_another_place(sides, tmp_path):
             Image.fromarray(image[..., 0]).save(tmp_path / "here" / str(label) / f"{number}.png")
     _, real = open_sides(str(sides / "other.npy"), str(tmp_path / "here"), SideOptions())
     saved = load_statistics(save_statistics(tmp_path / "statistics.npz", [random_network((16, 16, 1))], real))
-    (tmp_path / "here").rename(tmp_path / "there")
-    with pytest.raises(UserError, match=r"need the classifier of their images.*Name their folder with `data_dir`"):
+    facts = {"digest": "a", "resizer": "none"}
+    saved = dataclasses.replace(saved, _networks={"here-classifier": facts})
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "here").rename(tmp_path / "moved" / "here")
+    with pytest.raises(
+        UserError, match=r"need the classifier of their images, which is found by means of the images: "
+    ):
         networks_for(saved, NetworkOptions(), {"cache_dir": str(tmp_path)})
-    moved = {"data_dir": str(tmp_path / "there"), "cache_dir": str(tmp_path)}
+    moved = {"data_dir": str(tmp_path / "moved" / "here"), "cache_dir": str(tmp_path)}
     with mock.patch("dcgan_tf.evaluation.judge.own_network") as own_network:
         networks_for(saved, NetworkOptions(), moved)
-    assert own_network.call_args.args[0].data_dir == str(tmp_path / "there")
+        assert own_network.call_args.args[0].data_dir == moved["data_dir"]
+        # The folder of pictures is that of --real, whatever --data_dir is.
+        networks_for(dataclasses.replace(real, config=saved.config), NetworkOptions(), moved)
+        assert own_network.call_args.args[0].data_dir == str(tmp_path / "here")
+        own_network.reset_mock()
+        with pytest.raises(UserError, match=r"has the statistics of .*here-classifier, but not of moved-classifier"):
+            networks_for(saved, NetworkOptions(), {"data_dir": str(tmp_path / "moved")})
+        own_network.assert_not_called()
 
 
 def test_a_conditional_generator_draws_all_classes_alike(conditional_run_dir, tmp_path):

@@ -175,15 +175,15 @@ def test_a_process_killed_while_it_removes_a_checkpoint_leaves_no_half_of_it(sav
 
 
 def test_what_cannot_be_removed_does_not_stop_training(saved, tmp_path, monkeypatch, caplog):
-    """An old checkpoint, and then what is left of it."""
+    """It is named once, although each later checkpoint tries again."""
     checkpoints, _ = saved
     refuse_to_remove(monkeypatch, ".removing-step-00000001")
     checkpoints.save(4)
     assert checkpoints.steps() == [2, 3, 4]
     checkpoints.save(5)
     assert checkpoints.steps() == [3, 4, 5]
-    named = [f"'{tmp_path}/{name}' could not be removed" for name in ("step-00000001", ".removing-step-00000001")]
-    assert [message.partition(" (Permission denied: ")[0] for message in caplog.messages] == named
+    (message,) = caplog.messages
+    assert message.startswith(f"'{tmp_path}/.removing-step-00000001' could not be removed (Permission denied: ")
 
 
 def test_only_the_name_that_is_needed_stops_a_checkpoint(saved, tmp_path, monkeypatch):

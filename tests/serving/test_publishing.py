@@ -137,7 +137,7 @@ def test_what_cannot_be_removed_does_not_stop_an_export(networks, tmp_path, empt
     refuse_to_remove(monkeypatch, ".writing-9", ".removing-1")
     assert export_networks(networks, tmp_path, 1).name == "2"
     assert visible(tmp_path) == ["2", "MODEL_CARD.md"]
-    named = [f"'{tmp_path}/{name}' could not be removed" for name in (".writing-9", "1")]
+    named = [f"'{tmp_path}/{name}' could not be removed" for name in (".writing-9", ".removing-1")]
     assert [message.partition(" (Permission denied: ")[0] for message in caplog.messages] == named
 
 

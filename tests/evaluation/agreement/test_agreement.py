@@ -131,7 +131,7 @@ def test_other_weights_of_the_same_shapes_do_not_give_fid(weights, caplog):
     network = load_inception(str(weights))
     assert network.name == f"inception-{digest[:8]}-pytorch"
     assert network.name not in FID_NAMES
-    assert "does not hold the weights of 2015, so the Frechet distance is not FID" in caplog.text
+    assert "is not pytorch-fid's file of the 2015 weights, so the Frechet distance is not called FID" in caplog.text
 
 
 def test_other_shapes_are_refused(tmp_path):
@@ -142,6 +142,7 @@ def test_other_shapes_are_refused(tmp_path):
     ) as refused:
         load_inception(str(tmp_path / "w.pth"))
     assert "\n" not in str(refused.value)
+    assert "user code" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", inputs.SIZES)
