@@ -76,8 +76,7 @@ class VectorFile:
 
     def add(self, name: str, vector: Vector) -> None:
         """Adds a vector, or replaces the vector of the same name."""
-        if not re.fullmatch(NAME, name):
-            raise UserError(f"`name`: expected a word of letters, digits and _, such as thick. Received: {name!r}")
+        refuse_bad_name(name)
         self.vectors[name] = vector
 
     def merge(self, other: "VectorFile") -> list[str]:
@@ -92,6 +91,12 @@ class VectorFile:
         new = [name for name in other.vectors if name not in self.vectors]
         self.vectors |= other.vectors
         return new
+
+
+def refuse_bad_name(name: str) -> None:
+    """Raises UserError unless a vector can have this name."""
+    if not re.fullmatch(NAME, name):
+        raise UserError(f"`name`: expected a word of letters, digits and _, such as thick. Received: {name!r}")
 
 
 def name_of_class(class_name: str) -> str:

@@ -256,6 +256,14 @@ def test_project_shows_picture_and_projection(sample, refused, run_dir, generato
     assert re.search(r"expected gray.*RGB.*--resize", line)
 
 
+def test_names_are_refused_before_the_work(refused, run_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr("dcgan_tf.generation.generator.Generator.project", None)
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "black.png")
+    line = refused("project", f"--run_dir={run_dir}", "--image=black.png", "--name=a b", "--vectors=v.json")
+    assert "--name: expected a word" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["black.png"]
+
+
 def test_project_reads_a_picture_as_training_does(tmp_path, monkeypatch):
     config = Config(image_size="16", channels="1", background="black", max_side=20)
     Image.fromarray(np.full((16, 16), 257 * 40, np.uint16)).save(tmp_path / "deep.png", transparency=257 * 41)

@@ -47,6 +47,9 @@ def run() -> None:
 
     generator = common.load(source)
     if FLAGS.name:  # Fails before the work, not after it
+        from dcgan_tf.generation.vectors import refuse_bad_name
+
+        refuse_bad_name(FLAGS.name)
         common.open_vectors(source, generator)
     found = generator.project(
         image,

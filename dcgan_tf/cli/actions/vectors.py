@@ -68,10 +68,13 @@ def run() -> None:
         common.at_least(name, least)
 
     generator = common.load(source)
-    from dcgan_tf.generation.vectors import Vector, changing_vectors, load_vectors
+    from dcgan_tf.generation.vectors import Vector, changing_vectors, load_vectors, refuse_bad_name
 
     path = common.vectors_path(source)
-    listed = common.open_vectors(source, generator).vectors  # Fails before the work, not after it
+    # Fail before the work, not after it.
+    listed = common.open_vectors(source, generator).vectors
+    if FLAGS.name:
+        refuse_bad_name(FLAGS.name)
     if ways == ["merge"]:
         other = pathlib.Path(FLAGS.merge)
         if not other.is_file():
