@@ -22,6 +22,7 @@ from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_im
 from dcgan_tf.evaluation.splits import open_test_split
 from dcgan_tf.generation.sampling import generate
 from dcgan_tf.metrics.frechet import frechet_distance
+from dcgan_tf.training.devices import settle_precision
 from dcgan_tf.training.gan import GAN
 
 HELD_OUT = 5000  # Of a folder without a test split
@@ -65,11 +66,15 @@ class Pictures:
         return distance_ratio(nearest(generated), nearest(self.held_out[:MEMORIZATION_IMAGES])).value
 
     def prepare_first(self, count: int, typed: dict[str, Any]) -> tuple[Config, ImageData]:
-        """The first pictures as data to train on, and the settings of a training run on them."""
+        """The first pictures as data to train on, and the settings of a training run on them.
+
+        Training is in the precision of a normal run.
+        """
         images = self.data.read(self.training_rows[:count])
         size = {"image_size": self.config.image_size, "channels": self.config.channels}
         config = make_config({"dataset": ARRAY, "cache_dir": self.config.cache_dir, **size, **typed})
-        return prepare(config, open_array(images))
+        config, data = prepare(config, open_array(images))
+        return settle_precision(config), data
 
 
 def open_pictures(typed: dict[str, Any], samples: int) -> Pictures:

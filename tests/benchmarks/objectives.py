@@ -1,9 +1,10 @@
 """What the remedies against mode collapse do: python -m tests.benchmarks.objectives points|stacked|mnist --results=FILE
 
 points: ring and grid of Gaussians, PacGAN's protocol. stacked: Stacked MNIST with the tiny networks of the unrolled GAN
-paper. mnist: every preset's objective on the default's networks for the same time. Each finished run is a line of the
-results file, so an interrupted command continues where it stopped. At the end, it prints a table of all lines and joins
-the pictures of the first seed into one, with a row for each data set and a column for each method.
+paper and with the default's. mnist: every preset's objective on the default's networks for the same time. Each finished
+run is a line of the results file, so an interrupted command continues where it stopped. At the end, it prints a table
+of all lines and joins the pictures of the first seed into one, with a row for each data set and a column for each
+method.
 """
 
 import json
@@ -93,6 +94,12 @@ STACKED_METHODS: dict[str, dict[str, Any]] = {
     "pac 2": {"pack": 2},
     "r3gan": {**R3GAN, "discriminator_norm": "none"},
 }
+# Stacked MNIST with the default's networks and hyperparameters.
+STACKED_DEFAULT_METHODS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "pac 2": {"pack": 2, "batch_size": 128, "penalty": "none"},
+    "r3gan": PRESETS["r3gan"],
+}
 # What a preset sets for its own networks; here all objectives use the default's.
 NETWORK_FLAGS = ("kernel_size", "generator_filters", "discriminator_filters", "latent_dim", "batch_size", "ema_decay")
 MNIST_PRESETS = ("default", "dcgan", "lsgan", "wgan", "wgan_gp", "sngan", "unrolled", "pacgan", "hinge", "r3gan", "gan")
@@ -105,6 +112,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("steps", 0, "Train steps; 0: as in the documentation.")
     flags.DEFINE_float("seconds", 180.0, "Training time of each run of mnist, without compiling.")
     flags.DEFINE_list("only", [], "Names of the methods to run; all if empty.")
+    flags.DEFINE_list("data", [], "Names of the data, as in the first column of the table; all if empty.")
     flags.DEFINE_multi_string("set", [], "A further setting as name=value, for trials; may be repeated.")
 
 
@@ -151,6 +159,9 @@ def stacked_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, 
                 typed = {**STACKED_BASE, **changes, "discriminator_filters": filters, "seed": seed}
                 typed["steps"] = FLAGS.steps or STACKED_STEPS
                 yield {"data": f"D = {size} G", "method": method, "seed": seed}, lambda typed=typed: run_stacked(typed)
+        for method, changes in STACKED_DEFAULT_METHODS.items():
+            typed = {"dataset": "stacked_mnist", **changes, "seed": seed, "steps": FLAGS.steps or STACKED_STEPS}
+            yield {"data": "default", "method": method, "seed": seed}, lambda typed=typed: run_stacked(typed)
 
 
 def run_stacked(typed: dict[str, Any]) -> dict[str, Any]:
@@ -215,14 +226,20 @@ def join_pictures(records: list[dict[str, Any]], experiment: str) -> None:
     data_names, methods = (list(dict.fromkeys(record[name] for record in records)) for name in ("data", "method"))
     rows = []
     for data in data_names:
-        names = [picture_name((experiment, data, method, 0)) for method in methods]
-        images = [Image.open(folder / f"{name}.png").convert("RGB") for name in names]
-        rows.append(np.hstack([np.pad(image, ((4, 4), (4, 4), (0, 0)), constant_values=255) for image in images]))
+        paths = [folder / f"{picture_name((experiment, data, method, 0))}.png" for method in methods]
+        images = {path: np.asarray(Image.open(path).convert("RGB")) for path in paths if path.exists()}
+        blank = np.full_like(next(iter(images.values())), 255)  # Not all methods are measured on all data.
+        padded = [np.pad(images.get(path, blank), ((4, 4), (4, 4), (0, 0)), constant_values=255) for path in paths]
+        rows.append(np.hstack(padded))
     Image.fromarray(np.vstack(rows)).reduce(2).quantize(24).save(folder / f"{experiment}.png", optimize=True)
 
 
 current: dict[str, str] = {}
 EXPERIMENTS = {"points": points_settings, "stacked": stacked_settings, "mnist": mnist_settings}
+
+
+def is_chosen(name: str, chosen: list[str]) -> bool:
+    return not chosen or name in chosen
 
 
 def print_table(records: list[dict[str, Any]]) -> None:
@@ -251,7 +268,7 @@ def run(arguments: list[str]) -> None:
     settings = list(EXPERIMENTS[experiment]())
     for setting, train_and_measure in settings:
         key = (experiment, *setting.values())
-        if key in done or (FLAGS.only and setting["method"] not in FLAGS.only):
+        if key in done or not (is_chosen(setting["method"], FLAGS.only) and is_chosen(setting["data"], FLAGS.data)):
             continue
         current["name"] = picture_name(key)
         record = {"experiment": experiment, **setting, **train_and_measure()}

@@ -216,7 +216,7 @@ def test_requests_batched_by_a_server_get_their_own_rows(exported):
 
     threads = [
         threading.Thread(target=ask, args=(100 * number, 100 if number == 11 else 1 + number % 5))
-        for number in range(12)
+        for number in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -362,13 +362,13 @@ while True:
 
 @pytest.mark.long
 def test_killed_at_random_moments_no_visible_version_is_incomplete(tmp_path):
-    """Twelve killed exports may leave hidden files, but every numbered folder is complete and the newest answers.
+    """Eight killed exports may leave hidden files, but every numbered folder is complete and the newest answers.
 
     Versions are published, and old ones removed, all the time.
     """
     chance = random.Random(0)
     newest = 0
-    for _ in range(12):
+    for _ in range(8):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED_EXPORT, str(tmp_path)],
             stdout=subprocess.PIPE,
