@@ -12,10 +12,9 @@ from absl import flags
 from dcgan_tf.cli import command_line
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.actions.common import FLAGS
-from dcgan_tf.cli.actions.project import load_image
+from dcgan_tf.cli.actions.project import draw_projection, load_picture_to_project
 from dcgan_tf.distributed import proxy
-from dcgan_tf.drawing.grids import make_grid, save_png
-from dcgan_tf.drawing.panels import join_panels
+from dcgan_tf.drawing.grids import make_grid, save_png, to_rgb
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.source import Source
 
@@ -117,7 +116,7 @@ class Page:
         save_png(picture, path)
         words = [f"--seeds={first},{last}", f"--steps={WALK_STEPS}"]
         command = self._command("interpolate", words, psi, class_name, amounts)
-        return np.broadcast_to(picture, (*picture.shape[:2], 3)), str(path), command
+        return to_rgb(picture), str(path), command
 
     def projection(self, file: str, class_name: str | None) -> tuple[np.ndarray, str, str, str]:
         """The generated image nearest to an uploaded picture.
@@ -136,14 +135,12 @@ class Page:
         picture = pathlib.Path(file)
         # The default of --feature_weight; 0 if the discriminator has no features of single images.
         weight = 0.1 if generator.discriminator is not None and generator.config.pack == 1 else 0.0
-        image = load_image(picture, generator.config, resize=True)
+        image, cut = load_picture_to_project(picture, generator.config, resize=True)
         found = generator.project(image, steps=PROJECTION_STEPS, feature_weight=weight, label=self._label(class_name))
-        difference = np.abs(found.image.astype(int) - image).astype(np.uint8)
-        tiles = {"picture": image, "projection": found.image, "difference": difference}
-        panels = join_panels([(name, make_grid(tile[None])) for name, tile in tiles.items()])
+        panels = draw_projection(image, found.image)
         path = self._folder / "projection.png"
         save_png(panels, path)
-        text = f"The pixels differ by {found.median_pixel_error:g} of 255 gray levels (median)."
+        text = f"The pixels differ by {found.median_pixel_error:g} of 255 gray levels (median). {cut}".rstrip()
         words = [f"--image={picture.name}", "--resize", f"--steps={PROJECTION_STEPS}"]
         words += [f"--feature_weight={weight:g}"] * (weight == 0)
         return panels, str(path), text, self._command("project", words, 1, class_name, ())
@@ -321,5 +318,4 @@ def _whole(seed: float | None) -> int:
 
 
 def _enlarge(image: np.ndarray) -> np.ndarray:
-    grid = make_grid(image[None])
-    return np.broadcast_to(grid, (*grid.shape[:2], 3))
+    return to_rgb(make_grid(image[None]))

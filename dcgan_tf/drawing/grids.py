@@ -72,3 +72,8 @@ def on_white(picture: Image.Image) -> Image.Image:
     if picture.mode != "RGBA":
         return picture
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
+def to_rgb(image: np.ndarray) -> np.ndarray:
+    """Converts uint8 [height, width, 1, 3 or 4] to uint8 [height, width, 3], with what is transparent put on white."""
+    return np.asarray(on_white(to_picture(image)).convert("RGB"))

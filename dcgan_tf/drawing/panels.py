@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dcgan_tf.drawing.grids import make_grid, on_white, to_picture
+from dcgan_tf.drawing.grids import make_grid, to_rgb
 
 LINE = 16
 GAP = 12
@@ -29,7 +29,7 @@ def join_panels(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     left = 0
     for (caption, picture), width in zip(panels, widths, strict=True):
         ImageDraw.Draw(canvas).multiline_text((left + 2, 0), caption, fill="black", font=_font(), spacing=2)
-        canvas.paste(Image.fromarray(_rgb(picture)), (left, head))
+        canvas.paste(Image.fromarray(to_rgb(picture)), (left, head))
         left += width + GAP
     return np.asarray(canvas)
 
@@ -38,7 +38,7 @@ def caption_tiles(images: np.ndarray, captions: Sequence[str], columns: int) -> 
     """A grid of images uint8 [N, height, width, 1, 3 or 4] with a caption below each."""
     tiles = []
     for image, caption in zip(images, captions, strict=True):
-        tile = _rgb(make_grid(image[None]))
+        tile = to_rgb(make_grid(image[None]))
         label = Image.new("RGB", (tile.shape[1], LINE), "white")
         ImageDraw.Draw(label).text((tile.shape[1] // 2, 0), caption, fill="black", font=_font(), anchor="ma")
         tiles.append(np.concatenate([tile, np.asarray(label)]))
@@ -49,7 +49,7 @@ def caption_tiles(images: np.ndarray, captions: Sequence[str], columns: int) -> 
 
 def label_rows(images: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> np.ndarray:
     """A grid of images uint8 [rows * columns, height, width, 1, 3 or 4] with names of its rows and columns."""
-    grid = _rgb(make_grid(images, len(columns)))
+    grid = to_rgb(make_grid(images, len(columns)))
     left = 8 + max(_width(name) for name in rows)
     canvas = Image.new("RGB", (left + grid.shape[1], LINE + grid.shape[0]), "white")
     canvas.paste(Image.fromarray(grid), (left, LINE))
@@ -82,7 +82,3 @@ def _width(text: str) -> int:
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(FONT_SIZE)
-
-
-def _rgb(picture: np.ndarray) -> np.ndarray:
-    return np.asarray(on_white(to_picture(picture)).convert("RGB"))

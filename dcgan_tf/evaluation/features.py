@@ -49,6 +49,7 @@ class FeatureNetwork:
         description: One sentence for the protocol.
         function: Maps uint8 [N, height, width, channels] to features float32 [N, F], and probabilities or None.
         counts_modes: Whether its classes are the modes of the data set.
+        class_names: Names of its classes; empty if it has none, or if they are only numbered.
     """
 
     name: str
@@ -57,6 +58,7 @@ class FeatureNetwork:
     description: str
     function: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor | None]]
     counts_modes: bool = False
+    class_names: tuple[str, ...] = ()
 
 
 def classifier_network(classifier: Classifier, image_shape: tuple[int, ...]) -> FeatureNetwork:
@@ -74,6 +76,7 @@ def classifier_network(classifier: Classifier, image_shape: tuple[int, ...]) -> 
         "none",
         f"classifier trained on the split train, {classifier.accuracy:.2%} accuracy on {classifier.accuracy_split}",
         function,
+        class_names=classifier.class_names,
     )
 
 

@@ -197,12 +197,14 @@ def _score(sets: FeatureSets) -> Measured:
 def _classes(sets: FeatureSets) -> Measured:
     fake, training = _probabilities(sets.fake), _probabilities(sets.training or sets.real)
     classes = fake.shape[1]
+    class_names = sets.network.class_names or tuple(map(str, range(classes)))
     balance, yardstick = (class_balance(np.argmax(p, 1), classes) for p in (fake, training))
     rarest = int(np.argmin(balance.shares))
-    note = f"nats, {np.log(classes):.3f} if even; the rarest class is {rarest} with {balance.shares[rarest]:.2%}"
+    share = f"{balance.shares[rarest]:.2%}"
+    note = f"nats, {np.log(classes):.3f} if even; the rarest class is {class_names[rarest]} with {share}"
     yield "class_entropy", "nearer", balance.entropy, yardstick.entropy.value, note
     missing = Estimate(float(len(balance.missing)), None)
-    names = ", ".join(map(str, balance.missing[:20]))
+    names = ", ".join(class_names[number] for number in balance.missing[:20])
     yield "classes_missing", "lower", missing, float(len(yardstick.missing)), f"of {classes}: {names or 'none'}"
 
 

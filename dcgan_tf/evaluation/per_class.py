@@ -89,8 +89,8 @@ def compare_classes(
         known_by = "the labels of both sides"
     elif all(features.probabilities is not None for features, _ in sides.values()):
         classes = {name: np.argmax(_probabilities(features), 1) for name, (features, _) in sides.items()}
-        count = _probabilities(sets.fake).shape[1]
-        names = names if len(names) == count else tuple(map(str, range(count)))
+        # Not the names of the images' classes, because the classifier may come from another data set.
+        names = sets.network.class_names or tuple(map(str, range(_probabilities(sets.fake).shape[1])))
         known_by = f"the predictions of {sets.network.name}"
     else:
         return None

@@ -20,12 +20,12 @@ class Penalty(NamedTuple):
     """The points at which a penalty evaluates D's gradient, and its function of the gradient's length.
 
     Attributes:
-        points: Maps real and fake images, float32 [N, ...], and a random key, int64 [2], to the points: images
-            [N, ...], or [2 N, ...] if both kinds are penalized. It may sum over the replicas.
+        points: Maps real and fake images, float32 [N, ...], and a random key, int64 [2], to batches of points, each
+            images [N, ...]: two batches if both kinds are penalized, and otherwise one. It may sum over the replicas.
         terms: Maps the squared lengths of the gradients at these points to the penalties.
     """
 
-    points: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+    points: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
     terms: Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -47,23 +47,23 @@ def squared_gradient_norms(discriminate: Discriminate, images: tf.Tensor) -> tf.
     return tf.reduce_sum(tf.square(gradients), axis=list(range(1, gradients.shape.rank)))
 
 
-def _between(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+def _between(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, ...]:
     share = _one_number_per_image(real, key)
-    return share * real + (1 - share) * fake
+    return (share * real + (1 - share) * fake,)
 
 
-def _around_real(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+def _around_real(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, ...]:
     noise = chance.uniform(real.shape, key, dtype=real.dtype)
     far = DRAGAN_SCALE * replicas.deviation(real) * noise
-    return real + _one_number_per_image(real, subkey(key, 1)) * far
+    return (real + _one_number_per_image(real, subkey(key, 1)) * far,)
 
 
-def _at_real(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    return real
+def _at_real(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    return (real,)
 
 
-def _at_both(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    return tf.concat([real, fake], axis=0)
+def _at_both(real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    return real, fake
 
 
 def _square_to_one(squared_norms: tf.Tensor) -> tf.Tensor:

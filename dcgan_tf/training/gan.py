@@ -295,9 +295,12 @@ class GAN:
         config, penalty = self.config, PENALTIES[self.config.penalty]
 
         def weighted() -> tf.Tensor:
-            points = penalty.points(real_seen, fake_seen, self._noise.key(noise.PENALTY, update))
-            terms = penalty.terms(squared_gradient_norms(discriminate, points))
-            return config.penalty_weight * config.penalty_every * self._mean(terms)
+            batches = penalty.points(real_seen, fake_seen, self._noise.key(noise.PENALTY, update))
+            if config.joint_batch:
+                batches = (tf.concat(batches, axis=0),)
+            # As in the loss, D's statistics over a batch are those of real or of fake images, not of both.
+            terms = [penalty.terms(squared_gradient_norms(discriminate, points)) for points in batches]
+            return config.penalty_weight * config.penalty_every * self._mean(tf.concat(terms, axis=0))
 
         if config.penalty_every == 1 or self._has_lazy_penalty:
             return weighted()

@@ -7,11 +7,15 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.objectives.stabilizers import decay_factor
 from dcgan_tf.objectives.unrolled import adam_moments
 
+# Keras adds epsilon under the root. Its default of 1e-7 would shrink the steps of all gradients below 3e-4, such as
+# those of a clipped D. PyTorch, which WGAN was written in, adds 1e-8 outside the root: the square of that inside.
+RMSPROP_EPSILON = 1e-16
+
 
 def build_optimizer(config: Config, learning_rate: float, network: keras.Model) -> keras.Optimizer:
     """Builds the optimizer of one network with its variables, which must exist before a checkpoint is restored."""
     if config.optimizer == "rmsprop":
-        optimizer = keras.optimizers.RMSprop(learning_rate, config.beta_2)
+        optimizer = keras.optimizers.RMSprop(learning_rate, config.beta_2, epsilon=RMSPROP_EPSILON)
     else:
         optimizer = keras.optimizers.Adam(learning_rate, config.beta_1, config.beta_2)
     optimizer.build(network.trainable_variables)

@@ -1,17 +1,24 @@
 """Settings typed as name=value."""
 
-import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from dcgan_tf.config.settings import Config
+from absl import flags
+
+from dcgan_tf.cli import command_line
+from dcgan_tf.errors import UserError
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
-    """``["steps=100", "flip=true"]`` -> ``{"steps": 100, "flip": True}``, in the types of Config's fields."""
-    types = {field.name: field.type for field in dataclasses.fields(Config)}
-    values = {}
-    for pair in pairs:
-        name, value = pair.split("=", 1)
-        values[name] = value == "true" if types[name] is bool else types[name](value)
-    return values
+    """``["steps=100", "flip=true"]`` -> ``{"steps": 100, "flip": True}``, as the flags of `train` are read.
+
+    Raises:
+        UserError: There is no such setting, or it has another kind of value.
+    """
+    values = flags.FlagValues()
+    command_line.define_config_flags(flag_values=values)
+    try:
+        values(["", *(f"--{pair}" for pair in pairs)])
+    except flags.Error as error:
+        raise UserError(f"--set: {error}") from None
+    return command_line.typed_config_values(values)

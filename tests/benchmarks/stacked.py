@@ -34,7 +34,7 @@ from tests.benchmarks.settings import parse_settings
 FLAGS = flags.FLAGS
 
 BATCH = 128
-KEY = ("size", "unroll", "pack", "virtual", "start", "seed", "step")
+KEY = ("size", "unroll", "pack", "virtual", "rate", "start", "set", "seed", "step")
 
 
 def define_flags() -> None:
@@ -43,7 +43,7 @@ def define_flags() -> None:
     flags.DEFINE_list("unroll", ["0", "1", "5", "10"], "Numbers of unrolled steps.")
     flags.DEFINE_integer("pack", 1, "Images that D judges at once.")
     flags.DEFINE_enum("virtual", "adam", ["adam", "sgd"], "The virtual updates of D.")
-    flags.DEFINE_float("virtual_rate", 2e-4, "Learning rate of the virtual updates by sgd.")
+    flags.DEFINE_float("virtual_rate", 0.05, "Learning rate of the virtual updates by sgd.")
     flags.DEFINE_enum("start", "after", ["after", "before"], "Unroll from D after its own update, or before.")
     flags.DEFINE_integer("seeds", 3, "Number of training runs for each combination.")
     flags.DEFINE_list("steps", ["5000", "10000", "25000", "50000"], "Steps at which to measure.")
@@ -145,8 +145,8 @@ def write_table(rows: Rows) -> None:
         if line not in lines:
             lines.append(line)
     by_batch = ("Modes, batch statistics", "KL, batch statistics")
-    heads = ("D / G", "Unrolled", "Pack", "Virtual", "Start", "Steps", "Seeds", "Modes", "KL", *by_batch, "Seconds")
-    rows.write_table(heads, sorted(lines, key=lambda line: line[:6]))
+    heads = ("D / G", "Unrolled", "Pack", "Virtual", "Rate", "Start", "Set", "Steps", "Seeds")
+    rows.write_table((*heads, "Modes", "KL", *by_batch, "Seconds"), sorted(lines, key=lambda line: str(line[:7])))
 
 
 def run() -> None:
@@ -158,7 +158,8 @@ def run() -> None:
         for size in FLAGS.sizes:
             for unroll in map(int, FLAGS.unroll):
                 key = {"size": size, "unroll": unroll, "pack": FLAGS.pack, "virtual": FLAGS.virtual}
-                key |= {"start": FLAGS.start, "seed": seed}
+                key |= {"rate": FLAGS.virtual_rate if FLAGS.virtual == "sgd" else None, "start": FLAGS.start}
+                key |= {"set": " ".join(FLAGS.set), "seed": seed}
                 if not rows.matching(**key, is_last=True):
                     train_and_measure(rows, classifier, key)
                     write_table(rows)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dcgan_tf import load_generator
 from dcgan_tf.cli.actions import common
-from dcgan_tf.cli.actions.project import load_image
+from dcgan_tf.cli.actions.project import load_picture_to_project
 from dcgan_tf.cli.sample import ACTIONS
 from dcgan_tf.config.settings import Config
 from dcgan_tf.config.storage import load_config, save_config
@@ -267,20 +267,20 @@ def test_names_are_refused_before_the_work(refused, run_dir, tmp_path, monkeypat
 def test_project_reads_a_picture_as_training_does(tmp_path, monkeypatch):
     config = Config(image_size="16", channels="1", background="black", max_side=20)
     Image.fromarray(np.full((16, 16), 257 * 40, np.uint16)).save(tmp_path / "deep.png", transparency=257 * 41)
-    assert np.all(load_image(tmp_path / "deep.png", config, resize=False) == 40)
+    assert np.all(load_picture_to_project(tmp_path / "deep.png", config, resize=False).image == 40)
     Image.new("L", (16, 16)).save(tmp_path / "strange.png", format="TIFF")
     with pytest.raises(UserError, match=r"strange.png' cannot be used: not a picture in a supported format"):
-        load_image(tmp_path / "strange.png", config, resize=True)
+        load_picture_to_project(tmp_path / "strange.png", config, resize=True)
     Image.new("L", (21, 16)).save(tmp_path / "wide.png")
     with pytest.raises(UserError, match=r"wide.png' cannot be used: 21x16 pixels are more than `max_side=20`"):
-        load_image(tmp_path / "wide.png", config, resize=True)
+        load_picture_to_project(tmp_path / "wide.png", config, resize=True)
 
     def no_memory(*_):
         raise MemoryError
 
     monkeypatch.setattr("dcgan_tf.cli.actions.project.make_row", no_memory)
     with pytest.raises(UserError, match=r"deep.png': not enough memory to decode this picture"):
-        load_image(tmp_path / "deep.png", config, resize=False)
+        load_picture_to_project(tmp_path / "deep.png", config, resize=False)
 
 
 def test_neighbors_of_training_images_are_themselves(sample, run_dir, pictures, monkeypatch):

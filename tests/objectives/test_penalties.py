@@ -20,7 +20,8 @@ def half_square(points):
 def penalize(name, discriminate, real, fake, key=KEY):
     """The penalty of each image, as the train step computes it."""
     penalty = PENALTIES[name]
-    return penalty.terms(squared_gradient_norms(discriminate, penalty.points(real, fake, key)))
+    batches = penalty.points(real, fake, key)
+    return tf.concat([penalty.terms(squared_gradient_norms(discriminate, points)) for points in batches], axis=0)
 
 
 REAL = tf.constant([[3.0, 4.0], [0.0, 2.0]])

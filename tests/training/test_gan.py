@@ -1,4 +1,5 @@
 import tempfile
+import types
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ from dcgan_tf.objectives import chance
 from dcgan_tf.objectives.unrolled import unroll
 from dcgan_tf.training.gan import GAN, METRICS
 from dcgan_tf.training.noise import PURPOSES
-from dcgan_tf.training.optimizers import apply_gradients
+from dcgan_tf.training.optimizers import apply_gradients, build_optimizer
 from dcgan_tf.training.virtual import logits_apart, virtual_logits
 
 CONDITIONAL = {"conditional": True, "class_names": ("a", "b", "c")}
@@ -402,6 +403,22 @@ def test_r1_with_batch_norm_is_of_the_sum_of_the_batch_and_leaves_no_trace(small
         np.testing.assert_allclose(ours, theirs, atol=1e-7, err_msg=ours.path)
 
 
+def test_r1_r2_with_batch_norm_judges_real_and_fake_images_apart_as_the_loss_does(small_config):
+    both, one, joint = (GAN(small_config(**changes)) for changes in (
+        {"penalty": "r1_r2"}, {"penalty": "r1"}, {"penalty": "r1_r2", "joint_batch": True}
+    ))  # fmt: skip
+    random = np.random.default_rng(0)
+    shape = (both.config.batch_size, *both.config.sample_shape)
+    real, fake = (tf.constant(random.normal(middle, 0.3, shape), tf.float32) for middle in (0.5, -0.5))
+
+    def penalty(gan, first, second):
+        return float(gan._penalty(first, second, 0, logits_apart(gan.discriminator, None)))
+
+    parts = penalty(one, real, real) + penalty(one, fake, fake)
+    assert penalty(both, real, fake) == pytest.approx(parts, rel=1e-5)
+    assert penalty(joint, real, fake) != pytest.approx(parts, rel=1e-2)
+
+
 def test_gradient_of_r1_with_batch_norm_by_finite_differences(small_config):
     gan = GAN(small_config(penalty="r1", leaky_slope=0.9))
     ((images, _),) = batches(gan.config, 1)
@@ -484,6 +501,21 @@ def test_each_kind_of_noise_reaches_the_step(small_config):
     plain = logits_kernel(trained(small_config(), steps=1))
     for name in ("instance_noise", "label_smoothing", "label_noise", "label_flip"):
         assert not np.array_equal(logits_kernel(trained(small_config(**{name: 0.3}), steps=1)), plain), name
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e-6])
+def test_rmsprop_takes_steps_of_the_same_length_whatever_the_size_of_the_gradients(small_config, size):
+    """Arjovsky et al. 2017 clip D's weights, so its gradients are tiny."""
+    variable = keras.Variable(np.zeros(2, np.float32))
+    network = types.SimpleNamespace(trainable_variables=[variable])
+    optimizer = build_optimizer(small_config(optimizer="rmsprop", beta_2=0.75), 0.1, network)
+    gradients = size * np.array([[1.0, -3.0], [2.0, 0.0]])
+    mean, value = np.zeros(2), np.zeros(2)
+    for gradient in gradients:
+        apply_gradients(optimizer, [tf.constant(gradient, tf.float32)], [variable])
+        mean = 0.75 * mean + 0.25 * gradient**2
+        value -= 0.1 * gradient / np.sqrt(mean)
+    np.testing.assert_allclose(variable, value, rtol=1e-3)
 
 
 def test_fused_adam_is_kerass():

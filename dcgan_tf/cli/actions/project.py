@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 from absl import flags
@@ -12,7 +13,7 @@ from dcgan_tf.cli.actions.common import FLAGS
 from dcgan_tf.config.settings import Config
 from dcgan_tf.data.colors import is_gray
 from dcgan_tf.data.pictures import BadPictureError, Recipe, load_picture, make_row, memory_for
-from dcgan_tf.drawing.grids import make_grid, save_png
+from dcgan_tf.drawing.grids import make_grid, save_png, to_rgb
 from dcgan_tf.drawing.panels import join_panels
 from dcgan_tf.errors import UserError
 
@@ -43,7 +44,7 @@ def run() -> None:
         raise UserError(f"--seed: expected from 0 to {2**31 - 1}. Received: {FLAGS.seed}")
     out = common.png_path(FLAGS.out)
     label = common.required_label(source)
-    image = load_image(pathlib.Path(FLAGS.image), source.config, FLAGS.resize)
+    picture = load_picture_to_project(pathlib.Path(FLAGS.image), source.config, FLAGS.resize)
 
     generator = common.load(source)
     if FLAGS.name:  # Fails before the work, not after it
@@ -52,24 +53,23 @@ def run() -> None:
         refuse_bad_name(FLAGS.name)
         common.open_vectors(source, generator)
     found = generator.project(
-        image,
+        picture.image,
         steps=FLAGS.steps,
         restarts=FLAGS.restarts,
         seed=FLAGS.seed,
         feature_weight=FLAGS.feature_weight,
         label=label,
     )
+    if picture.cut:
+        print(picture.cut)
     print(
         f"The pixels differ by {found.median_pixel_error:g} of 255 gray levels (median), and on a scale from 0 to 1 by "
         f"{found.pixel_distance:.4f} (root mean square). The features' mean squared difference is "
         f"{found.feature_distance:.4f} of their mean square. The latent's length is {np.linalg.norm(found.z):.1f} "
         f"(typical: {generator.latent_dim**0.5:.1f})"
     )
-    difference = np.abs(found.image.astype(int) - image).astype(np.uint8)
     out.parent.mkdir(parents=True, exist_ok=True)
-    captions = ("picture", "projection", "difference")
-    tiles = (image, found.image, difference)
-    save_png(join_panels([(text, make_grid(tile[None])) for text, tile in zip(captions, tiles, strict=True)]), out)
+    save_png(draw_projection(picture.image, found.image), out)
     print(f"Wrote picture, projection and difference to {out}")
     if FLAGS.name:
         from dcgan_tf.generation.vectors import Vector, changing_vectors
@@ -80,17 +80,34 @@ def run() -> None:
         print(f"Saved as '{FLAGS.name}' in {path}")
 
 
-def load_image(path: pathlib.Path, config: Config, resize: bool) -> np.ndarray:
+class PictureToProject(NamedTuple):
+    """A picture in the format of a generator's images.
+
+    Attributes:
+        image: uint8 [height, width, channels].
+        cut: A sentence that says which part of the file this is; empty if ``crop_size`` left out nothing.
+    """
+
+    image: np.ndarray
+    cut: str
+
+
+def draw_projection(image: np.ndarray, projection: np.ndarray) -> np.ndarray:
+    """Draws two images uint8 [height, width, channels] and their difference: uint8 [height, width, 3]."""
+    tiles = {"picture": to_rgb(image), "projection": to_rgb(projection)}
+    difference = np.abs(tiles["projection"].astype(int) - tiles["picture"]).astype(np.uint8)
+    tiles["difference"] = difference
+    return join_panels([(name, make_grid(tile[None])) for name, tile in tiles.items()])
+
+
+def load_picture_to_project(path: pathlib.Path, config: Config, resize: bool) -> PictureToProject:
     """Reads a picture in the format of the generator's images.
 
     Args:
         path: The picture.
         config: Complete settings, with the image size and the channels.
         resize: Whether to crop, resize and convert the picture as training does. Otherwise, a picture that does not fit
-            is refused.
-
-    Returns:
-        uint8 [height, width, channels].
+            is refused. Pictures that already have the size of the images are not cropped.
 
     Raises:
         UserError: The file cannot be read, or does not fit.
@@ -102,11 +119,12 @@ def load_image(path: pathlib.Path, config: Config, resize: bool) -> np.ndarray:
     try:
         with memory_for(path):
             picture = load_picture(path, recipe.limits)
-            row = make_row(picture, recipe)
+            fits = (picture.height, picture.width) == config.sample_shape[:2]
+            row = make_row(picture, dataclasses.replace(recipe, crop_size=0) if fits else recipe)
     except BadPictureError as error:
         raise UserError(f"--image: '{path}' cannot be used: {error}") from None
     height, width, channels = config.sample_shape
-    if not resize and (picture.height, picture.width) != (height, width):
+    if not (resize or fits):
         raise UserError(
             f"--image: expected {height}x{width} pixels (height x width). Received: {picture.height}x{picture.width}. "
             "To crop and resize it, add --resize"
@@ -116,4 +134,12 @@ def load_image(path: pathlib.Path, config: Config, resize: bool) -> np.ndarray:
             f"--image: expected {'gray' if channels == 1 else 'color'}. Received: the mode {picture.mode}. To "
             "convert it, add --resize"
         )
-    return row
+    side = recipe.crop_size
+    if fits or not side or max(picture.size) <= side:
+        return PictureToProject(row, "")
+    used = f"{min(side, picture.height)}x{min(side, picture.width)}"
+    return PictureToProject(
+        row,
+        f"Only the central {used} of its {picture.height}x{picture.width} pixels (height x width) are used, as in "
+        f"training (crop_size={side}). To use more of them, make the picture smaller first.",
+    )
