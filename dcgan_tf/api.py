@@ -15,7 +15,8 @@ from dcgan_tf.config.settings import Config
 from dcgan_tf.data.arrays import ARRAY, open_array, open_dataset
 from dcgan_tf.data.sources import data_set_at
 from dcgan_tf.errors import UserError
-from dcgan_tf.runs.run_directory import configure
+from dcgan_tf.generation.source import open_initial
+from dcgan_tf.runs.run_directory import configure, has_checkpoint
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -71,6 +72,8 @@ def train(
             raise UserError(f"`{name}` is determined by the data that you pass: remove it", field=name)
     with progress.shown(verbose):
         config = configure(os.fspath(run_dir), {**settings, **named})
+        if config.init_from and not has_checkpoint(os.fspath(run_dir)):
+            open_initial(config)  # Before the import of TensorFlow, and before the data is prepared
         notices.import_tensorflow(has_whole_keras=True)
         from dcgan_tf.training import loop
 

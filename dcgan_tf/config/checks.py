@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import numbers
+import os
 from typing import Any
 
 from dcgan_tf.config.sections.option import Switch
@@ -20,6 +21,8 @@ TYPE_WORDS: dict[Any, str] = {
 
 def check_type(field: dataclasses.Field, value: Any) -> Any:
     """The value, converted to its field's type; raises UserError if it is of another type."""
+    if field.metadata["path"] and isinstance(value, os.PathLike):
+        value = os.fspath(value)
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if field.type is int and is_number and isinstance(value, numbers.Integral):
         return int(value)

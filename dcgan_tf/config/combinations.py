@@ -125,6 +125,11 @@ def _check_bounds(config: Config) -> None:
         raise UserError(
             f"`weight_clip` and `penalty={config.penalty}` are two ways to bound the discriminator: remove one of them"
         )
+    if config.weight_clip and config.freeze_discriminator:
+        raise UserError(
+            "`weight_clip` bounds all weights of the discriminator, but `freeze_discriminator` keeps some as they are: "
+            "remove one of them"
+        )
     # A gradient norm of 0 can also be demanded of a whole batch, but a norm of 1 only of single images.
     has_length_of_one = config.penalty in ("wgan_gp", "dragan")
     if has_length_of_one and config.architecture == "dcgan" and config.discriminator_norm == "batch":

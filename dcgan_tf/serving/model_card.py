@@ -37,6 +37,7 @@ def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
         "",
         f"A generative adversarial network that makes {makes}, trained for {metadata['step']:,} steps on the split "
         f"`{config['split']}` of `{config['dataset']}` (digest `{config['data_digest']}`).",
+        *_origin(metadata),
         "",
         f"![Generated {kind}, not selected]({SAMPLES})",
         "",
@@ -77,6 +78,12 @@ def model_card(metadata: dict[str, Any], signatures: list[Signature]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _origin(metadata: dict[str, Any]) -> list[str]:
+    if not metadata["began_with_another_model"]:
+        return []
+    return ["Training began with the weights of another model, so the data and the license of that model matter, too."]
 
 
 def _header(config: dict[str, Any], metrics: dict[str, float], kind: str) -> list[str]:

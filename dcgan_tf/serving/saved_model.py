@@ -279,6 +279,7 @@ def _metadata(networks: Networks, version: int) -> dict[str, Any]:
             network.name: network.count_params() for network in (networks.generator, networks.discriminator)
         },
         "config": settings_of_model(networks.config),
+        "began_with_another_model": bool(networks.config.init_from),
         "packages": {"dcgan_tf": __version__, **{name: importlib.metadata.version(name) for name in packages}},
         "git_commit": _git_commit(),
     }

@@ -13,7 +13,8 @@ def update_average(average: keras.Model, network: keras.Model, decay: float, ste
         decay: Share of the average that is kept, from 0 to below 1.
         step: int64 scalar, number of train steps done before this one.
     """
-    # A smaller decay at first lets the average forget the random initial weights sooner.
+    # A smaller decay at first lets the average forget the initial weights sooner, which are random or those of a model
+    # of other data.
     steps = tf.cast(step, tf.float32)
     share = 1.0 - tf.minimum(decay, (1 + steps) / (10 + steps))
     for mean, weight in zip(average.trainable_variables, network.trainable_variables, strict=True):

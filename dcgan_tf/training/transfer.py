@@ -81,8 +81,10 @@ def _refuse_random_frozen_blocks(config: Config, discriminator: CopiedWeights | 
         if 1 <= block_number(path) <= config.freeze_discriminator and path.endswith(TRAINED):
             raise UserError(
                 f"`freeze_discriminator={config.freeze_discriminator}`: {path} of the discriminator does not fit the "
-                f"model in '{config.init_from}' and would stay random. Remove `freeze_discriminator`, or train with "
-                "the model's `discriminator_filters`, `kernel_size` and `channels`",
+                f"model in '{config.init_from}' and would stay random. Remove `freeze_discriminator`, or use the "
+                "model's `channels`, `discriminator_filters`, `kernel_size` and `discriminator_norm`"
+                + " and its `image_size`"
+                * (config.architecture == "mlp"),
                 field="freeze_discriminator",
             )
 

@@ -41,6 +41,10 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
             ["`unroll_steps", "`penalty=dragan`"],
         ),
         ({"weight_clip": 0.1, "unroll_steps": 1}, ["`unroll_steps", "`weight_clip"]),
+        (
+            {"weight_clip": 0.1, "penalty": "none", "init_from": "mnist", "freeze_discriminator": 1},
+            ["`weight_clip", "`freeze_discriminator"],
+        ),
         ({"optimizer": "rmsprop", "unroll_steps": 1}, ["`unroll_steps", "`optimizer=rmsprop`"]),
         ({"optimizer": "rmsprop", "beta_1": 0.9}, ["`beta_1", "`optimizer=rmsprop`"]),
         ({"learning_rate_decay": "linear"}, ["`learning_rate_decay=linear`", "`learning_rate_decay_steps=10000`"]),

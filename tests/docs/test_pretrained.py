@@ -5,10 +5,14 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dcgan_tf import load_generator
+from dcgan_tf.config.making import make_config
 from dcgan_tf.config.storage import settings_of_model
+from dcgan_tf.data.prepare import prepare
 from dcgan_tf.errors import UserError
+from dcgan_tf.evaluation.classifier import load_or_train_classifier
 from dcgan_tf.generation import source
 from dcgan_tf.runs.run_directory import load_run
 from dcgan_tf.training.gan import GAN
@@ -98,12 +102,15 @@ def test_without_it_the_error_names_a_run(cli, tmp_path, monkeypatch):
 
 
 def test_bundled_generator_makes_digits():
-    """The package's own generator is within its size limit, and no two of its images are the same."""
-    if "mnist" not in source.pretrained_names():
-        pytest.skip("no weights are bundled yet: python -m docs.pretrained RUN writes them")
+    """The package's own generator is within its size limit, and the bundled classifier reads all ten digits in it."""
     assert sum(path.stat().st_size for path in (source.PRETRAINED / "mnist").iterdir()) <= pretrained.MAX_BYTES
     images = load_generator("mnist").sample(range(64))
     assert images.shape == (64, 28, 28, 1)
     ink = (images > 127).mean(axis=(1, 2, 3))  # 13% of a training image, on average
     assert 0.08 < ink.mean() < 0.2
     assert len({image.tobytes() for image in images}) == 64
+    config, _ = prepare(make_config({"dataset": "mnist"}))
+    logits = load_or_train_classifier(config).network(images, training=False)["logits"]
+    sure = tf.reduce_max(tf.nn.softmax(logits), axis=1).numpy() > 0.9
+    assert sure.mean() > 0.8
+    assert set(np.argmax(logits, axis=1)[sure]) == set(range(10))

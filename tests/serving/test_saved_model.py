@@ -263,6 +263,7 @@ def test_metadata_and_model_card(exported):
         "![Generated images, not selected](1/assets.extra/samples.png)",
     ):
         assert text in card
+    assert "another model" not in card
     rows = networks.config.label_count or 8
     assert read(path / "assets.extra" / "samples.png").shape[0] >= 48 * rows
     header = yaml.safe_load(card.split("---\n")[1])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import dcgan_tf
 from dcgan_tf.data.arrays import open_array
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.generator import load_generator
@@ -194,6 +195,7 @@ def test_run_from_a_model_resumes_without_it(small_config, run_dir, monkeypatch,
     assert "Resuming at step 1" in said.text
     trained = load_networks(load_run(folder)).discriminator.get_layer("block_1").kernel
     np.testing.assert_array_equal(trained, frozen)
+    assert "began with the weights of another model" in (folder / "saved_model" / "MODEL_CARD.md").read_text()
     # The export does not mention folders of the machine that trained it.
     assert load_generator(result.saved_model).config == dataclasses.replace(
         load_generator(result.saved_model).config, init_from="", freeze_discriminator=0
@@ -221,6 +223,8 @@ def test_bad_beginning_leaves_no_run_and_needs_no_tensorflow(cli, small_config, 
     assert message.startswith("error: --init_from: expected the folder of a run")
     message = one_line(cli("train", f"--init_from={points_run_dir}"))
     assert "has --architecture=mlp, but this run has --architecture=dcgan" in message
+    with pytest.raises(UserError, match=f"`init_from`: expected the folder of a run.*'{tmp_path}'"):
+        dcgan_tf.train(images, run_dir=tmp_path / "run", init_from=tmp_path)
 
 
 def test_workers_that_see_different_models_stop(small_config):
