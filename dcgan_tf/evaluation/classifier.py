@@ -136,20 +136,16 @@ def is_large(image_shape: tuple[int, ...]) -> bool:
 
 
 def _choose_parts(config: Config, data: ImageData) -> _Parts:
-    """Chooses the test images: a held-out split with labels; else, for large images, a tenth of the training images."""
+    """Chooses the test images: a held-out split with labels, or else a tenth of the training images."""
     test = open_test_split(config)
     has_labels = bool(test.data.class_names) and test.data.labels.min() >= 0
-    everything = np.arange(len(data.images))
-    if is_large(data.images.shape[1:]) and not (test.is_held_out and has_labels):
+    if not (test.is_held_out and has_labels):
         order = random_order(len(data.images), key=SEED + 1)
         count = max(1, round(HELD_OUT_SHARE * len(order)))
         held_out, rest = np.sort(order[:count]), np.sort(order[count:])
         return _Parts(rest, data, held_out, f"{config.split}, held out of its training", True)
-    if has_labels:
-        tested, description = test.data, test.describe()
-    else:
-        tested, description = data, f"its training split, because {test.name} has no labels"
-    return _Parts(everything, tested, spread_rows(len(tested.images), TEST_IMAGES), description, False)
+    test_rows = spread_rows(len(test.data.images), TEST_IMAGES)
+    return _Parts(np.arange(len(data.images)), test.data, test_rows, test.describe(), False)
 
 
 def _key(data: ImageData, parts: _Parts) -> str:

@@ -16,7 +16,12 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation.features import DISCRIMINATOR, FeatureNetwork, discriminator_network
 from dcgan_tf.evaluation.figures import Figure
 from dcgan_tf.evaluation.judge import NetworkOptions, RealSide, measure_sets, other_networks, own_network
-from dcgan_tf.evaluation.memorization import NeighborPicture, distance_ratio, nearest_training_images
+from dcgan_tf.evaluation.memorization import (
+    NeighborPicture,
+    distance_ratio,
+    images_to_search,
+    nearest_training_images,
+)
 from dcgan_tf.evaluation.per_class import ClassTable
 from dcgan_tf.evaluation.probe import (
     LabeledImages,
@@ -151,7 +156,7 @@ def evaluate_run(run: Run, options: Options) -> Evaluation:
     measured = measure_sets(networks, generated, real, yardstick, test.describe())
     figures, left_out = measured.figures, left_out | measured.left_out
     first = generated.read(generated.rows[:MEMORIZATION_IMAGES])
-    memorization, missing, pictures = _memorization(first, training, test, real_rows)
+    memorization, missing, pictures = _memorization(first, training, test, real_rows, mirrored=config.flip)
     figures += memorization
     left_out |= missing
     probes = _probes(probed, training, test.data, classes, options)
@@ -223,16 +228,17 @@ def _choose_rows(training: ImageData, test: Split, wanted: int) -> tuple[np.ndar
 
 
 def _memorization(
-    generated: np.ndarray, training: ImageData, test: Split, real_rows: np.ndarray
+    generated: np.ndarray, training: ImageData, test: Split, real_rows: np.ndarray, *, mirrored: bool
 ) -> tuple[list[Figure], dict[str, str], list[NeighborPicture]]:
     """The memorization metric, or the reason why it was left out, and the pictures."""
-    name = "memorization_ratio[pixels]"
-    searched = spread_rows(len(training.images), MAX_TRAINING_IMAGES)
+    name = f"memorization_ratio[{'pixels-or-mirrored' if mirrored else 'pixels'}]"
+    total = len(training.images)
+    read, searched = images_to_search(training.read, spread_rows(total, MAX_TRAINING_IMAGES), total, mirrored=mirrored)
     count = min(NEIGHBORS_SHOWN, len(searched))
-    nearest = nearest_training_images(generated, training.read, searched, count, "neighbors of generated images")
+    nearest = nearest_training_images(generated, read, searched, count, "neighbors of generated images")
 
     def picture(title: str, images: np.ndarray, rows: np.ndarray) -> NeighborPicture:
-        pairs = [[image, *training.read(found)] for image, found in zip(images, rows, strict=True)]
+        pairs = [[image, *read(found)] for image, found in zip(images, rows, strict=True)]
         return NeighborPicture(title, np.concatenate([np.stack(pair) for pair in pairs]), count + 1)
 
     closest = np.argsort(nearest.distances[:, 0])[:SAMPLES_SHOWN]
@@ -248,7 +254,7 @@ def _memorization(
     if not test.is_held_out:
         return [], {name: "there is no held-out split of real images"}, pictures
     held_out = test.data.read(real_rows[:MEMORIZATION_IMAGES])
-    of_real = nearest_training_images(held_out, training.read, searched, count, "neighbors of held-out images")
+    of_real = nearest_training_images(held_out, read, searched, count, "neighbors of held-out images")
     pictures.append(
         picture("Held-out real images and their nearest training images", held_out[first], of_real.rows[first])
     )
@@ -267,7 +273,8 @@ def _memorization(
         split=test.describe(),
         network="pixels",
         resizer="none",
-        note=f"median distance to the nearest of {len(searched):,} training images, divided by that of held-out images",
+        note=f"median distance to the nearest of {len(searched):,} training images"
+        f"{' (half of them mirrored)' if mirrored else ''}, divided by that of held-out images",
     )
     return [figure], {}, pictures
 

@@ -1,7 +1,9 @@
 """The classifier of another, labeled data set, for images without labels."""
 
+import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -37,15 +39,13 @@ def labeled_config(path: str, config: Config, *, resize: bool = False) -> Config
         UserError: There is no such folder, it has no classes, or its pictures have another size.
     """
     labeled = _settings(path, config)
-    try:
+    with _blaming_features_from():
         source = find_source(labeled)
         _refuse_other_sizes(path, labeled, source, config, resize)
         labeled = dataclasses.replace(labeled, image_size=config.image_size)
         if config.channels == "1" or "4" in (config.channels, labeled.channels):
             labeled = dataclasses.replace(labeled, channels=config.channels)
         labeled = resolve(labeled, source)
-    except UserError as error:
-        raise UserError(str(error).replace("`data_dir`", "`features_from`")) from None
     if len(labeled.class_names) < 2:
         raise UserError(
             f"`features_from`: '{path}' has no classes, so no classifier can be trained on it. Sort its pictures into "
@@ -65,7 +65,8 @@ def load_labeled_classifier(labeled: Config, image_shape: tuple[int, ...]) -> Cl
         UserError: The cached classifier is damaged. It is not trained again automatically, because metrics of the new
             classifier would not be comparable with earlier ones.
     """
-    classifier = load_or_train_classifier(labeled, refuse_damaged=True)
+    with _blaming_features_from():
+        classifier = load_or_train_classifier(labeled, refuse_damaged=True)
     if image_shape[-1] == int(labeled.channels):
         return classifier
     image = keras.Input(image_shape, dtype="uint8", name="image")
@@ -90,6 +91,15 @@ def labeled_network(labeled: Config, image_shape: tuple[int, ...]) -> FeatureNet
             f"{classifier.accuracy:.2%} accuracy on {classifier.accuracy_split}{converted}"
         ),
     )
+
+
+@contextlib.contextmanager
+def _blaming_features_from() -> Iterator[None]:
+    """Makes errors about the labeled pictures name the setting that they come from."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace("`data_dir`", "`features_from`")) from None
 
 
 def _settings(path: str, config: Config) -> Config:

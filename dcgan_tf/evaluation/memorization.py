@@ -10,6 +10,8 @@ from dcgan_tf.errors import UserError
 from dcgan_tf.metrics.arrays import JACKKNIFE_BLOCKS, Estimate, jackknife_error, random_order
 from dcgan_tf.metrics.neighbors import nearest
 
+Read = Callable[[np.ndarray], np.ndarray]  # Rows -> images
+
 BLOCK = 10_000
 # Different images differ by at least one gray level, 1 / 255, in one pixel.
 MAX_DISTANCE_OF_COPIES = 0.5 / 255
@@ -41,8 +43,31 @@ class NeighborPicture(NamedTuple):
     columns: int
 
 
+def images_to_search(read: Read, rows: np.ndarray, total: int, *, mirrored: bool) -> tuple[Read, np.ndarray]:
+    """The images that a copy could be of: those that training has seen.
+
+    Args:
+        read: Maps rows to training images, uint8 [N, height, width, channels].
+        rows: int64, the training images to search.
+        total: Number of all training images.
+        mirrored: Whether training shows them mirrored, too.
+
+    Returns:
+        The arguments ``read`` and ``rows`` of `nearest_training_images`. Row ``total + n`` is row n, mirrored.
+    """
+    if not mirrored:
+        return read, rows
+
+    def read_both(rows: np.ndarray) -> np.ndarray:
+        images = read(rows % total)
+        is_mirrored = rows >= total
+        return np.where(is_mirrored[:, None, None, None], images[:, :, ::-1], images)
+
+    return read_both, np.concatenate([rows, rows + total])
+
+
 def nearest_training_images(
-    images: np.ndarray, read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, count: int, description: str
+    images: np.ndarray, read: Read, rows: np.ndarray, count: int, description: str
 ) -> Neighbors:
     """Searches the training images block by block for the nearest ones.
 

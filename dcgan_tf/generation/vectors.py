@@ -5,7 +5,7 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from dcgan_tf import files
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.arithmetic import NAME
+from dcgan_tf.generation.measures import MEASURES
 
 FORMAT_VERSION = 1
 
@@ -99,14 +100,21 @@ def refuse_bad_name(name: str) -> None:
         raise UserError(f"`name`: expected a word of letters, digits and _, such as thick. Received: {name!r}")
 
 
-def name_of_class(class_name: str) -> str:
+def name_of_class(names: Sequence[str], number: int) -> str:
     """The vector name for the direction of a class: the class name if it is a word, else derived from it.
 
-    >>> name_of_class("smile"), name_of_class("bob cut"), name_of_class("7")
-    ('smile', 'bob_cut', 'class_7')
+    If another class or a measured value would have the same name, it ends with the number of the class.
+
+    >>> [name_of_class(("smile", "bob cut", "7"), number) for number in range(3)]
+    ['smile', 'bob_cut', 'class_7']
+    >>> [name_of_class(("bob cut", "bob-cut", "slant"), number) for number in range(3)]
+    ['bob_cut_0', 'bob_cut_1', 'slant_2']
     """
-    word = re.sub(r"[^A-Za-z0-9_]+", "_", class_name)
-    return word if re.fullmatch(NAME, word) else f"class_{word}"
+    words = [re.sub(r"[^A-Za-z0-9_]+", "_", name) for name in names]
+    words = [word if re.fullmatch(NAME, word) else f"class_{word}" for word in words]
+    word = words[number]
+    is_taken = word in MEASURES or (word != names[number] and words.count(word) > 1)
+    return f"{word}_{number}" if is_taken else word
 
 
 def load_vectors(path: pathlib.Path, digest: str, latent_dim: int) -> VectorFile:

@@ -97,6 +97,9 @@ def test_a_direction_is_that_of_the_planted_class(sample, unlabeled, planted):
         )
         assert [name for name, *_ in ratios] == ["random-convolutions", "discriminator"]
         assert all(float(ratio) > 0 for _, ratio, _ in ratios)
+        _, ratio, nearest = ratios[0]
+        assert float(ratio) < 1
+        assert float(nearest) > 2 * 100 / 16  # Twice as often as by chance
     assert read("edit.png").shape[2] == 3
 
 
@@ -134,6 +137,31 @@ def test_classes_of_the_own_data_need_no_other(sample, planted, tmp_path):
     assert vectors()["plain"]["values"][0] < -0.9
 
 
+def test_a_conditional_run_is_measured_and_edited_with_the_label_that_is_asked_for(sample, refused, planted, tmp_path):
+    """In images of class plain, the coordinate that plants the bar acts the other way round."""
+    run = write_run(
+        tmp_path / "run", export=False, dataset="folder", data_dir=str(planted), split="train", channels="3",
+        latent_dim=LATENT_DIM, class_names=("bar", "plain"), conditional=True,
+    )  # fmt: skip
+
+    def decode(_, z, labels):
+        z = np.array(z)
+        z[:, 0] *= np.where(np.asarray(labels) == 1, -1, 1)
+        return draw(z)
+
+    source = (f"--run_dir={run}", "--vectors=v.json", f"--features_from={planted}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Generator, "decode", decode)
+        for label, sign in (("plain", -1), ("bar", 1)):
+            flags = (*source, "--class=bar", f"--label={label}")
+            sample("directions", *flags, "--samples=300", "--test_samples=8")
+            assert sign * vectors()["bar"]["values"][0] > 0.97
+            output = sample("edit", *flags, "--expression=3 * bar", "--of=plain", "--num=8", "--candidates=300")
+            assert float(re.search(r"mean probability of bar after: ([\d.]+)", output)[1]) > 0.9
+    line = refused("vectors", *source[:2], "--name=a", "--label=bar", "--seeds=1", "--resize")
+    assert "--resize has no effect without --features_from" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -151,6 +179,11 @@ def test_classes_of_the_own_data_need_no_other(sample, planted, tmp_path):
         (["vectors", "--name=a", "--propose=typical", "--features_from={planted}"], "--of=bar"),
         (["vectors", "--name=a", "--seeds=1", "--first_candidate=9"], "--first_candidate has no effect"),
         (["vectors", "--name=a", "--propose=thick", "--first_candidate=-1"], "--first_candidate: expected at least 0"),
+        (["vectors", "--name=a", "--propose=thick", f"--first_candidate={2**63}"],
+         "--first_candidate: expected at most"),
+        (["vectors", "--name=a", "--propose=thick", "--candidates=100001"], "--candidates: expected at most 100000"),
+        (["directions", "--class=bar", "--features_from={planted}", "--data_dir={planted}"], "--data_dir has no effect "
+         "with --features_from"),
         (["edit", "--expression=bar", "--features_from={planted}"], "--class is required"),
         (["edit", "--expression=bar", "--class=bar", "--num=1", "--features_from={planted}"], "--num: expected at "
          "least 2"),
@@ -175,6 +208,7 @@ def test_an_edit_says_where_images_are_too_few_or_were_used(sample, refused, unl
 
 
 def test_names_under_which_classes_are_kept():
-    assert [name_of_class(name) for name in ("smile", "bob cut", "7", "ä", "a-b/c")] == [
-        "smile", "bob_cut", "class_7", "_", "a_b_c"
+    names = ("smile", "bob cut", "7", "ä", "a-b/c", "ö", "b-c", "b_c", "thickness")
+    assert [name_of_class(names, number) for number in range(len(names))] == [
+        "smile", "bob_cut", "class_7", "__3", "a_b_c", "__5", "b_c_6", "b_c", "thickness_8"
     ]  # fmt: skip

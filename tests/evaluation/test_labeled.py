@@ -152,3 +152,13 @@ def test_classifier_sees_transparency_if_the_run_has_it(tmp_path, small_config, 
     settings = small_config(dataset="folder", data_dir=str(path), split="train", channels=of_pictures)
     Run(tmp_path, settings).save_config()
     assert labeled_config(str(tmp_path), small_config(channels=of_run)).channels == expected
+
+
+def test_errors_in_the_labeled_pictures_name_the_setting_that_they_come_from(color_config, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "labeled" / name).mkdir(parents=True)
+        Image.new("RGB", (16, 16), "red").save(tmp_path / "labeled" / name / "0.png")
+        (tmp_path / "labeled" / name / "1.png").write_bytes(b"no picture")
+    labeled = dataclasses.replace(labeled_config(str(tmp_path / "labeled"), color_config), cache_dir=str(tmp_path))
+    with pytest.raises(UserError, match=r"^`features_from`: 2 of 4 pictures cannot be used"):
+        load_labeled_classifier(labeled, color_config.sample_shape)

@@ -3,7 +3,7 @@ import pytest
 
 from dcgan_tf.errors import UserError
 from dcgan_tf.evaluation import memorization
-from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_images
+from dcgan_tf.evaluation.memorization import distance_ratio, images_to_search, nearest_training_images
 
 
 def images(seed, count):
@@ -30,6 +30,19 @@ def test_rows_may_be_a_part_of_the_training_images():
     assert found.rows[0, 0] == 14
     assert found.rows[1, 0] in rows
     assert found.distances[1, 0] > 0.5
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_mirrored_copies_are_found_if_training_mirrors(mirrored):
+    training = images(0, 100)
+    copies = training[[14, 21], :, ::-1]
+    read, rows = images_to_search(lambda rows: training[rows], np.arange(0, 100, 7), 100, mirrored=mirrored)
+    found = nearest_training_images(copies, read, rows, 2, "test")
+    if mirrored:
+        assert found.rows[:, 0].tolist() == [114, 121]
+        np.testing.assert_array_equal(read(found.rows[:, 0]), copies)
+        np.testing.assert_array_equal(read(np.array([14, 21])), training[[14, 21]])
+    assert (found.distances[:, 0] < 1e-3).all() == mirrored
 
 
 def test_ratio_of_copies_is_zero_and_of_like_images_one():

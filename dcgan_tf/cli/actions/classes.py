@@ -50,6 +50,9 @@ def find_classes(source: Source, needed_by: str) -> Classes:
         UserError: The data set has no classes.
     """
     if FLAGS.features_from:
+        for name in ("data_dir", "manual_dir"):
+            if FLAGS[name].present:
+                raise UserError(f"--{name} has no effect with --features_from: remove it")
         notices.import_tensorflow()
         from dcgan_tf.evaluation.labeled import labeled_config
 

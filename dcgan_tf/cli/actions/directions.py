@@ -74,7 +74,7 @@ def run() -> None:
         )
     common.at_least("test_samples", len(SHOWN_SEEDS))
     wanted = _wanted_class(source)
-    name = FLAGS.measure if wanted is None else name_of_class(wanted[0].names[wanted[1]])
+    name = FLAGS.measure if wanted is None else name_of_class(wanted[0].names, wanted[1])
     out = common.png_path(FLAGS.out or f"{name}.png")
     label = common.required_label(source)
 

@@ -29,20 +29,22 @@ def run() -> None:
     config = common.data_config(source)
 
     generator = common.load(source)
-    from dcgan_tf.evaluation.memorization import nearest_training_images
+    from dcgan_tf.evaluation.memorization import images_to_search, nearest_training_images
     from dcgan_tf.evaluation.splits import open_split
 
     data = open_split(config, config.split)
     images = generator.sample(seeds, labels=generator.repeat_label(label, len(seeds)))
-    rows = np.arange(len(data.images))
-    found = nearest_training_images(images, data.read, rows, FLAGS.count, "searching the training images")
+    total = len(data.images)
+    read, rows = images_to_search(data.read, np.arange(total), total, mirrored=config.flip)
+    found = nearest_training_images(images, read, rows, FLAGS.count, "searching the training images")
     tiles, captions = [], []
     for seed, image, distances, neighbors in zip(seeds, images, found.distances, found.rows, strict=True):
-        tiles += [image, *data.read(neighbors)]
+        tiles += [image, *read(neighbors)]
         captions += [f"seed {seed}", *(f"{distance:.2f}" for distance in distances)]
     out.parent.mkdir(parents=True, exist_ok=True)
     save_png(caption_tiles(np.stack(tiles), captions, 1 + found.rows.shape[1]), out)
+    searched = f"{total} training images" + " and their mirror images" * config.flip
     print(
-        f"Wrote {len(seeds)} samples, each with the nearest of {len(rows)} training images, to {out}. The distances "
+        f"Wrote {len(seeds)} samples, each with the nearest of {searched}, to {out}. The distances "
         f"are Euclidean, over pixels from 0 to 1; the smallest is {found.distances[:, 0].min():.2f}"
     )

@@ -66,6 +66,9 @@ def run() -> None:
     wanted = _wanted_class(source, label)
     for name, least in (("count", 1), ("candidates", 1), ("first_candidate", 0)):
         common.at_least(name, least)
+    for name, most in (("candidates", common.MAX_SEEDS), ("first_candidate", common.MAX_SEED - common.MAX_SEEDS)):
+        if getattr(FLAGS, name) > most:
+            raise UserError(f"--{name}: expected at most {most}. Received: {getattr(FLAGS, name)}")
 
     generator = common.load(source)
     from dcgan_tf.generation.vectors import Vector, changing_vectors, load_vectors, refuse_bad_name
@@ -106,6 +109,8 @@ def _wanted_class(source: Source, label: int | None) -> tuple[Classes, int] | No
     if source.config.label_count and not FLAGS.features_from:
         if FLAGS.of:
             raise UserError("--of: a conditional run makes images of the class --label. Remove it")
+        if FLAGS.resize:
+            raise UserError("--resize has no effect without --features_from: remove it")
         return (find_classes(source, "--label"), label) if FLAGS.propose == TYPICAL and label is not None else None
     if not FLAGS.of and FLAGS.propose != TYPICAL:
         if FLAGS.features_from or FLAGS.resize:
