@@ -99,7 +99,7 @@ def test_a_direction_is_that_of_the_planted_class(sample, unlabeled, planted):
         assert all(float(ratio) > 0 for _, ratio, _ in ratios)
         _, ratio, nearest = ratios[0]
         assert float(ratio) < 1
-        assert float(nearest) > 2 * 100 / 16  # Twice as often as by chance
+        assert float(nearest) > 2 * 100 / 16  # Twice the chance level
     assert read("edit.png").shape[2] == 3
 
 
