@@ -283,6 +283,20 @@ def test_project_reads_a_picture_as_training_does(tmp_path, monkeypatch):
         load_picture_to_project(tmp_path / "deep.png", config, resize=False)
 
 
+def test_only_larger_pictures_are_cropped_and_what_is_left_out_is_said(tmp_path):
+    config = Config(image_size="16", channels="1", crop_size=8)
+    ramp = np.tile(np.arange(0, 256, 16, dtype=np.uint8), (16, 1))
+    Image.fromarray(ramp).save(tmp_path / "fits.png")
+    for resize in (False, True):
+        image, cut = load_picture_to_project(tmp_path / "fits.png", config, resize)
+        np.testing.assert_array_equal(image[:, :, 0], ramp)
+        assert cut == ""
+    Image.fromarray(ramp).resize((40, 20)).save(tmp_path / "larger.png")
+    image, cut = load_picture_to_project(tmp_path / "larger.png", config, resize=True)
+    assert "Only the central 8x8 of its 20x40 pixels (height x width) are used, as in training (crop_size=8)" in cut
+    assert np.ptp(image) < 60
+
+
 def test_neighbors_of_training_images_are_themselves(sample, run_dir, pictures, monkeypatch):
     files = sorted(pictures.rglob("*.png"))
     chosen = np.stack([read(files[7]), read(files[40])])[..., None]

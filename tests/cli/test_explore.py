@@ -19,10 +19,11 @@ from dcgan_tf import load_generator
 from dcgan_tf.cli import explore
 from dcgan_tf.cli.actions import common
 from dcgan_tf.cli.explore import Page, named_directions
+from dcgan_tf.drawing.grids import GRID_MARGIN
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.vectors import Vector, VectorFile
 from tests.conftest import ROOT, one_line
-from tests.small_runs import read
+from tests.small_runs import read, write_run
 
 
 def test_the_page_shows_what_its_commands_make(sample, conditional_run_dir, tmp_path):
@@ -49,6 +50,23 @@ def test_a_picture_is_projected_as_its_command_does(sample, conditional_run_dir,
     pathlib.Path("text.png").write_text("text")
     with pytest.raises(UserError, match=r"'text.png' cannot be used"):
         page.projection("text.png", "1")
+
+
+def test_transparent_images_are_shown_on_white(tmp_path):
+    run = write_run(
+        tmp_path / "run", export=False, dataset="folder", data_dir=".", split="train", channels="4", conditional=False,
+    )  # fmt: skip
+    generator = load_generator(run)
+    page = Page(generator, [], tmp_path)
+    tiles, *_ = page.grid(0, 1.0, None)
+    assert {tile.shape[2] for tile, _ in tiles} == {3}
+    image = generator.sample([0])[0].astype(float)
+    alpha = image[:, :, 3:] / 255
+    on_white = alpha * image[:, :, :3] + (1 - alpha) * 255
+    shown = tiles[0][0][GRID_MARGIN:-GRID_MARGIN, GRID_MARGIN:-GRID_MARGIN]
+    scale = len(shown) // len(image)  # Small images are shown larger.
+    np.testing.assert_allclose(shown[::scale, ::scale], on_white, atol=1)
+    assert page.walk(0, 1, 1.0, None)[0].shape[2] == 3
 
 
 def test_the_heading_names_what_is_shown(conditional_run_dir, tmp_path):

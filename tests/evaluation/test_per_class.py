@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,10 @@ def test_without_labels_of_both_sides_the_classifier_sorts_both():
     wrong = Side(1 - labels, ("cat", "dog"))  # Not used: the generated images have no labels
     table = compare_classes(FeatureSets(NETWORK, real, fake, None, ""), wrong, Side())
     assert table.labels == "the predictions of planted"
+    assert [row.name for row in table.rows] == ["0", "1"]  # The classifier may be of other data than the images.
+    named = dataclasses.replace(NETWORK, class_names=("neutral", "smile"))
+    table = compare_classes(FeatureSets(named, real, fake, None, ""), wrong, Side())
+    assert [row.name for row in table.rows] == ["neutral", "smile"]
     assert all(row.frechet_distance < 1 and row.real_value is None for row in table.rows)
     unknown, _ = features(1, [0, 0], has_probabilities=False)
     assert compare_classes(FeatureSets(NETWORK, real, unknown, None, ""), wrong, Side()) is None
