@@ -21,7 +21,7 @@ from dcgan_tf.config.storage import load_config, save_config
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.errors import UserError
-from dcgan_tf.evaluation import classifier
+from dcgan_tf.evaluation import classifier, labeled
 from dcgan_tf.generation.measures import stroke_thickness
 from dcgan_tf.generation.projector import write_projector
 from dcgan_tf.generation.vectors import Vector, VectorFile
@@ -198,7 +198,8 @@ def test_vectors_are_proposed_merged_and_listed(sample, run_dir, generator, monk
         bright = images.mean((1, 2, 3)) > middle
         return {"logits": np.where(bright[:, None], [0.0, 9.0], [0.0, 0.0])}
 
-    monkeypatch.setattr(classifier, "load_or_train_classifier", lambda config: types.SimpleNamespace(network=network))
+    for module in (classifier, labeled):  # Whichever of them is imported first
+        monkeypatch.setattr(module, "load_or_train_classifier", lambda *_, **__: types.SimpleNamespace(network=network))
     sample("vectors", source, "--vectors=w.json", "--name=frame", "--propose=typical", "--of=frames", "--candidates=50")
     seeds = json.loads(open("w.json").read())["vectors"]["frame"]["seeds"]
     assert (generator.sample(seeds).mean((1, 2, 3)) > middle).all()
@@ -216,7 +217,8 @@ def test_typical_images_of_a_conditional_run_are_of_its_label(sample, refused, c
         bright = images.mean((1, 2, 3)) > middle
         return {"logits": 9.0 * bright[:, None] * (np.arange(10) == 7)}
 
-    monkeypatch.setattr(classifier, "load_or_train_classifier", lambda config: types.SimpleNamespace(network=network))
+    for module in (classifier, labeled):  # Whichever of them is imported first
+        monkeypatch.setattr(module, "load_or_train_classifier", lambda *_, **__: types.SimpleNamespace(network=network))
     arguments = [f"--run_dir={conditional_run_dir}", "--vectors=v.json", "--name=seven", "--propose=typical"]
     sample("vectors", *arguments, "--label=7", "--candidates=50")
     vector = json.loads(open("v.json").read())["vectors"]["seven"]

@@ -14,7 +14,7 @@ def figure(name, value=0.5, error=0.0123, real=0.75):
 
 def test_every_metric_is_explained():
     named = set(re.findall(r'yield "(\w+)"', inspect.getsource(figures)))
-    named |= set(re.findall(r'name = "(\w+)\[', inspect.getsource(evaluator)))
+    named |= set(re.findall(r'name = f?"(\w+)\[', inspect.getsource(evaluator)))
     assert len(named) > 10
     assert named == set(EXPLANATIONS)
     assert explain(figure("new_metric[x]")) == ("New metric", "")
