@@ -216,7 +216,7 @@ def test_requests_batched_by_a_server_get_their_own_rows(exported):
 
     threads = [
         threading.Thread(target=ask, args=(100 * number, 100 if number == 11 else 1 + number % 5))
-        for number in range(8)
+        for number in range(12)
     ]
     for thread in threads:
         thread.start()
