@@ -71,6 +71,7 @@ def refuse_different_weights(workers: Workers, gan: "GAN") -> None:
 def _refuse_random_frozen_blocks(config: Config, discriminator: CopiedWeights | None) -> None:
     if not config.freeze_discriminator:
         return
+    size = ", `image_size`" if config.architecture == "mlp" else ""
     if discriminator is None:
         raise UserError(
             f"`freeze_discriminator`: the export in '{config.init_from}' contains no discriminator. Remove "
@@ -82,9 +83,7 @@ def _refuse_random_frozen_blocks(config: Config, discriminator: CopiedWeights | 
             raise UserError(
                 f"`freeze_discriminator={config.freeze_discriminator}`: {path} of the discriminator does not fit the "
                 f"model in '{config.init_from}' and would stay random. Remove `freeze_discriminator`, or use the "
-                "model's `channels`, `discriminator_filters`, `kernel_size` and `discriminator_norm`"
-                + " and its `image_size`"
-                * (config.architecture == "mlp"),
+                f"model's `channels`{size}, `discriminator_filters`, `kernel_size` and `discriminator_norm`",
                 field="freeze_discriminator",
             )
 

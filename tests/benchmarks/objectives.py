@@ -97,7 +97,6 @@ STACKED_METHODS: dict[str, dict[str, Any]] = {
 # Stacked MNIST with the default's networks and hyperparameters.
 STACKED_DEFAULT_METHODS: dict[str, dict[str, Any]] = {
     "default": {},
-    "pac 2": {"pack": 2, "batch_size": 128, "penalty": "none"},
     "r3gan": PRESETS["r3gan"],
 }
 # What a preset sets for its own networks; here all objectives use the default's.

@@ -95,8 +95,7 @@ class PictureToProject(NamedTuple):
 def draw_projection(image: np.ndarray, projection: np.ndarray) -> np.ndarray:
     """Draws two images uint8 [height, width, channels] and their difference: uint8 [height, width, 3]."""
     tiles = {"picture": to_rgb(image), "projection": to_rgb(projection)}
-    difference = np.abs(tiles["projection"].astype(int) - tiles["picture"]).astype(np.uint8)
-    tiles["difference"] = difference
+    tiles["difference"] = np.abs(tiles["projection"].astype(int) - tiles["picture"]).astype(np.uint8)
     return join_panels([(name, make_grid(tile[None])) for name, tile in tiles.items()])
 
 
