@@ -126,7 +126,8 @@ class Workers:
         self._leave(error)
 
     def _leave(self, error: BaseException | None) -> None:
-        self._leaving.set()
+        with self._stopping:  # If another thread is ending this process, its last words are the only ones.
+            self._leaving.set()
         what = (
             "was interrupted" if isinstance(error, KeyboardInterrupt) else f"stopped: {error or type(error).__name__}"
         )

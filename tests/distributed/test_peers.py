@@ -15,6 +15,7 @@ from unittest import mock
 
 import pytest
 
+from dcgan_tf import progress
 from dcgan_tf.distributed import peers
 from dcgan_tf.distributed.peers import MAX_MESSAGE, Peer, Reception
 from dcgan_tf.distributed.workers import Workers, split_address
@@ -358,6 +359,27 @@ def test_time_limit_ends_what_nothing_else_can_end(member, capsys, monkeypatch):
         assert ended.wait(10)
     assert read(theirs) == {"stop": "TensorFlow waits"}
     assert capsys.readouterr().err == "\nerror: TensorFlow waits\n"
+
+
+def test_worker_that_fails_while_another_stops_it_says_one_line_only(member, monkeypatch):
+    workers, _, theirs = member
+    speaking, happened = threading.Event(), []
+
+    def say_last_words(_):
+        speaking.set()
+        time.sleep(0.3)
+        happened.append("last words")
+
+    monkeypatch.setattr(progress, "say_last_words", say_last_words)
+    monkeypatch.setattr(os, "_exit", lambda _: happened.append("end"))
+    stopper = threading.Thread(target=workers._stop, args=("worker 1 has other settings",))
+    stopper.start()
+    assert speaking.wait(10)
+    workers._leave(UserError("other settings"))
+    happened.append("the main thread's own error")
+    stopper.join()
+    assert happened == ["last words", "end", "the main thread's own error"]
+    assert read(theirs) == {"stop": "worker 1 has other settings"}
 
 
 def test_proof_is_of_one_secret_and_one_role():
