@@ -18,6 +18,7 @@ from dcgan_tf.evaluation.features import (
     random_network,
     read_batches,
 )
+from dcgan_tf.evaluation.labeled import labeled_config, labeled_network
 from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_images
 from dcgan_tf.evaluation.splits import open_test_split
 from dcgan_tf.generation.sampling import generate
@@ -77,16 +78,18 @@ class Pictures:
         return settle_precision(config), data
 
 
-def open_pictures(typed: dict[str, Any], samples: int) -> Pictures:
+def open_pictures(typed: dict[str, Any], samples: int, features_from: str = "") -> Pictures:
     """Opens a data set and computes the features of its held-out images.
 
     The held-out images are those of the test split. Without a test split, as in most folders, they are 5,000 images
-    drawn at random, or a fifth of the images if there are fewer than 25,000. Features are those of a classifier of the
-    data set's classes or, without classes, of convolutions with fixed random weights.
+    drawn at random, or a fifth of the images if there are fewer than 25,000. Features are those of a classifier: of
+    `features_from` if given, else of the data set's own classes. Without either, they are those of convolutions with
+    fixed random weights.
 
     Args:
         typed: Settings that name the data set.
         samples: Maximum number of held-out images to compare with.
+        features_from: A labeled folder.
     """
     config, data = prepare(make_config(typed))
     order = np.random.default_rng(0).permutation(len(data.images))
@@ -97,7 +100,9 @@ def open_pictures(typed: dict[str, Any], samples: int) -> Pictures:
     else:
         held_out = min(HELD_OUT, len(order) // 5)
         read, rows, order = data.read, order[-held_out:], order[:-held_out]
-    if len(config.class_names) > 1:
+    if features_from:
+        network = labeled_network(labeled_config(features_from, config), config.sample_shape)
+    elif len(config.class_names) > 1:
         network = classifier_network(load_or_train_classifier(config), config.sample_shape)
     else:
         network = random_network(config.sample_shape)

@@ -6,7 +6,7 @@ Rows are written as they are measured, so an interrupted command continues with 
 table is written after each run. Data sets:
 
     --set=dataset=fashion_mnist --set=manual_dir=FOLDER_WITH_THE_FOUR_FILES
-    --set=dataset=folder --set=data_dir=FOLDER --set=image_size=64 --set=generator_filters=32
+    --set=dataset=folder --set=data_dir=FOLDER --set=image_size=64 --set=flip=true --features_from=LABELED_FOLDER
 """
 
 import sys
@@ -34,6 +34,7 @@ def define_flags() -> None:
     flags.DEFINE_list("steps", ["1000", "2000", "3000", "4000", "5000"], "Steps at which to measure.")
     flags.DEFINE_float("seconds", float("inf"), "Maximum seconds of each training run.")
     flags.DEFINE_integer("samples", 5000, "Generated images, and most held-out ones.")
+    flags.DEFINE_string("features_from", "", "Labeled folder whose classifier computes the features.")
     flags.DEFINE_multi_string("set", [], "A setting as name=value; may be repeated. Those of the data set at least.")
 
 
@@ -88,7 +89,7 @@ def run() -> None:
     tf.config.experimental.enable_op_determinism()
     rows = Rows(FLAGS.results, ("pictures", "method", "seed", "step"))
     data = {name: value for name, value in parse_settings(FLAGS.set).items() if name in DATA_SETTINGS}
-    pictures = open_pictures(data, FLAGS.samples)
+    pictures = open_pictures(data, FLAGS.samples, FLAGS.features_from)
     for seed in range(FLAGS.seeds):
         for count in map(int, FLAGS.pictures):
             for method in FLAGS.methods:
