@@ -3,14 +3,12 @@
 points: ring and grid of Gaussians, with small networks and few steps (PacGAN's protocol is in
 tests.benchmarks.mixtures). stacked: Stacked MNIST with the tiny networks of the unrolled GAN paper and with the
 default's. mnist: every preset's objective on the default's networks for the same time. Each finished run is a line of
-the results file, so an interrupted command continues where it stopped. At the end, it prints a table of all lines and
+the results file, so an interrupted command continues where it stopped. At the end, it writes a table of all lines and
 joins the pictures of the first seed into one, with a row for each data set and a column for each method.
 """
 
-import json
 import pathlib
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,7 +21,6 @@ from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
 from dcgan_tf.config.presets import PRESETS
 from dcgan_tf.config.settings import Config
-from dcgan_tf.data.batches import make_batches
 from dcgan_tf.data.points import MIXTURES
 from dcgan_tf.data.prepare import prepare
 from dcgan_tf.drawing.grids import make_grid, save_png
@@ -36,11 +33,13 @@ from dcgan_tf.generation.sampling import generate, training_samples
 from dcgan_tf.metrics.frechet import frechet_distance
 from dcgan_tf.metrics.modes import count_modes, stacked_modes
 from dcgan_tf.training.gan import GAN
+from tests.benchmarks.rows import Rows, spread, train_to_marks
 from tests.benchmarks.settings import parse_settings
 
 ARGUMENTS = "points|stacked|mnist"
 FLAGS = flags.FLAGS
 
+KEY = ("experiment", "data", "method", "seed")
 POINT_SAMPLES, POINT_STEPS = 2_500, 5_000
 STACKED_SAMPLES, STACKED_STEPS = 25_600, 5_000
 MNIST_SAMPLES = 10_000
@@ -123,15 +122,8 @@ def train(config: Config) -> tuple[GAN, float]:
     """
     config, data = prepare(config)
     gan = GAN(config)
-    batches = iter(make_batches(data, config, 0, config.steps))
-    gan.train_steps(batches, tf.constant(1))
-    start = time.perf_counter()
-    while int(gan.step) < config.steps and time.perf_counter() - start < FLAGS.seconds:
-        count = min(config.steps_per_call, config.steps - int(gan.step))
-        metrics, _ = gan.train_steps(batches, tf.constant(count))
-        if not np.isfinite(list(map(float, metrics.values()))).all():
-            raise FloatingPointError(f"not finite at step {int(gan.step)}")
-    return gan, time.perf_counter() - start
+    ((_, seconds),) = train_to_marks(gan, data, [config.steps], FLAGS.seconds)
+    return gan, seconds
 
 
 def points_settings() -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, Any]]]]:
@@ -227,13 +219,20 @@ def picture_name(key: tuple[Any, ...]) -> str:
 def join_pictures(records: list[dict[str, Any]], experiment: str) -> None:
     folder = pathlib.Path(FLAGS.pictures)
     data_names, methods = (list(dict.fromkeys(record[name] for record in records)) for name in ("data", "method"))
-    rows = []
-    for data in data_names:
-        paths = [folder / f"{picture_name((experiment, data, method, 0))}.png" for method in methods]
-        images = {path: np.asarray(Image.open(path).convert("RGB")) for path in paths if path.exists()}
-        blank = np.full_like(next(iter(images.values())), 255)  # Not all methods are measured on all data.
-        padded = [np.pad(images.get(path, blank), ((4, 4), (4, 4), (0, 0)), constant_values=255) for path in paths]
-        rows.append(np.hstack(padded))
+    paths = {
+        (data, method): folder / f"{picture_name((experiment, data, method, 0))}.png"
+        for data in data_names
+        for method in methods
+    }
+    images = {key: np.asarray(Image.open(path).convert("RGB")) for key, path in paths.items() if path.exists()}
+    if not images:
+        return
+    blank = np.full_like(next(iter(images.values())), 255)  # Not all methods are measured on all data.
+    frame = ((4, 4), (4, 4), (0, 0))
+    rows = [
+        np.hstack([np.pad(images.get((data, method), blank), frame, constant_values=255) for method in methods])
+        for data in data_names
+    ]
     Image.fromarray(np.vstack(rows)).reduce(2).quantize(24).save(folder / f"{experiment}.png", optimize=True)
 
 
@@ -245,19 +244,14 @@ def is_chosen(name: str, chosen: list[str]) -> bool:
     return not chosen or name in chosen
 
 
-def print_table(records: list[dict[str, Any]]) -> None:
-    """Prints means and standard deviations over the seeds."""
-    names = [name for name in records[0] if name not in ("experiment", "data", "method", "seed")]
-    print("| data | method | seeds | " + " | ".join(names) + " |")
-    print("|---" * (3 + len(names)) + "|")
-    groups = dict.fromkeys((record["data"], record["method"]) for record in records)
-    for data, method in groups:
-        group = [record for record in records if (record["data"], record["method"]) == (data, method)]
-        cells = []
-        for name in names:
-            values = np.array([record[name] for record in group], float)
-            cells.append(f"{values.mean():.4g} ± {values.std(ddof=1):.2g}" if len(group) > 1 else f"{values[0]:.4g}")
-        print(f"| {data} | {method} | {len(group)} | " + " | ".join(cells) + " |")
+def write_table(rows: Rows, chosen: list[dict[str, Any]]) -> None:
+    """Writes means and standard deviations over the seeds."""
+    names = [name for name in chosen[0] if name not in KEY]
+    lines = []
+    for data, method in dict.fromkeys((row["data"], row["method"]) for row in chosen):
+        group = [row for row in chosen if (row["data"], row["method"]) == (data, method)]
+        lines.append((data, method, len(group), *(spread(row[name] for row in group) for name in names)))
+    rows.write_table(("data", "method", "seeds", *names), lines)
 
 
 def run(arguments: list[str]) -> None:
@@ -267,31 +261,24 @@ def run(arguments: list[str]) -> None:
     if experiment == "mnist" and not FLAGS.steps and FLAGS.seconds == float("inf"):
         raise UserError("mnist: expected --seconds or --steps, or both")
     tf.config.experimental.enable_op_determinism()
-    file = pathlib.Path(FLAGS.results)
-    records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    done = {(record["experiment"], record["data"], record["method"], record["seed"]) for record in records}
+    rows = Rows(FLAGS.results, KEY)
     settings = list(EXPERIMENTS[experiment]())
     for setting, train_and_measure in settings:
-        key = (experiment, *setting.values())
-        if key in done or not (is_chosen(setting["method"], FLAGS.only) and is_chosen(setting["data"], FLAGS.data)):
+        is_wanted = is_chosen(setting["method"], FLAGS.only) and is_chosen(setting["data"], FLAGS.data)
+        if not is_wanted or rows.matching(experiment=experiment, **setting):
             continue
-        current["name"] = picture_name(key)
+        current["name"] = picture_name((experiment, *setting.values()))
         try:
-            record = {"experiment": experiment, **setting, **train_and_measure()}
+            rows.add(experiment=experiment, **setting, **train_and_measure())
         except FloatingPointError as error:
-            print(f"{key}: {error}: left out", flush=True)
-            continue
-        print(json.dumps(record), flush=True)
-        records.append(record)
-        with open(file, "a") as lines:
-            lines.write(json.dumps(record) + "\n")
+            print(f"{current['name']}: {error}: left out", flush=True)
     # In the order of the settings, whichever process ran them first.
-    found = {(record["experiment"], record["data"], record["method"], record["seed"]): record for record in records}
-    keys = [(experiment, *setting.values()) for setting, _ in settings]
-    records = [found[key] for key in keys if key in found]
-    print_table(records)
+    chosen = [row for setting, _ in settings for row in rows.matching(experiment=experiment, **setting)]
+    if not chosen:
+        raise UserError(f"no row of {experiment} in '{FLAGS.results}', and none was measured")
+    write_table(rows, chosen)
     if FLAGS.pictures:
-        join_pictures(records, experiment)
+        join_pictures(chosen, experiment)
 
 
 if __name__ == "__main__":
