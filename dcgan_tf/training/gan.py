@@ -311,7 +311,7 @@ class GAN:
     def _generator_loss(self, real_images: tf.Tensor, fake_images: tf.Tensor, classes: tf.Tensor | None) -> tf.Tensor:
         """G's loss against the current discriminator, or against the discriminator after virtual updates."""
         last = self.config.discriminator_steps - 1
-        discriminate = lambda seen: self._logits(seen, classes)  # noqa: E731
+        discriminate, response = lambda seen: self._logits(seen, classes), tf.constant(0.0)
         if self.config.unroll_steps:
             logits_of = virtual_logits(self.discriminator, classes)
             weights = unroll(
@@ -322,13 +322,27 @@ class GAN:
                 )[0],
                 self.config.unroll_steps,
             )
-            discriminate = lambda seen: logits_of(seen, weights)  # noqa: E731
+            response = self._response(real_images, fake_images, lambda seen: logits_of(seen, weights))
+            fixed = [tf.stop_gradient(weight) for weight in weights]
+            discriminate = lambda seen: logits_of(seen, fixed)  # noqa: E731
         fake_logits = discriminate(self._show(fake_images, noise.GENERATOR_INPUTS, last))
         if self.loss.generator_real is None or self.loss.relative is None:
-            return self._mean(self.loss.generator(fake_logits))
+            return self._mean(self.loss.generator(fake_logits)) + response
         real_logits = discriminate(self._show(real_images, noise.REAL_INPUTS, last))
         real_logits, fake_logits = self.loss.relative(real_logits, fake_logits)
-        return self._mean(self.loss.generator(fake_logits)) + self._mean(self.loss.generator_real(real_logits))
+        own = self._mean(self.loss.generator(fake_logits)) + self._mean(self.loss.generator_real(real_logits))
+        return own + response
+
+    def _response(self, real_images: tf.Tensor, fake_images: tf.Tensor, discriminate: Discriminate) -> tf.Tensor:
+        """A term of G's loss with the value 0. Its gradient is how G's images change what D learns from them.
+
+        In the zero-sum game of the unrolled GAN (arXiv 1611.02163, equation 5), G wants D's own loss to be high after
+        D has learned. If D learns well, this part of the gradient vanishes. With G's own loss in place of D's, it would
+        not: G would gain by misleading the updates.
+        """
+        last = self.config.discriminator_steps - 1
+        loss, _ = self._discriminator_loss(real_images, tf.stop_gradient(fake_images), last, discriminate)
+        return tf.stop_gradient(loss) - loss
 
     def _show(self, images: tf.Tensor, purpose: int, update: int) -> tf.Tensor:
         """Images as the discriminator sees them: augmented, with noise, and packed into rows if it judges several."""
