@@ -8,6 +8,7 @@ as they are measured, so an interrupted command continues with the first run tha
 """
 
 import contextlib
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from absl import flags
 from dcgan_tf.cli import command_line
 from dcgan_tf.config.making import make_config
 from dcgan_tf.data.prepare import prepare
+from dcgan_tf.drawing.grids import make_grid, save_png
 from dcgan_tf.evaluation.classifier import Classifier, load_or_train_classifier
 from dcgan_tf.generation.sampling import generate, seed_latents
 from dcgan_tf.metrics.modes import count_modes, stacked_modes
@@ -39,6 +41,7 @@ KEY = ("size", "unroll", "pack", "virtual", "rate", "start", "set", "seed", "ste
 
 def define_flags() -> None:
     flags.DEFINE_string("results", None, "File of the rows, one JSON object per line.", required=True)
+    flags.DEFINE_string("pictures", "", "Folder for a picture of each run's samples.")
     flags.DEFINE_list("sizes", list(STACKED_SIZES), "Sizes of D relative to G: any of 1/4, 1/2.")
     flags.DEFINE_list("unroll", ["0", "1", "5", "10"], "Numbers of unrolled steps.")
     flags.DEFINE_integer("pack", 1, "Images that D judges at once.")
@@ -133,6 +136,10 @@ def train_and_measure(rows: Rows, classifier: Classifier, key: dict[str, Any]) -
                 kl_by_batch=batch[1],
                 is_last=number == len(marks) or seconds >= FLAGS.seconds,
             )
+    if FLAGS.pictures:
+        pathlib.Path(FLAGS.pictures).mkdir(parents=True, exist_ok=True)
+        name = "-".join(str(value) for value in key.values() if value not in (None, "")).replace("/", "")
+        save_png(make_grid(generate(gan.ema_generator, range(64))), pathlib.Path(FLAGS.pictures) / f"{name}.png")
 
 
 def write_table(rows: Rows) -> None:
