@@ -105,7 +105,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # Metz et al. 2017 (arXiv 1611.02163), the Stacked MNIST experiment: G's loss unrolls five updates of D, whose
     # learning rate is twice that of G. The paper uses far smaller networks for it.
-    # MNIST distance: 3,659, after a fifth of the default's updates of G.
+    # MNIST distance: 580, after a fifth of the default's updates of G.
     # python train.py --dataset=mnist --preset=unrolled
     "unrolled": {
         **_DCGAN_PAPER,
