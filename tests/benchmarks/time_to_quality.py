@@ -3,11 +3,10 @@
 Trains each candidate for some minutes, or with --steps for some steps. On the way, it measures the Frechet distance
 between 10,000 samples of the moving average and the test split, on the features of the data set's own classifier or,
 with --features_from, of another labeled data set's. Without a test split, it compares with all images. The clock
-stops while it measures and compiles. Each finished run is a line of the results file, so an interrupted command
-continues where it stopped; at the end, a table of all lines is printed. It trains in the precision of a normal run.
+stops while it measures and compiles. Rows are written as they are measured, so an interrupted command continues with
+the first run that is not complete. It trains in the precision of a normal run.
 """
 
-import json
 import pathlib
 import sys
 import time
@@ -30,6 +29,7 @@ from dcgan_tf.generation.sampling import generate
 from dcgan_tf.metrics.frechet import frechet_distance
 from dcgan_tf.training.devices import settle_precision
 from dcgan_tf.training.gan import GAN
+from tests.benchmarks.rows import Rows, spread
 from tests.benchmarks.settings import parse_settings
 
 FLAGS = flags.FLAGS
@@ -59,7 +59,7 @@ CANDIDATES_BY_NAME: dict[str, dict[str, Any]] = {
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("results", None, "File of the finished runs, one JSON object per line.", required=True)
+    flags.DEFINE_string("results", None, "File of the rows, one JSON object per line.", required=True)
     flags.DEFINE_string("pictures", "", "Folder for a picture of each run's last samples.")
     flags.DEFINE_list("candidates", ["default", "quick_pair"], "Names of the rows of CANDIDATES to run.")
     flags.DEFINE_list("minutes", ["1", "2", "4", "8", "12"], "Minutes of training after which to measure.")
@@ -78,21 +78,22 @@ def marks() -> list[tuple[str, float, int]]:
     return by_steps or [(f"{minute} min", 60 * float(minute), MOST_STEPS) for minute in minutes]
 
 
-def train_and_measure(name: str, seed: int) -> dict[str, Any]:
+def train_and_measure(rows: Rows, key: dict[str, Any]) -> None:
     """Trains one candidate and measures it at each of the marks."""
-    config = make_config({"steps": MOST_STEPS, "seed": seed, **CANDIDATES_BY_NAME[name], **parse_settings(FLAGS.set)})
+    typed = {**CANDIDATES_BY_NAME[key["candidate"]], **parse_settings(FLAGS.set)}
+    config = make_config({"steps": MOST_STEPS, "seed": key["seed"], **typed})
     config, data = prepare(settle_precision(config))
     if FLAGS.features_from:
         network = labeled_network(labeled_config(FLAGS.features_from, config), config.sample_shape)
     else:
         network = classifier_network(load_or_train_classifier(config), config.sample_shape)
     test = open_test_split(config)
-    rows = spread_rows(len(test.data.labels), FLAGS.samples)
-    real = compute_features([network], read_batches(test.data.read, rows), len(rows), "real")[network.name].values
+    places = spread_rows(len(test.data.labels), FLAGS.samples)
+    real = compute_features([network], read_batches(test.data.read, places), len(places), "real")[network.name].values
     gan = GAN(config)
     batches = iter(make_batches(data, config, 0, config.steps))
     gan.train_steps(batches, tf.constant(1))
-    rows_of_table, trained, processor = [], 0.0, 0.0
+    trained, processor = 0.0, 0.0
     for mark, seconds, steps in marks():
         start, processor_start = time.perf_counter(), time.process_time()
         while (done := int(gan.step)) < steps and trained + time.perf_counter() - start < seconds:
@@ -100,26 +101,19 @@ def train_and_measure(name: str, seed: int) -> dict[str, Any]:
             float(metrics["loss/generator"])  # Waits for the steps.
         trained += time.perf_counter() - start
         processor += time.process_time() - processor_start
-        row = {"mark": mark, "seconds": trained, "processor_seconds": processor, "steps": int(gan.step)}
-        row["frechet_distance"] = measure(gan, network, real)
-        print(json.dumps({"candidate": name, "seed": seed, **row}), flush=True)
-        rows_of_table.append(row)
+        rows.add(
+            **key,
+            mark=mark,
+            step=int(gan.step),
+            seconds=round(trained, 3),
+            processor_seconds=round(processor, 3),
+            distance=measure(gan, network, real),
+            network=network.name,
+        )
     if FLAGS.pictures:
         pathlib.Path(FLAGS.pictures).mkdir(parents=True, exist_ok=True)
-        save_png(make_grid(generate(gan.ema_generator, range(64))), pathlib.Path(FLAGS.pictures) / f"{name}-{seed}.png")
-    return {**plan(name, seed), "network": network.name, "rows": rows_of_table}
-
-
-def plan(name: str, seed: int) -> dict[str, Any]:
-    """What distinguishes one run from another."""
-    return {
-        "candidate": name,
-        "seed": seed,
-        "settings": FLAGS.set,
-        "features_from": FLAGS.features_from,
-        "samples": FLAGS.samples,
-        "marks": [mark for mark, _, _ in marks()],
-    }
+        name = f"{key['candidate']}-{key['seed']}.png"
+        save_png(make_grid(generate(gan.ema_generator, range(64))), pathlib.Path(FLAGS.pictures) / name)
 
 
 def measure(gan: GAN, network: FeatureNetwork, real: np.ndarray) -> float:
@@ -127,36 +121,29 @@ def measure(gan: GAN, network: FeatureNetwork, real: np.ndarray) -> float:
     return frechet_distance(real, compute_features([network], images, FLAGS.samples, "generated")[network.name].values)
 
 
-def print_table(records: list[dict[str, Any]]) -> None:
-    """Prints the distances at the marks: means and standard deviations over the seeds."""
-    for record in records:
-        record["name"] = " ".join([record["candidate"], *record["settings"]])
-    names = list(dict.fromkeys(row["mark"] for record in records for row in record["rows"]))
-    print("| candidate | seeds | steps | " + " | ".join(names) + " |")
-    print("|---" * (3 + len(names)) + "|")
-    for name in dict.fromkeys(record["name"] for record in records):
-        group = [record for record in records if record["name"] == name]
-        cells = []
-        for mark in names:
-            values = [row["frechet_distance"] for record in group for row in record["rows"] if row["mark"] == mark]
-            deviation = f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else ""
-            cells.append(f"{np.mean(values):.4g}{deviation}" if values else "")
-        steps = max(row["steps"] for record in group for row in record["rows"])
-        seeds = {record["seed"] for record in group}
-        print(f"| {name} | {len(seeds)} | {steps} | " + " | ".join(cells) + " |")
+def write_table(rows: Rows) -> None:
+    lines = []
+    for row in rows.matching():
+        shown = {name: row[name] for name in ("candidate", "set", "features_from", "samples", "mark")}
+        group = rows.matching(**shown)
+        measured = (spread(each[name] for each in group) for name in ("step", "seconds", "distance"))
+        line = (*shown.values(), len(group), *measured)
+        if line not in lines:
+            lines.append(line)
+    heads = ("Candidate", "Settings", "Features from", "Samples", "Mark", "Seeds", "Steps", "Seconds", "Distance")
+    rows.write_table(heads, lines)
 
 
 def run() -> None:
-    file = pathlib.Path(FLAGS.results)
-    records = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    rows = Rows(FLAGS.results, ("candidate", "set", "features_from", "samples", "seed", "mark"))
     for seed in range(FLAGS.first_seed, FLAGS.first_seed + FLAGS.seeds):
         for name in FLAGS.candidates:
-            wanted = plan(name, seed)
-            if not any(all(record[key] == value for key, value in wanted.items()) for record in records):
-                records.append(train_and_measure(name, seed))
-                with open(file, "a") as lines:
-                    lines.write(json.dumps(records[-1]) + "\n")
-    print_table(records)
+            key = {"candidate": name, "set": " ".join(FLAGS.set), "seed": seed}
+            key |= {"features_from": FLAGS.features_from, "samples": FLAGS.samples}
+            if not all(rows.matching(**key, mark=mark) for mark, _, _ in marks()):
+                train_and_measure(rows, key)
+                write_table(rows)
+    write_table(rows)
 
 
 if __name__ == "__main__":
