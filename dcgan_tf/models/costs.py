@@ -42,7 +42,11 @@ def step_flops(generator: keras.Model, discriminator: keras.Model, config: Confi
     penalty_passes = _penalized_batches(config) * 6 / config.penalty_every
     generator_passes = 3 + config.fresh_noise + config.discriminator_steps - 1
     discriminator_passes = (
-        config.discriminator_steps * (3 + 3 + penalty_passes) + config.unroll_steps * 3 * (3 + 3) + 2 + relative
+        config.discriminator_steps * (3 + 3 + penalty_passes)
+        + config.unroll_steps * 3 * (3 + 3)
+        + bool(config.unroll_steps) * (3 + 3)  # D's loss after the virtual updates
+        + 2
+        + relative
     )
     each_generated = generator_passes * count_flops(generator) - _first_layer_flops(generator)
     each_judged = discriminator_passes * count_flops(discriminator) - (
@@ -67,8 +71,10 @@ def estimate_memory(
         images_per_evaluation: Images that an evaluation during training generates at once; 0 without evaluations.
     """
     weights = 5 * generator.count_params() + 4 * discriminator.count_params()
-    # Passes on real and fake images, plus those that are differentiated twice: one per penalty, two per virtual update.
-    discriminator_passes = 2 + 2 * _penalized_batches(config) + 4 * config.unroll_steps
+    # Passes on real and fake images, also after virtual updates, plus those that are differentiated twice: one per
+    # penalty, two per virtual update.
+    is_unrolled = bool(config.unroll_steps)
+    discriminator_passes = 2 + 2 * is_unrolled + 2 * _penalized_batches(config) + 4 * config.unroll_steps
     of_a_step = config.batch_size * (
         count_activations(generator) + discriminator_passes * count_activations(discriminator) / config.pack
     )

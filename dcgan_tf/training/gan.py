@@ -309,7 +309,7 @@ class GAN:
         return tf.cond(self._is_penalty_due(), weighted, lambda: tf.constant(0.0))
 
     def _generator_loss(self, real_images: tf.Tensor, fake_images: tf.Tensor, classes: tf.Tensor | None) -> tf.Tensor:
-        """G's loss against the current discriminator, or against the discriminator after virtual updates."""
+        """G's loss against the current discriminator, or against the one after virtual updates, plus its response."""
         last = self.config.discriminator_steps - 1
         discriminate, response = lambda seen: self._logits(seen, classes), tf.constant(0.0)
         if self.config.unroll_steps:
@@ -323,8 +323,7 @@ class GAN:
                 self.config.unroll_steps,
             )
             response = self._response(real_images, fake_images, lambda seen: logits_of(seen, weights))
-            fixed = [tf.stop_gradient(weight) for weight in weights]
-            discriminate = lambda seen: logits_of(seen, fixed)  # noqa: E731
+            discriminate = lambda seen: logits_of(seen, weights, hold=True)  # noqa: E731
         fake_logits = discriminate(self._show(fake_images, noise.GENERATOR_INPUTS, last))
         if self.loss.generator_real is None or self.loss.relative is None:
             return self._mean(self.loss.generator(fake_logits)) + response
@@ -336,9 +335,10 @@ class GAN:
     def _response(self, real_images: tf.Tensor, fake_images: tf.Tensor, discriminate: Discriminate) -> tf.Tensor:
         """A term of G's loss with the value 0. Its gradient is how G's images change what D learns from them.
 
-        In the zero-sum game of the unrolled GAN (arXiv 1611.02163, equation 5), G wants D's own loss to be high after
-        D has learned. If D learns well, this part of the gradient vanishes. With G's own loss in place of D's, it would
-        not: G would gain by misleading the updates.
+        In the game of the unrolled GAN (arXiv 1611.02163, section 2), G wants D's loss to be high after D has learned,
+        and nothing else. The gradient has two parts: G faces the updated D, and G changes the updates. For the first
+        part, the project takes G's own loss; with plain `minimax`, this is the paper's gradient. This term is the
+        second part, which vanishes if D learns well. With G's own loss, it would not: G would gain by misleading D.
         """
         last = self.config.discriminator_steps - 1
         loss, _ = self._discriminator_loss(real_images, tf.stop_gradient(fake_images), last, discriminate)

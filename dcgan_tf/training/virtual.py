@@ -1,7 +1,7 @@
 """The discriminator as a pure function that changes no variable."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
@@ -9,13 +9,18 @@ import tensorflow as tf
 from dcgan_tf.models.conditioning import with_labels
 
 
-def virtual_logits(
-    discriminator: keras.Model, classes: tf.Tensor | None
-) -> Callable[[tf.Tensor, list[tf.Tensor]], tf.Tensor]:
+class VirtualLogits(Protocol):
+    """See `virtual_logits`."""
+
+    def __call__(self, seen: tf.Tensor, weights: list[tf.Tensor], hold: bool = False) -> tf.Tensor: ...
+
+
+def virtual_logits(discriminator: keras.Model, classes: tf.Tensor | None) -> VirtualLogits:
     """The discriminator's logits [N] as a function of images and weights, in training mode.
 
     The function advances its own copy of the discriminator's state, so each call draws new dropout masks and takes a
-    step of power iteration, as a real call does.
+    step of power iteration, as a real call does. With ``hold=True``, gradients reach the images, but neither the
+    weights nor the state.
 
     Args:
         discriminator: The network. Its trainable variables define the order of the weights.
@@ -23,8 +28,10 @@ def virtual_logits(
     """
     state = [tf.convert_to_tensor(variable) for variable in discriminator.non_trainable_variables]
 
-    def logits(seen: tf.Tensor, weights: list[tf.Tensor]) -> tf.Tensor:
+    def logits(seen: tf.Tensor, weights: list[tf.Tensor], hold: bool = False) -> tf.Tensor:
         nonlocal state
+        if hold:
+            weights, state = ([tf.stop_gradient(value) for value in values] for values in (weights, state))
         outputs, state = discriminator.stateless_call(weights, state, with_classes(seen, classes), training=True)
         return outputs[:, 0]
 

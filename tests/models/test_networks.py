@@ -200,7 +200,7 @@ def test_parameters_and_flops_by_hand():
     lazy = config(**pairs, penalty_every=4)
     assert costs.step_flops(generator, discriminator, lazy) == 64 * (own_g + own_d + (3 + 3) * one)
     unrolled = config(unroll_steps=2)
-    assert costs.step_flops(generator, discriminator, unrolled) == 64 * (own_g + own_d + (2 + 2 * 18) * one)
+    assert costs.step_flops(generator, discriminator, unrolled) == 64 * (own_g + own_d + (2 + 6 + 2 * 18) * one)
     assert costs.step_flops(generator, discriminator, config(pack=2)) == 64 * (own_g + (own_d + 2 * one) / 2)
     plain, unrolled = (costs.estimate_memory(generator, discriminator, config(unroll_steps=k)) for k in (0, 5))
     r1, r1_r2 = (
@@ -208,7 +208,7 @@ def test_parameters_and_flops_by_hand():
         for name in ("r1", "r1_r2")
     )
     assert r1_r2 - r1 == r1 - plain == 4 * 64 * 2 * costs.count_activations(discriminator)
-    assert unrolled - plain == 4 * 64 * 4 * 5 * costs.count_activations(discriminator)
+    assert unrolled - plain == 4 * 64 * (2 + 4 * 5) * costs.count_activations(discriminator)
     # By hand, of 7x7x16, 14x14x8 and 28x28x1 in the generator: weights and moments, then a step or an evaluation.
     held = costs.FRAMEWORK_BYTES + 4 * (5 * generator.count_params() + 4 * discriminator.count_params())
     step = 64 * (100 + 4 * 7 * 7 * 16 + 3 * 14 * 14 * 8 + 2 * 28 * 28 + 2 * costs.count_activations(discriminator))

@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from dcgan_tf.models.layers import BatchNorm, LayerFactory
 from dcgan_tf.models.minibatch import MinibatchStddev
+from dcgan_tf.objectives.unrolled import unroll
 from dcgan_tf.training.gan import GAN
+from dcgan_tf.training.virtual import virtual_logits
 
 # A slope at which LeakyReLU has no kink, because a difference would jump over it.
 NO_KINK = 1 - 1e-6
@@ -154,12 +156,26 @@ def test_gradient_through_virtual_updates_of_the_whole_discriminator(small_confi
     real = tf.constant(random.uniform(-1, 1, (4, 16, 16, 1)), tf.float32)
     classes = tf.range(4, dtype=tf.int64) % 2 if gan.config.conditional else None
     kernel = gan.generator.get_layer("to_image").kernel.value
+    fixed = gan._generate(0, classes, 0)
+
+    def loss_after_updates(learned_from, faced):
+        """G's own loss and D's loss on real images and on the fixed ones, with one state of D."""
+        logits_of = virtual_logits(gan.discriminator, classes)
+        loss_of_d = lambda images, weights: gan._discriminator_loss(  # noqa: E731
+            real, images, 0, lambda seen: logits_of(seen, weights)
+        )[0]
+        weights = [tf.convert_to_tensor(variable) for variable in gan.discriminator.trainable_variables]
+        weights = unroll(weights, gan.discriminator_optimizer, lambda now: loss_of_d(learned_from, now), 2)
+        of_d = loss_of_d(fixed, weights)
+        return gan._mean(gan.loss.generator(logits_of(faced, weights))), of_d
 
     def loss():
-        return gan._generator_loss(real, gan._generate(0, classes, 0), classes)
+        now = gan._generate(0, classes, 0)
+        return loss_after_updates(fixed, now)[0] - loss_after_updates(now, fixed)[1]
 
     with tf.GradientTape() as tape:
-        value = loss()
+        value = gan._generator_loss(real, gan._generate(0, classes, 0), classes)
     slope = tape.gradient(value, kernel)
     length = tf.norm(slope)
+    assert float(value) == pytest.approx(float(loss_after_updates(fixed, fixed)[0]), rel=1e-5)
     assert float(length) == pytest.approx(difference_along(loss, [kernel], [slope / length], 1e-3), rel=5e-4)

@@ -382,7 +382,7 @@ def test_generator_gradient_of_unrolling_by_real_updates_and_numerical_differenc
         own = lambda images: gan._mean(gan.loss.generator(gan._logits(images, None)))  # noqa: E731
         facing = slope(lambda move: after_updates(0, lambda: own(fakes(move))))
         changing = slope(lambda move: after_updates(move, lambda: -loss_of_d(fakes(0))))
-        assert abs(changing) > 0.02 * abs(facing)
+        assert abs(changing) > 0.1 * abs(facing)
         expected = facing + changing
     with tf.GradientTape() as tape:
         images = fakes(0)
