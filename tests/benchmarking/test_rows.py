@@ -21,6 +21,15 @@ def test_cut_off_line_is_measured_again_and_the_others_stay(tmp_path, capsys, cu
     assert Rows(str(path), ("seed",)).matching(seed=3) == [{"seed": 3, "value": 7}]
 
 
+def test_run_is_complete_at_its_last_step_or_when_its_time_was_up(tmp_path):
+    rows = Rows(str(tmp_path / "results.jsonl"), ("seed", "step"))
+    rows.add(seed=0, step=100, seconds=5.0)
+    assert rows.has_run(100, float("inf"), seed=0)
+    assert rows.has_run(200, 5.0, seed=0)
+    assert not rows.has_run(200, 6.0, seed=0)
+    assert not rows.has_run(100, float("inf"), seed=1)
+
+
 def test_whole_last_line_without_its_end_counts(tmp_path, capsys):
     path = tmp_path / "results.jsonl"
     path.write_text('{"seed": 1}')

@@ -122,10 +122,9 @@ def train_and_measure(rows: Rows, key: dict[str, Any]) -> None:
     }
     config, data = prepare(make_config(typed))
     gan = make_gan(config)
-    for number, (step, seconds) in enumerate(train_to_marks(gan, data, marks, FLAGS.seconds), start=1):
+    for step, seconds in train_to_marks(gan, data, marks, FLAGS.seconds):
         measured = measure(generate(gan.ema_generator, range(SAMPLES)), MIXTURES[config.dataset])
-        is_last = number == len(marks) or seconds >= FLAGS.seconds
-        rows.add(**key, step=step, seconds=round(seconds, 3), **measured, is_last=is_last)
+        rows.add(**key, step=step, seconds=round(seconds, 3), **measured)
 
 
 def write_table(rows: Rows) -> None:
@@ -153,7 +152,7 @@ def run() -> None:
             for pack in map(int, FLAGS.packs):
                 key = {"data": data, "pack": pack, "layers": FLAGS.generator_layers}
                 key |= {"discriminator": FLAGS.discriminator, "seed": seed}
-                if not rows.matching(**key, is_last=True):
+                if not rows.has_run(ascending(FLAGS.steps)[-1], FLAGS.seconds, **key):
                     train_and_measure(rows, key)
                     write_table(rows)
     write_table(rows)

@@ -272,7 +272,7 @@ def run(arguments: list[str]) -> None:
             rows.add(experiment=experiment, **setting, **train_and_measure())
         except FloatingPointError as error:
             print(f"{current['name']}: {error}: left out", flush=True)
-    # In the order of the settings, whichever process ran them first.
+    rows = Rows(FLAGS.results, KEY)  # Another process may have added some.
     chosen = [row for setting, _ in settings for row in rows.matching(experiment=experiment, **setting)]
     if not chosen:
         raise UserError(f"no row of {experiment} in '{FLAGS.results}', and none was measured")

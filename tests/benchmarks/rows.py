@@ -88,6 +88,10 @@ class Rows:
         """The rows with these values, in the order in which they were first written."""
         return [row for row in self._rows.values() if all(row[name] == value for name, value in values.items())]
 
+    def has_run(self, last_step: int, seconds: float, **values: Any) -> bool:
+        """Whether a training run with these values reached the last step, or trained for that long."""
+        return any(row["step"] >= last_step or row["seconds"] >= seconds for row in self.matching(**values))
+
     def write_table(self, heads: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
         """Writes a Markdown table next to the rows, and prints it."""
         table = [heads, ["---"] * len(heads), *lines]

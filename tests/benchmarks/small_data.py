@@ -46,8 +46,7 @@ def train_and_measure(pictures: Pictures, rows: Rows, count: int, method: str, s
     )
     gan = GAN(config)
     key = {"pictures": count, "method": method, "seed": seed}
-    reached = train_to_marks(gan, data, marks, FLAGS.seconds)
-    for number, (step, seconds) in enumerate(reached, start=1):
+    for step, seconds in train_to_marks(gan, data, marks, FLAGS.seconds):
         rows.add(
             **key,
             step=step,
@@ -56,7 +55,6 @@ def train_and_measure(pictures: Pictures, rows: Rows, count: int, method: str, s
             memorization=pictures.memorization(gan, count),
             probability=float(gan.adaptive.value.numpy()) if gan.adaptive is not None else None,
             network=pictures.network.name,
-            is_last=number == len(marks) or seconds >= FLAGS.seconds,
         )
 
 
@@ -93,7 +91,8 @@ def run() -> None:
     for seed in range(FLAGS.seeds):
         for count in map(int, FLAGS.pictures):
             for method in FLAGS.methods:
-                if not rows.matching(pictures=count, method=method, seed=seed, is_last=True):
+                key = {"pictures": count, "method": method, "seed": seed}
+                if not rows.has_run(ascending(FLAGS.steps)[-1], FLAGS.seconds, **key):
                     train_and_measure(pictures, rows, count, method, seed)
                     write_table(rows)
     write_table(rows)

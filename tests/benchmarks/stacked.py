@@ -123,7 +123,7 @@ def train_and_measure(rows: Rows, classifier: Classifier, key: dict[str, Any]) -
     if key["virtual"] == "sgd":
         virtual = mock.patch.object(gan_module, "unroll", unroll_by_gradient_descent)
     with virtual:
-        for number, (step, seconds) in enumerate(train_to_marks(gan, data, marks, FLAGS.seconds), start=1):
+        for step, seconds in train_to_marks(gan, data, marks, FLAGS.seconds):
             moving = count(classifier, generate(gan.ema_generator, range(FLAGS.samples)))
             batch = count(classifier, generate_in_batches(gan.ema_generator, config.latent_dim, FLAGS.samples))
             rows.add(
@@ -134,7 +134,6 @@ def train_and_measure(rows: Rows, classifier: Classifier, key: dict[str, Any]) -
                 kl=moving[1],
                 modes_by_batch=batch[0],
                 kl_by_batch=batch[1],
-                is_last=number == len(marks) or seconds >= FLAGS.seconds,
             )
     if FLAGS.pictures:
         pathlib.Path(FLAGS.pictures).mkdir(parents=True, exist_ok=True)
@@ -167,7 +166,7 @@ def run() -> None:
                 key = {"size": size, "unroll": unroll, "pack": FLAGS.pack, "virtual": FLAGS.virtual}
                 key |= {"rate": FLAGS.virtual_rate if FLAGS.virtual == "sgd" else None, "start": FLAGS.start}
                 key |= {"set": " ".join(FLAGS.set), "seed": seed}
-                if not rows.matching(**key, is_last=True):
+                if not rows.has_run(ascending(FLAGS.steps)[-1], FLAGS.seconds, **key):
                     train_and_measure(rows, classifier, key)
                     write_table(rows)
     write_table(rows)

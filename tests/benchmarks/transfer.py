@@ -60,8 +60,7 @@ def train_and_measure(pictures: Pictures, rows: Rows, way: str, seed: int) -> No
     gan = GAN(config)
     if config.init_from:
         begin_from_model(gan)
-    reached = train_to_marks(gan, data, marks, FLAGS.seconds)
-    for number, (step, seconds) in enumerate(reached, start=1):
+    for step, seconds in train_to_marks(gan, data, marks, FLAGS.seconds):
         rows.add(
             way=way,
             seed=seed,
@@ -69,7 +68,6 @@ def train_and_measure(pictures: Pictures, rows: Rows, way: str, seed: int) -> No
             seconds=round(seconds, 3),
             distance=pictures.distance(gan, FLAGS.samples),
             network=pictures.network.name,
-            is_last=number == len(marks) or seconds >= FLAGS.seconds,
         )
 
 
@@ -104,7 +102,7 @@ def run() -> None:
     pictures = open_pictures(data, FLAGS.samples)
     for seed in range(FLAGS.seeds):
         for way in ways():
-            if not rows.matching(way=way, seed=seed, is_last=True):
+            if not rows.has_run(ascending(FLAGS.steps)[-1], FLAGS.seconds, way=way, seed=seed):
                 train_and_measure(pictures, rows, way, seed)
                 write_table(rows)
     write_table(rows)
