@@ -48,6 +48,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("virtual", "adam", ["adam", "sgd"], "The virtual updates of D.")
     flags.DEFINE_float("virtual_rate", 0.05, "Learning rate of the virtual updates by sgd.")
     flags.DEFINE_enum("start", "after", ["after", "before"], "Unroll from D after its own update, or before.")
+    flags.DEFINE_integer("first_seed", 0, "Seed of the first training run.")
     flags.DEFINE_integer("seeds", 3, "Number of training runs for each combination.")
     flags.DEFINE_list("steps", ["5000", "10000", "25000", "50000"], "Steps at which to measure.")
     flags.DEFINE_float("seconds", float("inf"), "Maximum seconds of each training run.")
@@ -160,7 +161,7 @@ def run() -> None:
     rows = Rows(FLAGS.results, KEY)
     digits_config, _ = prepare(make_config({"dataset": "mnist"}))
     classifier = load_or_train_classifier(digits_config)
-    for seed in range(FLAGS.seeds):
+    for seed in range(FLAGS.first_seed, FLAGS.first_seed + FLAGS.seeds):
         for size in FLAGS.sizes:
             for unroll in map(int, FLAGS.unroll):
                 key = {"size": size, "unroll": unroll, "pack": FLAGS.pack, "virtual": FLAGS.virtual}
