@@ -230,10 +230,15 @@ def build_page(page: Page, name: str, class_names: tuple[str, ...]) -> Any:
         # Gradio adds the events of its components at run time, so type checkers do not know them.
         settings: list[Any] = [seed, psi, class_name, *amounts]
         shown = [gallery, grid_file, grid_command]
-        gr.on([blocks.load, *(each.change for each in settings)], page.grid, settings, shown, show_progress="hidden")
+        # By default, Gradio drops what happens while an earlier event is still being answered: the last position of a
+        # slider, or the second of two quick clicks.
+        gr.on(
+            [blocks.load, *(each.change for each in settings)], page.grid, settings, shown,
+            show_progress="hidden", trigger_mode="always_last",
+        )  # fmt: skip
         gallery.select(
             select, [clicked, *settings], [clicked, walk_status, walk, walk_command, walk_file],
-            show_progress="hidden",
+            show_progress="hidden", trigger_mode="multiple",
         )  # fmt: skip
         upload.upload(
             project, [upload, class_name], [projection_status, projection, projection_command, projection_file],

@@ -18,7 +18,7 @@ from PIL import Image
 from dcgan_tf import load_generator
 from dcgan_tf.cli import explore
 from dcgan_tf.cli.actions import common
-from dcgan_tf.cli.explore import Page, named_directions
+from dcgan_tf.cli.explore import Page, build_page, named_directions
 from dcgan_tf.drawing.grids import GRID_MARGIN
 from dcgan_tf.errors import UserError
 from dcgan_tf.generation.vectors import Vector, VectorFile
@@ -189,24 +189,67 @@ def browser(tmp_path):
     browser.quit()
 
 
-@pytest.mark.long
-def test_the_page_in_a_browser(page_port, browser, tmp_path):
-    def find(selector):
-        return browser.find_elements("css selector", selector)
+@pytest.fixture
+def find(browser):
+    return lambda selector: browser.find_elements("css selector", selector)
 
-    def wait(condition):
-        deadline = time.monotonic() + 300
-        while not (value := condition()):
-            assert time.monotonic() < deadline, browser.get_screenshot_as_base64()[:80]
-            time.sleep(0.2)
-        return value
 
-    def pictures():
-        return [image.get_attribute("src") for image in find("#grid img")]
-
+@pytest.fixture
+def command(find):
     def command(name):
         boxes = find(f"#{name}-command textarea, #{name}-command input")
         return boxes[0].get_attribute("value") if boxes else ""
+
+    return command
+
+
+def wait(condition, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return value
+
+
+class SlowPage:
+    sliders, titles = ("1",), ("Direction 1",)
+
+    def heading(self, name):
+        return name
+
+    def grid(self, seed, psi, class_name, amount):
+        time.sleep(1)
+        return [(np.zeros((32, 32, 3), np.uint8), str(number)) for number in range(25)], __file__, f"moved {amount:g}"
+
+    def walk(self, first, last, *settings):
+        time.sleep(1)
+        return np.zeros((32, 32, 3), np.uint8), __file__, f"walk {first} {last}"
+
+
+@pytest.mark.long
+def test_what_happens_while_an_image_is_drawn_is_not_lost(browser, find, command):
+    pytest.importorskip("gradio")
+    blocks = build_page(SlowPage(), "slow", ())
+    try:
+        _, address, _ = blocks.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, ssr_mode=False)
+        browser.get(address)
+        wait(lambda: command("grid") == "moved 0")
+        slider = find("#direction-1 input[type=number]")[0]
+        for amount in (1, 2, -1):
+            slider.clear()
+            slider.send_keys(f"{amount}.25\n")
+        wait(lambda: command("grid") == "moved -1.25", seconds=30)
+        for seed in (3, 8, 1):
+            find("#grid button.thumbnail-item")[seed].click()
+        wait(lambda: "From seed 1: click another" in find("#walk-status")[0].text, seconds=30)
+    finally:
+        blocks.close()
+
+
+@pytest.mark.long
+def test_the_page_in_a_browser(page_port, browser, find, command, tmp_path):
+    def pictures():
+        return [image.get_attribute("src") for image in find("#grid img")]
 
     browser.get(f"http://127.0.0.1:{page_port}")
     first = wait(lambda: len(pictures()) == 25 and pictures())
