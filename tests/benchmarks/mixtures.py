@@ -130,7 +130,7 @@ def train_and_measure(rows: Rows, key: dict[str, Any]) -> None:
 def write_table(rows: Rows) -> None:
     lines = []
     for row in rows.matching():
-        shown = {name: row[name] for name in ("data", "pack", "layers", "discriminator", "step")}
+        shown = {name: row[name] for name in ("data", "pack", "layers", "discriminator", "set", "step")}
         group = rows.matching(**shown)
         line = [
             *shown.values(),
@@ -140,18 +140,30 @@ def write_table(rows: Rows) -> None:
         ]  # fmt: skip
         if line not in lines:
             lines.append(line)
-    heads = ("Data", "Pack", "Layers of G", "D", "Steps", "Seeds", "Modes", "High quality", "Reverse KL", "Seconds")
-    rows.write_table(heads, sorted(lines, key=lambda line: line[:5]))
+    heads = (
+        "Data",
+        "Pack",
+        "Layers of G",
+        "D",
+        "Settings",
+        "Steps",
+        "Seeds",
+        "Modes",
+        "High quality",
+        "Reverse KL",
+        "Seconds",
+    )
+    rows.write_table(heads, sorted(lines, key=lambda line: line[:6]))
 
 
 def run() -> None:
     tf.config.experimental.enable_op_determinism()
-    rows = Rows(FLAGS.results, ("data", "pack", "layers", "discriminator", "seed", "step"))
+    rows = Rows(FLAGS.results, ("data", "pack", "layers", "discriminator", "set", "seed", "step"))
     for seed in range(FLAGS.seeds):
         for data in FLAGS.data:
             for pack in map(int, FLAGS.packs):
                 key = {"data": data, "pack": pack, "layers": FLAGS.generator_layers}
-                key |= {"discriminator": FLAGS.discriminator, "seed": seed}
+                key |= {"discriminator": FLAGS.discriminator, "set": " ".join(FLAGS.set), "seed": seed}
                 if not rows.has_run(ascending(FLAGS.steps)[-1], FLAGS.seconds, **key):
                     train_and_measure(rows, key)
                     write_table(rows)

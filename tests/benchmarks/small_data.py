@@ -10,6 +10,7 @@ table is written after each run. Data sets:
 """
 
 import sys
+from typing import Any
 
 import tensorflow as tf
 from absl import flags
@@ -38,21 +39,26 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("set", [], "A setting as name=value; may be repeated. Those of the data set at least.")
 
 
-def train_and_measure(pictures: Pictures, rows: Rows, count: int, method: str, seed: int) -> None:
+def common_key() -> dict[str, Any]:
+    """What all rows of this command have in common. Rows of other settings may be in the same file."""
+    return {"set": " ".join(FLAGS.set), "features_from": FLAGS.features_from, "samples": FLAGS.samples}
+
+
+def train_and_measure(pictures: Pictures, rows: Rows, key: dict[str, Any]) -> None:
     settings = {name: value for name, value in parse_settings(FLAGS.set).items() if name not in DATA_SETTINGS}
     marks = ascending(FLAGS.steps)
     config, data = pictures.prepare_first(
-        count, {"steps": marks[-1], "seed": seed, "evaluate_every": 0, **settings, **METHODS[method]}
+        key["pictures"],
+        {"steps": marks[-1], "seed": key["seed"], "evaluate_every": 0, **settings, **METHODS[key["method"]]},
     )
     gan = GAN(config)
-    key = {"pictures": count, "method": method, "seed": seed}
     for step, seconds in train_to_marks(gan, data, marks, FLAGS.seconds):
         rows.add(
             **key,
             step=step,
             seconds=round(seconds, 3),
             distance=pictures.distance(gan, FLAGS.samples),
-            memorization=pictures.memorization(gan, count),
+            memorization=pictures.memorization(gan, key["pictures"]),
             probability=float(gan.adaptive.value.numpy()) if gan.adaptive is not None else None,
             network=pictures.network.name,
         )
@@ -63,7 +69,9 @@ def write_table(rows: Rows) -> None:
     lines = []
     for count in map(int, FLAGS.pictures):
         for method in FLAGS.methods:
-            runs = [rows.matching(pictures=count, method=method, seed=seed) for seed in range(FLAGS.seeds)]
+            runs = [
+                rows.matching(**common_key(), pictures=count, method=method, seed=seed) for seed in range(FLAGS.seeds)
+            ]
             runs = [run for run in runs if run]
             last = [run[-1] for run in runs]
             probabilities = [row["probability"] for row in last if row["probability"] is not None]
@@ -85,15 +93,15 @@ def write_table(rows: Rows) -> None:
 
 def run() -> None:
     tf.config.experimental.enable_op_determinism()
-    rows = Rows(FLAGS.results, ("pictures", "method", "seed", "step"))
+    rows = Rows(FLAGS.results, (*common_key(), "pictures", "method", "seed", "step"))
     data = {name: value for name, value in parse_settings(FLAGS.set).items() if name in DATA_SETTINGS}
     pictures = open_pictures(data, FLAGS.samples, FLAGS.features_from)
     for seed in range(FLAGS.seeds):
         for count in map(int, FLAGS.pictures):
             for method in FLAGS.methods:
-                key = {"pictures": count, "method": method, "seed": seed}
+                key = {**common_key(), "pictures": count, "method": method, "seed": seed}
                 if not rows.has_run(ascending(FLAGS.steps)[-1], FLAGS.seconds, **key):
-                    train_and_measure(pictures, rows, count, method, seed)
+                    train_and_measure(pictures, rows, key)
                     write_table(rows)
     write_table(rows)
 

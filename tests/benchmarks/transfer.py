@@ -51,19 +51,24 @@ def ways() -> dict[str, dict[str, Any]]:
     return found
 
 
-def train_and_measure(pictures: Pictures, rows: Rows, way: str, seed: int) -> None:
+def common_key() -> dict[str, Any]:
+    """What all rows of this command have in common. Rows of other settings may be in the same file."""
+    names = ("init_from", "pictures", "samples")
+    return {name: FLAGS[name].value for name in names} | {"set": " ".join(FLAGS.set)}
+
+
+def train_and_measure(pictures: Pictures, rows: Rows, key: dict[str, Any]) -> None:
     settings = {name: value for name, value in parse_settings(FLAGS.set).items() if name not in DATA_SETTINGS}
     marks = ascending(FLAGS.steps)
     config, data = pictures.prepare_first(
-        FLAGS.pictures, {"steps": marks[-1], "seed": seed, "evaluate_every": 0, **settings, **ways()[way]}
+        FLAGS.pictures, {"steps": marks[-1], "seed": key["seed"], "evaluate_every": 0, **settings, **ways()[key["way"]]}
     )
     gan = GAN(config)
     if config.init_from:
         begin_from_model(gan)
     for step, seconds in train_to_marks(gan, data, marks, FLAGS.seconds):
         rows.add(
-            way=way,
-            seed=seed,
+            **key,
             step=step,
             seconds=round(seconds, 3),
             distance=pictures.distance(gan, FLAGS.samples),
@@ -76,14 +81,16 @@ def write_table(rows: Rows) -> None:
 
     This time is given as a share of the time that random weights took.
     """
-    steps = sorted({row["step"] for row in rows.matching()})
+    steps = sorted({row["step"] for row in rows.matching(**common_key())})
     lines = []
     for way in ways():
-        runs = {seed: rows.matching(way=way, seed=seed) for seed in range(FLAGS.seeds)}
-        distances = [spread(row["distance"] for row in rows.matching(way=way, step=step)) for step in steps]
+        runs = {seed: rows.matching(**common_key(), way=way, seed=seed) for seed in range(FLAGS.seeds)}
+        distances = [
+            spread(row["distance"] for row in rows.matching(**common_key(), way=way, step=step)) for step in steps
+        ]
         shares = []
         for seed, run in runs.items():
-            scratch = rows.matching(way=SCRATCH, seed=seed)
+            scratch = rows.matching(**common_key(), way=SCRATCH, seed=seed)
             soon = [row for row in run if row["distance"] <= min(row["distance"] for row in scratch)] if scratch else []
             if soon:
                 lowest = min(scratch, key=lambda row: row["distance"])
@@ -97,13 +104,14 @@ def write_table(rows: Rows) -> None:
 
 def run() -> None:
     tf.config.experimental.enable_op_determinism()
-    rows = Rows(FLAGS.results, ("way", "seed", "step"))
+    rows = Rows(FLAGS.results, (*common_key(), "way", "seed", "step"))
     data = {name: value for name, value in parse_settings(FLAGS.set).items() if name in DATA_SETTINGS}
     pictures = open_pictures(data, FLAGS.samples)
     for seed in range(FLAGS.seeds):
         for way in ways():
-            if not rows.has_run(ascending(FLAGS.steps)[-1], FLAGS.seconds, way=way, seed=seed):
-                train_and_measure(pictures, rows, way, seed)
+            key = {**common_key(), "way": way, "seed": seed}
+            if not rows.has_run(ascending(FLAGS.steps)[-1], FLAGS.seconds, **key):
+                train_and_measure(pictures, rows, key)
                 write_table(rows)
     write_table(rows)
 
