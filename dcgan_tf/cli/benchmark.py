@@ -14,6 +14,7 @@ from dcgan_tf.paths import refuse_undecodable
 NOT_MEASURED = (
     "steps", "epochs", "log_every", "sample_every", "evaluate_every", "checkpoint_every", "keep_checkpoints",
     "keep_versions", "strategy", "workers", "worker_index", "worker_timeout", "worker_secret",
+    "init_from", "freeze_discriminator",
 )  # fmt: skip
 VARIANTS = ("jit_compile", "mixed_precision")
 

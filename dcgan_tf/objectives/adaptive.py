@@ -146,9 +146,10 @@ def resample(
 def _reflect(places: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Maps positions into a row of pixels by reflection at its ends.
 
-    Returns the pixel before each position, int32, and the fraction of a pixel from there to the position.
+    Returns the pixel before each position, int64, and the fraction of a pixel from there to the position.
     """
     last = size - 1
     places = last - tf.abs(last - tf.math.floormod(places, 2.0 * last))
     before = tf.clip_by_value(tf.floor(places), 0.0, last - 1.0)
-    return tf.cast(before, tf.int32), places - before
+    # A GPU leaves arithmetic on int32 to the CPU.
+    return tf.cast(before, tf.int64), places - before

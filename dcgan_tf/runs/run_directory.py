@@ -131,7 +131,7 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
             f"`data_dir`: the class names have changed since the run in '{directory}' began: it has {old}, "
             f"the data now has {new}. To resume, restore the names of the class folders; or choose another `run_dir`"
         )
-    if wanted.init_from != saved.init_from:
+    if not _name_one_model(wanted.init_from, saved.init_from):
         began = f"began with the weights of '{saved.init_from}'" if saved.init_from else "began with random weights"
         raise UserError(
             f"`init_from`: the run in '{directory}' {began} and resumes from its own checkpoints. To resume it, remove "
@@ -142,7 +142,7 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
         f"`{field.name}` is {getattr(saved, field.name)!r} there, not {getattr(wanted, field.name)!r}"
         for field in dataclasses.fields(Config)
         if not field.metadata["may_change"]
-        and field.name not in left_open
+        and field.name not in left_open | {"init_from"}
         and getattr(saved, field.name) != getattr(wanted, field.name)
     ]
     if differences:
@@ -150,6 +150,11 @@ def _refuse_changes(saved: Config, wanted: Config, directory: pathlib.Path) -> N
             f"`run_dir`: the run in '{directory}' has other settings: {'; '.join(differences)}. "
             "Resume it without these settings, or choose another `run_dir`"
         )
+
+
+def _name_one_model(one: str, other: str) -> bool:
+    """Whether both are the same name, or paths of the same folder, such as ``runs/a`` and ``runs/a/``."""
+    return one == other or bool(one and other and os.path.realpath(one) == os.path.realpath(other))
 
 
 @contextlib.contextmanager

@@ -48,6 +48,7 @@ def begin_from_model(gan: "GAN") -> None:
             field="init_from",
         )
     _refuse_random_frozen_blocks(config, networks.get("discriminator"))
+    _refuse_other_frozen_blocks(config, source.config)
     left = [text for name, weights in networks.items() for text in _describe_left(name, weights)]
     if discriminator is None:
         left.append("the discriminator, which the export does not contain")
@@ -84,6 +85,21 @@ def _refuse_random_frozen_blocks(config: Config, discriminator: CopiedWeights | 
                 f"`freeze_discriminator={config.freeze_discriminator}`: {path} of the discriminator does not fit the "
                 f"model in '{config.init_from}' and would stay random. Remove `freeze_discriminator`, or use the "
                 f"model's `channels`{size}, `discriminator_filters`, `kernel_size` and `discriminator_norm`",
+                field="freeze_discriminator",
+            )
+
+
+def _refuse_other_frozen_blocks(config: Config, of_model: Config) -> None:
+    """Raises UserError if a setting makes the frozen weights compute something else than in the model."""
+    # The first block has no normalization.
+    names = ["spectral_norm", "leaky_slope"] + ["discriminator_norm"] * (config.freeze_discriminator > 1)
+    for name in names if config.freeze_discriminator else ():
+        here, there = getattr(config, name), getattr(of_model, name)
+        if here != there:
+            raise UserError(
+                f"`freeze_discriminator={config.freeze_discriminator}`: the model in '{config.init_from}' has "
+                f"`{name}={there}`, but this run has `{name}={here}`, with which the frozen weights compute something "
+                "else. Use the model's setting, or remove `freeze_discriminator`",
                 field="freeze_discriminator",
             )
 

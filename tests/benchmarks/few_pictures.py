@@ -19,7 +19,7 @@ from dcgan_tf.evaluation.features import (
     read_batches,
 )
 from dcgan_tf.evaluation.labeled import labeled_config, labeled_network
-from dcgan_tf.evaluation.memorization import distance_ratio, nearest_training_images
+from dcgan_tf.evaluation.memorization import distance_ratio, images_to_search, nearest_training_images
 from dcgan_tf.evaluation.splits import open_test_split
 from dcgan_tf.generation.sampling import generate
 from dcgan_tf.metrics.frechet import frechet_distance
@@ -58,10 +58,12 @@ class Pictures:
 
     def memorization(self, gan: GAN, count: int) -> float:
         """The distance of generated images to the nearest training images, over that of held-out ones; 0 for copies."""
+        read, rows = images_to_search(
+            self.data.read, self.training_rows[:count], len(self.data.images), mirrored=gan.config.flip
+        )
 
         def nearest(images: np.ndarray) -> np.ndarray:
-            rows = self.training_rows[:count]
-            return nearest_training_images(images, self.data.read, rows, 1, "nearest training images").distances[:, 0]
+            return nearest_training_images(images, read, rows, 1, "nearest training images").distances[:, 0]
 
         generated = generate(gan.ema_generator, range(MEMORIZATION_IMAGES))
         return distance_ratio(nearest(generated), nearest(self.held_out[:MEMORIZATION_IMAGES])).value

@@ -65,7 +65,8 @@ def train_and_measure(pictures: Pictures, rows: Rows, key: dict[str, Any]) -> No
 
 
 def write_table(rows: Rows) -> None:
-    """Writes each run's lowest distance and last row, as means and standard deviations over the seeds."""
+    """Writes the distances at the marks and each run's last row, as means and standard deviations over the seeds."""
+    steps = sorted({row["step"] for row in rows.matching(**common_key())})
     lines = []
     for count in map(int, FLAGS.pictures):
         for method in FLAGS.methods:
@@ -77,16 +78,14 @@ def write_table(rows: Rows) -> None:
             probabilities = [row["probability"] for row in last if row["probability"] is not None]
             lines.append((
                 count, method, len(runs),
-                spread(min(row["distance"] for row in run) for run in runs),
-                spread(row["distance"] for row in last),
+                *(spread(row["distance"] for run in runs for row in run if row["step"] == step) for step in steps),
                 spread(row["memorization"] for row in last),
                 spread(probabilities),
-                spread(row["step"] for row in last),
                 spread(row["seconds"] for row in last),
             ))  # fmt: skip
     rows.write_table(
-        ("Pictures", "Augmentation", "Seeds", "Lowest distance", "Last distance", "Memorization", "Probability",
-         "Steps", "Seconds"),
+        ("Pictures", "Augmentation", "Seeds", *(f"{step:,} steps" for step in steps), "Memorization", "Probability",
+         "Seconds"),
         lines,
     )  # fmt: skip
 

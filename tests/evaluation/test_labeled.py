@@ -109,7 +109,7 @@ def test_a_damaged_classifier_is_refused(color_config, bars, tmp_path, monkeypat
 
 
 def test_figures_by_the_classifier_of_other_data(
-    color_run, color_config, bars, short_classifier_training, monkeypatch, cli
+    color_run, color_config, bars, short_classifier_training, monkeypatch, cli, tmp_path
 ):
     monkeypatch.setattr(evaluator, "MEMORIZATION_IMAGES", 10)
     evaluation = evaluate_run(load_run(color_run), Options(num=60, features_from=str(bars)))
@@ -137,6 +137,19 @@ def test_figures_by_the_classifier_of_other_data(
     nothing = f"--features_from={bars / 'test' / 'down'}"
     assert "--features_from: '" in one_line(cli(*evaluate, nothing))
     assert "--resize has no effect without --features_from" in one_line(cli(*evaluate, "--resize"))
+    for name in ("a", "b"):
+        (tmp_path / "larger" / name).mkdir(parents=True)
+        Image.new("L", (20, 24)).save(tmp_path / "larger" / name / "0.png")
+    sized = one_line(cli(*evaluate, f"--features_from={tmp_path / 'larger'}"))
+    assert "expected pictures of 16x16" in sized
+    assert "have 24x20. Use --resize" in sized
+    (path,) = (cache_root(labeled_config(str(bars), color_config)) / "classifiers").glob(
+        f"{bars.name}-classifier-*.npz"
+    )
+    path.write_bytes(path.read_bytes()[:1000])
+    damaged = one_line(cli(*evaluate, f"--features_from={bars}", "--num=200"))
+    path.unlink()
+    assert re.search(r"-classifier-\w+\.npz' is damaged \(.*\)\. Remove the file", damaged)
 
 
 def test_archive_with_a_labels_file_stands_for_its_classes(tmp_path, small_config):

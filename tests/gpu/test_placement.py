@@ -39,6 +39,7 @@ def placement_of(config):
     [
         {},
         {"mixed_precision": True, "diff_augment": "color,translation,cutout"},
+        {"augment": "ada"},
         *(
             pytest.param(settings, marks=pytest.mark.long)
             for settings in (

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 
 import numpy as np
@@ -114,11 +115,19 @@ def test_bad_beginnings_are_refused_in_one_line(small_config, run_dir, points_ru
             "no weights of the model",
         ),
         (run_dir, {"freeze_discriminator": 1, "channels": "3"}, "block_1/kernel of the discriminator does not fit"),
+        (
+            run_dir,
+            {"freeze_discriminator": 1, "spectral_norm": True},
+            "has `spectral_norm=False`, but this run has `spectral_norm=True`",
+        ),
+        (run_dir, {"freeze_discriminator": 1, "leaky_slope": 0.1}, "has `leaky_slope=0.2`"),
+        (run_dir, {"freeze_discriminator": 2, "discriminator_norm": "layer"}, "has `discriminator_norm=batch`"),
     ):
         with pytest.raises(UserError) as error:
             begun(small_config(init_from=str(path), **changes))
         assert expected in str(error.value)
         assert error.value.field in ("init_from", "freeze_discriminator")
+    begun(small_config(init_from=str(run_dir), freeze_discriminator=1, discriminator_norm="layer"))
     with pytest.raises(UserError, match="`freeze_discriminator`: expected at most 2"):
         GAN(small_config(init_from=str(run_dir), freeze_discriminator=3))
 
@@ -202,7 +211,8 @@ def test_run_from_a_model_resumes_without_it(small_config, run_dir, monkeypatch,
     )
     assert load_generator(result.saved_model).discriminator is not None
 
-    assert configure(str(folder), {"init_from": str(source)}).init_from == str(source)
+    for same in (source, f"{source}/", os.path.relpath(source)):
+        assert configure(str(folder), {"init_from": str(same)}).init_from == str(same)
     for run, path, began in ((folder, run_dir, f"the weights of '{source}'"), (run_dir, folder, "random weights")):
         with pytest.raises(UserError) as error:
             configure(str(run), {"init_from": str(path)})
