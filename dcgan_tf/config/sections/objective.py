@@ -38,7 +38,7 @@ class Objective:
         "and BatchNorm, unless another setting bounds D or shows it several images at once; otherwise none.",
         choices=("auto", "none", *PENALTY_NAMES),
     )
-    penalty_weight: float = option(10.0, "Weight of the penalty: lambda, or gamma for r1.", above=0)
+    penalty_weight: float = option(10.0, "Weight of the penalty: lambda, or gamma for r1 and r1_r2.", above=0)
     penalty_every: int = option(
         1, "Apply the penalty every N steps, scaled by N (lazy regularization, arXiv 1912.04958).", minimum=1
     )
