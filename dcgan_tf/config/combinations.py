@@ -214,10 +214,6 @@ def _check_unrolling(config: Config) -> None:
 
 
 def _check_decay(config: Config) -> None:
-    decay = config.learning_rate_decay
-    if decay != "constant" and not config.learning_rate_decay_steps:
-        length = "the run's length" if config.epochs else f"`learning_rate_decay_steps={config.steps}`"
-        raise UserError(f"`learning_rate_decay={decay}` needs `learning_rate_decay_steps`, such as {length}")
     if not config.epochs:
         refuse_learning_rates_of_zero(config)
 
@@ -229,13 +225,13 @@ def refuse_learning_rates_of_zero(config: Config) -> None:
         config: Settings in which ``steps`` is the length of the run, even if the user gave ``epochs``.
     """
     decay, decay_steps = config.learning_rate_decay, config.learning_rate_decay_steps
-    if decay in ("linear", "cosine") and config.steps > decay_steps:
+    if decay in ("linear", "cosine") and 0 < decay_steps < config.steps:
         length = f"`steps={config.steps}`"
         if config.epochs:
             length = f"`epochs={config.epochs:g}` ({config.steps} steps)"
         raise UserError(
             f"`learning_rate_decay={decay}` reaches 0 after `learning_rate_decay_steps={decay_steps}`, but {length} is "
-            "longer: use the same number of steps for both, or `learning_rate_decay=exponential`"
+            "longer: remove `learning_rate_decay_steps`, or use `learning_rate_decay=exponential`"
         )
 
 

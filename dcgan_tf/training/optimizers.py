@@ -25,10 +25,13 @@ def build_optimizer(config: Config, learning_rate: float, network: keras.Model) 
 def decay_learning_rates(
     config: Config, step: tf.Tensor, generator: keras.Optimizer, discriminator: keras.Optimizer
 ) -> None:
-    """Sets the learning rates of a step according to the schedule of the run, if it has one."""
+    """Sets the learning rates of a step according to the schedule of the run, if it has one.
+
+    A schedule as long as the run is stretched if the run is continued with more steps.
+    """
     if config.learning_rate_decay == "constant":
         return
-    factor = decay_factor(config.learning_rate_decay, step, config.learning_rate_decay_steps)
+    factor = decay_factor(config.learning_rate_decay, step, config.learning_rate_decay_steps or config.steps)
     generator.learning_rate = config.learning_rate_generator * factor
     discriminator.learning_rate = config.learning_rate_discriminator * factor
 

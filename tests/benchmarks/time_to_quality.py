@@ -4,7 +4,8 @@ Trains each candidate for some minutes, or with --steps for some steps. On the w
 between 10,000 samples of the moving average and the test split, on the features of the data set's own classifier or,
 with --features_from, of another labeled data set's. Without a test split, it compares with all images. The clock
 stops while it measures and compiles. Rows are written as they are measured, so an interrupted command continues with
-the first run that is not complete. It trains in the precision of a normal run.
+the first run that is not complete. It trains in the precision of a normal run. Learning rates that fall over the
+length of a run need this length: --set=steps=N.
 """
 
 import pathlib

@@ -47,7 +47,6 @@ WGAN_GP = {"loss": "wasserstein", "penalty": "wgan_gp", "discriminator_norm": "l
         ),
         ({"optimizer": "rmsprop", "unroll_steps": 1}, ["`unroll_steps", "`optimizer=rmsprop`"]),
         ({"optimizer": "rmsprop", "beta_1": 0.9}, ["`beta_1", "`optimizer=rmsprop`"]),
-        ({"learning_rate_decay": "linear"}, ["`learning_rate_decay=linear`", "`learning_rate_decay_steps=10000`"]),
         ({"penalty": "none", "penalty_weight": 1.0}, ["`penalty_weight", "`penalty=none`"]),
         ({"unroll_steps": 1, "penalty_weight": 1.0}, ["`penalty_weight", "`penalty=none`"]),
         ({"instance_noise_steps": 5}, ["`instance_noise_steps", "`instance_noise=0.0`"]),

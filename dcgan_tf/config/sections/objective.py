@@ -98,7 +98,9 @@ class Objective:
         "`learning_rate_decay_steps`. constant: not at all.",
         choices=DECAY_NAMES,
     )
-    learning_rate_decay_steps: int = option(0, "Training steps until the learning rates have decayed.", minimum=0)
+    learning_rate_decay_steps: int = option(
+        0, "Training steps until the learning rates have decayed. 0: the length of the run.", minimum=0
+    )
     learning_rate_generator: float = option(1e-3, "The generator's learning rate.", above=0)
     learning_rate_discriminator: float = option(1e-3, "The discriminator's learning rate.", above=0)
     beta_1: float = option(0.5, "Adam's decay rate of the first moment.", minimum=0, below=1)
