@@ -138,10 +138,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "beta_1": 0.0,
         "beta_2": 0.99,
     },
-    # The defaults with mirrored images, and learning rates that fall to 0. On faces of 64x64 pixels, after 1,500 steps,
-    # this halves the distance of constant rates (docs/performance.md). The faces in the README were trained with it.
+    # The defaults with mirrored images. The faces in the README were trained with this preset (docs/recipes.md).
     # python train.py --dataset=folder --data_dir=FOLDER --preset=photos --image_size=64
-    "photos": {"dataset": "folder", "flip": True, "learning_rate_decay": "cosine"},
+    "photos": {"dataset": "folder", "flip": True},
     # Lim and Ye 2017 (arXiv 1705.02894): the hinge loss on DCGAN's networks. MNIST distance: 97.
     # python train.py --dataset=mnist --preset=hinge
     "hinge": {**_DCGAN_PAPER, "batch_size": 64, "loss": "hinge"},
