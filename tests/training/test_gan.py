@@ -466,10 +466,10 @@ def test_packing_joins_images_in_the_channels(small_config):
     np.testing.assert_allclose(metrics["prob/real"], tf.reduce_mean(tf.sigmoid(logits)), rtol=1e-5)
 
 
-@pytest.mark.parametrize("decay_steps", [12, 0])
-def test_both_learning_rates_decay_over_the_run_or_the_steps_that_are_named(small_config, decay_steps):
-    steps = {"steps": 12} if not decay_steps else {"steps": 9}
-    gan = trained(small_config(learning_rate_decay="linear", learning_rate_decay_steps=decay_steps, **steps), steps=4)
+@pytest.mark.parametrize(("steps", "decay_steps"), [(9, 12), (12, 0)])
+def test_both_learning_rates_decay_over_the_named_steps_or_the_run(small_config, steps, decay_steps):
+    config = small_config(learning_rate_decay="linear", learning_rate_decay_steps=decay_steps, steps=steps)
+    gan = trained(config, steps=4)
     # The fourth step ran at 3 of 12.
     np.testing.assert_allclose(gan.generator_optimizer.learning_rate, 0.75 * gan.config.learning_rate_generator)
     np.testing.assert_allclose(gan.discriminator_optimizer.learning_rate, 0.75 * gan.config.learning_rate_discriminator)
