@@ -7,12 +7,10 @@ import keras
 import tensorflow as tf
 
 from dcgan_tf.models.registration import register, require_options
-from dcgan_tf.models.transposed import upsample_by_convolution
+from dcgan_tf.models.transposed import MAX_IMAGE_CHANNELS, upsample_by_convolution
 
 # Up to this many positions of the smaller feature map, TensorFlow's own kernel gradient is slower.
 MAX_SWAPPED_POSITIONS = 64
-# Up to this many channels of the larger feature map, TensorFlow's own input gradient is slower.
-MAX_PHASED_CHANNELS = 3
 Gradient = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -64,7 +62,7 @@ class Convolution:
     def _upsample(self, y: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         rows, columns = y.shape[1:3]
         is_doubled = self._stride == 2 and self._size == (2 * rows, 2 * columns)
-        if is_doubled and kernel.shape[2] <= MAX_PHASED_CHANNELS:
+        if is_doubled and kernel.shape[2] <= MAX_IMAGE_CHANNELS:
             return upsample_by_convolution(y, kernel)
         return tf.nn.conv2d_transpose(y, kernel, [tf.shape(y)[0], *self._size, kernel.shape[2]], self._stride, "SAME")
 
@@ -104,10 +102,11 @@ class Convolution:
         return [before, covered + self._side - size - before]
 
 
-class _OnCpu:
-    """Shared by the layers below, which are the same as Keras's in float32 and on other devices."""
+class OnCpu:
+    """Shared by layers that use `Convolution` in bfloat16 on CPUs, and are the same as Keras's otherwise."""
 
-    def _uses_own_gradients(self) -> bool:
+    def uses_own_gradients(self) -> bool:
+        """Whether the layer computes in bfloat16 on CPUs, with one side and one stride along both axes."""
         is_bfloat16 = self.compute_dtype == "bfloat16"  # type: ignore[attr-defined]
         is_square = len({*self.kernel_size}) == len({*self.strides}) == 1  # type: ignore[attr-defined]
         on_cpu = all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
@@ -115,7 +114,7 @@ class _OnCpu:
 
 
 @register
-class Conv2D(_OnCpu, keras.layers.Conv2D):
+class Conv2D(OnCpu, keras.layers.Conv2D):
     """A convolution with faster gradients in bfloat16 on CPUs.
 
     With oneDNN, TensorFlow computes the kernel's gradient in bfloat16 no faster than in float32, and on small feature
@@ -128,7 +127,7 @@ class Conv2D(_OnCpu, keras.layers.Conv2D):
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Keras's hook for the convolution without bias."""
-        if not self._uses_own_gradients():
+        if not self.uses_own_gradients():
             return super().convolution_op(inputs, kernel)
         height, width = inputs.shape[1:3]
         geometry = Convolution(height, width, self.kernel_size[0], self.strides[0])
@@ -136,7 +135,7 @@ class Conv2D(_OnCpu, keras.layers.Conv2D):
 
 
 @register
-class Conv2DTranspose(_OnCpu, keras.layers.Conv2DTranspose):
+class Conv2DTranspose(OnCpu, keras.layers.Conv2DTranspose):
     """A transposed convolution with faster gradients in bfloat16 on CPUs, for the same reason as `Conv2D`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -151,7 +150,7 @@ class Conv2DTranspose(_OnCpu, keras.layers.Conv2DTranspose):
         )
 
     def call(self, inputs: Any) -> Any:
-        if not self._uses_own_gradients():
+        if not self.uses_own_gradients():
             return super().call(inputs)
         stride = self.strides[0]
         height, width = (stride * size for size in inputs.shape[1:3])

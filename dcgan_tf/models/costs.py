@@ -5,6 +5,7 @@ import math
 import keras
 
 from dcgan_tf.config.settings import Config
+from dcgan_tf.models.resizing import NearestConv2D, transposed_side
 
 BYTES_PER_FLOAT = 4
 # Memory of TensorFlow, its libraries, and the graphs and pictures of a run. It does not depend on the networks' size.
@@ -98,6 +99,13 @@ def _layer_flops(layer: keras.Layer) -> int:
             return 2 * layer.kernel.shape[0] * layer.units
         case keras.layers.Conv2DTranspose():  # Each input pixel is multiplied by the whole kernel.
             return 2 * math.prod(layer.kernel.shape) * math.prod(layer.input.shape[1:3])
+        case NearestConv2D():  # Likewise, by the kernel of the transposed convolution that it is computed as.
+            return (
+                2
+                * transposed_side(layer.kernel_size[0]) ** 2
+                * math.prod(layer.kernel.shape[2:])
+                * math.prod(layer.input.shape[1:3])
+            )
         case keras.layers.Conv2D():  # Each output pixel takes the whole kernel.
             return 2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
     return 0

@@ -11,11 +11,11 @@ from dcgan_tf.models import bfloat16
 from dcgan_tf.models.cropping import Crop
 from dcgan_tf.models.dropout import Dropout
 from dcgan_tf.models.normalization import BatchNorm, LayerNorm
+from dcgan_tf.models.resizing import NearestConv2D
 from dcgan_tf.models.spectral import SpectralConv2D, SpectralDense
-from dcgan_tf.models.transposed import ImageConv2DTranspose
+from dcgan_tf.models.transposed import MAX_IMAGE_CHANNELS, ImageConv2DTranspose
 
 DCGAN_INITIAL_STDDEV = 0.02
-MAX_IMAGE_CHANNELS = 3
 
 
 class LayerFactory:
@@ -121,6 +121,8 @@ class LayerFactory:
         if is_transposed:
             kind = ImageConv2DTranspose if filters <= MAX_IMAGE_CHANNELS else bfloat16.Conv2DTranspose
             x = kind(strides=2, **options)(x)
+        elif self._upsampling == "nearest":
+            x = NearestConv2D(**options)(x)
         else:
             x = keras.layers.UpSampling2D(
                 2, interpolation=self._upsampling, data_format="channels_last", dtype=self._dtype, name=f"{name}_resize"

@@ -1,10 +1,13 @@
 """Copies of networks made of Keras's own layers, which Keras loads without this package."""
 
+from typing import Any
+
 import keras
 
 from dcgan_tf.models import bfloat16
 from dcgan_tf.models.cropping import Crop
 from dcgan_tf.models.normalization import BatchNorm
+from dcgan_tf.models.resizing import NearestConv2D
 from dcgan_tf.models.transposed import ImageConv2DTranspose
 
 # Layer of this package -> the Keras layer that computes the same after training.
@@ -14,6 +17,7 @@ STOCK_LAYERS: dict[type[keras.Layer], type[keras.Layer]] = {
     bfloat16.Conv2D: keras.layers.Conv2D,
     bfloat16.Conv2DTranspose: keras.layers.Conv2DTranspose,
     ImageConv2DTranspose: keras.layers.Conv2DTranspose,
+    NearestConv2D: keras.layers.Conv2D,  # After upsampling, which `stock_generator` adds
 }
 
 
@@ -26,7 +30,14 @@ def stock_generator(generator: keras.Model) -> keras.Model:
     Returns:
         A functional model with the same inputs, outputs and weights, for use after training.
     """
-    copy = keras.models.clone_model(generator, clone_function=_stock_layer)
+    resized = {layer.name for layer in generator.layers if isinstance(layer, NearestConv2D)}
+
+    def call(layer: keras.Layer, inputs: Any, **options: Any) -> Any:
+        if layer.name in resized:
+            inputs = keras.layers.UpSampling2D(2, interpolation="nearest", name=f"{layer.name}_resize")(inputs)
+        return layer(inputs, **options)
+
+    copy = keras.models.clone_model(generator, clone_function=_stock_layer, call_function=call)
     copy.set_weights(generator.get_weights())
     return copy
 

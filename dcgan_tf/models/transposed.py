@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from dcgan_tf.models.registration import register, require_options
 
+MAX_IMAGE_CHANNELS = 3  # With more channels, TensorFlow's own way is faster.
+
 
 @register
 class ImageConv2DTranspose(keras.layers.Conv2DTranspose):

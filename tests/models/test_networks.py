@@ -11,6 +11,7 @@ from dcgan_tf.models.configured import configured_discriminator, configured_gene
 from dcgan_tf.models.discriminator import build_outputs
 from dcgan_tf.models.dropout import Dropout
 from dcgan_tf.models.layers import block_filters
+from dcgan_tf.models.resizing import NearestConv2D
 
 
 def config(**changes):
@@ -87,6 +88,8 @@ def test_upsampling_by_resizing_uses_stride_one():
     assert not layers_of(generator, keras.layers.Conv2DTranspose)
     assert [layer.interpolation for layer in layers_of(generator, keras.layers.UpSampling2D)] == ["bilinear"] * 3
     assert all(layer.strides == (1, 1) for layer in layers_of(generator, keras.layers.Conv2D))
+    generator = configured_generator(config(upsampling="nearest"), seed=0)
+    assert [layer.name for layer in layers_of(generator, NearestConv2D)] == ["block_1", "block_2", "to_image"]
 
 
 def test_initial_weights_are_normal_with_deviation_002():
@@ -188,6 +191,9 @@ def test_parameters_and_flops_by_hand():
     first, second, logits = 16 * 1 * 4, 16 * 4 * 8, 7 * 7 * 8
     assert discriminator.count_params() == first + 4 + second + 4 * 8 + logits + 1
     assert costs.count_flops(discriminator) == 2 * (14 * 14 * first + 7 * 7 * second + logits)
+    # Kernels of 3 over repeated pixels are computed as transposed kernels of 4.
+    resizing = configured_generator(config(blocks=2, upsampling="nearest", kernel_size=3), seed=0)
+    assert costs.count_flops(resizing) == costs.count_flops(generator)
     one, g = costs.count_flops(discriminator), costs.count_flops(generator)
     # Nobody needs the gradient of z, nor that of the images in the discriminator's update on real and on fake ones.
     own_g, own_d = 3 * g - 2 * project, 2 * (3 * one - 2 * 14 * 14 * first)

@@ -11,6 +11,7 @@ from dcgan_tf.models.dropout import Dropout
 from dcgan_tf.models.generator import build_generator
 from dcgan_tf.models.mlp import build_mlp_discriminator, build_mlp_generator
 from dcgan_tf.models.normalization import BatchNorm, LayerNorm
+from dcgan_tf.models.resizing import NearestConv2D
 from dcgan_tf.models.spectral import SpectralConv2D, SpectralDense
 from dcgan_tf.models.transposed import ImageConv2DTranspose
 
@@ -67,6 +68,9 @@ def options(layer):
         (lambda: Conv2D(4, 3), "padding"),
         (lambda: Conv2D(4, 3, padding="same", groups=2), "groups"),
         (lambda: Conv2DTranspose(4, 3), "padding"),
+        (lambda: NearestConv2D(4, 3), "padding"),
+        (lambda: NearestConv2D(4, 3, padding="same", strides=2), "strides"),
+        (lambda: NearestConv2D(4, 3, padding="same", activation="relu"), "activation"),
         (lambda: Crop(1, data_format="channels_first"), "data_format"),
         (lambda: Dropout(0.3, noise_shape=(1, 4)), "noise_shape"),
         (lambda: SpectralConv2D(4, 3, padding="same", activation="relu"), "activation"),
