@@ -138,9 +138,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "beta_1": 0.0,
         "beta_2": 0.99,
     },
-    # The defaults with mirrored images. The faces in the README were trained with this preset (docs/recipes.md).
+    # Chosen on faces of 64x64 pixels (docs/performance.md). It draws no checkerboards, because pixels are repeated
+    # instead of transposed, and it mirrors half of the images. The faces in the README were trained with it.
     # python train.py --dataset=folder --data_dir=FOLDER --preset=photos --image_size=64
-    "photos": {"dataset": "folder", "flip": True},
+    "photos": {"dataset": "folder", "flip": True, "upsampling": "nearest", "kernel_size": 3},
     # Lim and Ye 2017 (arXiv 1705.02894): the hinge loss on DCGAN's networks. MNIST distance: 97.
     # python train.py --dataset=mnist --preset=hinge
     "hinge": {**_DCGAN_PAPER, "batch_size": 64, "loss": "hinge"},
