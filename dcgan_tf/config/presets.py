@@ -138,8 +138,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "beta_1": 0.0,
         "beta_2": 0.99,
     },
-    # Chosen on faces of 64x64 pixels (docs/performance.md). It draws no checkerboards, because pixels are repeated
-    # instead of transposed, and it mirrors half of the images. The faces in the README were trained with it.
+    # Chosen on faces of 64x64 pixels (docs/performance.md). G doubles its maps by repeating pixels, which causes no
+    # checkerboards. Half of the images are mirrored. The faces in the README were trained with it.
     # python train.py --dataset=folder --data_dir=FOLDER --preset=photos --image_size=64
     "photos": {"dataset": "folder", "flip": True, "upsampling": "nearest", "kernel_size": 3},
     # Lim and Ye 2017 (arXiv 1705.02894): the hinge loss on DCGAN's networks. MNIST distance: 97.

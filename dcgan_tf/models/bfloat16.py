@@ -103,7 +103,7 @@ class Convolution:
 
 
 class OnCpu:
-    """Shared by layers that use `Convolution` in bfloat16 on CPUs, and are the same as Keras's otherwise."""
+    """Shared by layers that use `Convolution` in bfloat16 on CPUs, and TensorFlow's operations otherwise."""
 
     def uses_own_gradients(self) -> bool:
         """Whether the layer computes in bfloat16 on CPUs, with one side and one stride along both axes."""

@@ -24,6 +24,7 @@ class NearestConv2D(OnCpu, keras.layers.Conv2D):
         super().__init__(*arguments, **options)
         require_options(
             self,
+            kernel_size=self.kernel_size[:1] * 2,
             strides=(1, 1),
             padding="same",
             dilation_rate=(1, 1),
@@ -63,7 +64,7 @@ def sum_neighbors(kernel: tf.Tensor) -> tf.Tensor:
     2 p + before - o and the next one. A transposed convolution multiplies it by element o + front - 2 p of its kernel,
     where front is set by SAME padding. With front = side - 1 - before, this element s is the sum of the elements s and
     s - 1 of the reversed kernel. SAME padding has this front if the transposed kernel's side is `transposed_side`, so
-    kernels of even side are followed by a zero.
+    the sums of a kernel of even side are padded with a zero.
 
     Args:
         kernel: [side, side, in, out].

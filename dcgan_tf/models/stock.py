@@ -34,7 +34,9 @@ def stock_generator(generator: keras.Model) -> keras.Model:
 
     def call(layer: keras.Layer, inputs: Any, **options: Any) -> Any:
         if layer.name in resized:
-            inputs = keras.layers.UpSampling2D(2, interpolation="nearest", name=f"{layer.name}_resize")(inputs)
+            inputs = keras.layers.UpSampling2D(
+                2, interpolation="nearest", data_format="channels_last", name=f"{layer.name}_resize"
+            )(inputs)
         return layer(inputs, **options)
 
     copy = keras.models.clone_model(generator, clone_function=_stock_layer, call_function=call)

@@ -11,6 +11,7 @@ from matplotlib.patches import Polygon
 
 from dcgan_tf.config.making import make_config
 from dcgan_tf.models.configured import configured_discriminator, configured_generator
+from dcgan_tf.models.resizing import NearestConv2D
 from docs.figures.drawing import save
 
 # Name of the figure -> the settings of the networks.
@@ -60,6 +61,8 @@ def describe(layer: keras.Layer) -> str:
             return "linear"
         case keras.layers.Conv2DTranspose():
             return f"transposed conv\n{layer.kernel_size[0]}x{layer.kernel_size[1]}, stride {layer.strides[0]}"
+        case NearestConv2D():
+            return f"repeated pixels,\nconv {layer.kernel_size[0]}x{layer.kernel_size[1]}"
         case keras.layers.Conv2D():
             return f"conv {layer.kernel_size[0]}x{layer.kernel_size[1]}\nstride {layer.strides[0]}"
         case keras.layers.BatchNormalization():

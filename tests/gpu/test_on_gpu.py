@@ -48,6 +48,7 @@ def weights_after_steps(config, folder, steps=STEPS):
         {"mixed_precision": True},
         {"jit_compile": True},
         {"dropout": 0.3, "upsampling": "nearest"},
+        {"kernel_size": 3, "upsampling": "nearest", "mixed_precision": True},
         {"upsampling": "bicubic"},
         {"penalty": "r1", "penalty_every": 2, "discriminator_norm": "layer"},
         {"unroll_steps": 1},

@@ -51,6 +51,7 @@ def test_values_and_gradients_are_those_of_two_layers(pair, side, filters, train
 def test_bfloat16_differs_by_rounding(pair, rows, filters, side):
     x = tf.constant(RANDOM.normal(size=(2, rows, rows, 4)), tf.float32)
     layer, expected, convolution = pair(tuple(x.shape), filters, side, "mixed_bfloat16")
+    assert layer.uses_own_gradients() == (not tf.config.list_logical_devices("GPU"))
     # Small outputs, so that the sine of the loss does not fold them.
     for weight in (*layer.weights, *convolution.weights):
         weight.assign(weight.numpy() / 30)

@@ -29,6 +29,10 @@ NETWORKS = {
         build_generator(20, 16, 3, latent_dim=6, filters=4, upsampling="bilinear", extra_layer="image"),
         Z,
     ),
+    "repeating generator": lambda: (
+        build_generator(20, 16, 3, latent_dim=6, filters=4, kernel_size=3, upsampling="nearest"),
+        Z,
+    ),
     "discriminator": lambda: (build_discriminator(20, 16, 3, filters=4, dropout=0.3, minibatch_stddev=True), IMAGES),
     "conditional discriminator": lambda: (
         build_discriminator(
@@ -69,6 +73,7 @@ def options(layer):
         (lambda: Conv2D(4, 3, padding="same", groups=2), "groups"),
         (lambda: Conv2DTranspose(4, 3), "padding"),
         (lambda: NearestConv2D(4, 3), "padding"),
+        (lambda: NearestConv2D(4, (3, 4), padding="same"), "kernel_size"),
         (lambda: NearestConv2D(4, 3, padding="same", strides=2), "strides"),
         (lambda: NearestConv2D(4, 3, padding="same", activation="relu"), "activation"),
         (lambda: Crop(1, data_format="channels_first"), "data_format"),

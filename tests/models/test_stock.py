@@ -17,13 +17,7 @@ KINDS = {
     "transposed": {"channels": "3", "generator_activation": "leaky_relu", "generator_extra_layer": "image"},
     "conditional": {"conditional": True, "class_names": tuple("0123456789")},
     "resizing": {"image_size": "28x18", "upsampling": "bicubic", "generator_extra_layer": "base"},
-    "nearest": {
-        "image_size": "28",
-        "channels": "3",
-        "upsampling": "nearest",
-        "kernel_size": 3,
-        "generator_extra_layer": "image",
-    },
+    "nearest": {"image_size": "28", "channels": "3", "upsampling": "nearest", "kernel_size": 3},
     "mlp": {
         "architecture": "mlp",
         "generator_filters": "16,32",

@@ -31,6 +31,7 @@ def test_formats_of_the_command():
     [
         {"conditional": True, "class_names": ("a", "b"), "channels": "4"},
         {"channels": "3", "upsampling": "bilinear", "image_size": "20x28"},
+        {"channels": "3", "upsampling": "nearest", "kernel_size": 3},
         {"dataset": "ring", "architecture": "mlp", "image_size": "auto", "channels": "auto"},
     ],
     ids=str,

@@ -73,7 +73,7 @@ VARIANTS = [
     {"fresh_noise": True},
     {"joint_batch": True},
     {"dropout": 0.3, "discriminator_head": "average_pool"},
-    {"upsampling": "nearest"},
+    {"upsampling": "nearest", "kernel_size": 3, "channels": "3", "mixed_precision": True},
     {"upsampling": "bilinear", "image_size": "32", "channels": "3"},
     {"upsampling": "bicubic", "image_size": "16x32"},
     {"mixed_precision": True},
@@ -292,7 +292,9 @@ def test_the_loop_needs_no_source_code_and_no_temporary_files(small_config, monk
     assert int(gan.step) == 2
 
 
-@pytest.mark.parametrize("upsampling", ["transposed", pytest.param("bilinear", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "upsampling", ["transposed", *(pytest.param(name, marks=pytest.mark.long) for name in ("nearest", "bilinear"))]
+)
 def test_xla_gives_the_same_step(small_config, monkeypatch, upsampling):
     # XLA draws other normal numbers from the same key, so both get the same ones here.
     noise = tf.constant(np.random.default_rng(0).normal(size=(16, 8)), tf.float32)
