@@ -73,9 +73,10 @@ def sum_neighbors(kernel: tf.Tensor) -> tf.Tensor:
         [transposed_side, transposed_side, out, in].
     """
     zeros = transposed_side(kernel.shape[0]) - kernel.shape[0] - 1
-    sums = tf.reverse(tf.transpose(kernel, [0, 1, 3, 2]), axis=[0, 1])
+    sums = tf.transpose(kernel, [0, 1, 3, 2])
     for axis in (0, 1):
         after, before = [[0, 0]] * 4, [[0, 0]] * 4
         after[axis], before[axis] = [0, 1 + zeros], [1, zeros]
+        sums = tf.reverse(sums, [axis])  # OpenVINO does not read a reversal of two axes.
         sums = tf.pad(sums, after) + tf.pad(sums, before)
     return sums
