@@ -65,9 +65,9 @@ def test_kills_are_at_every_phase_of_one_and_of_two_processes():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("chosen", [["--only=kill", "--kills=3"], ["--only=full", "--limit=2"]], ids=["kill", "full"])
+@pytest.mark.parametrize("chosen", [["--only=kill", "--kills=4"], ["--only=full", "--limit=2"]], ids=["kill", "full"])
 def test_short_campaign_loses_nothing(command, chosen):
-    """Kills while preparing, compiling and training, one of them with two processes; and full disks."""
+    """Kills while preparing, compiling, training and checkpointing, two of them with two processes; and full disks."""
     if subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True).returncode:
         pytest.skip("needs the right to make a mount namespace (unshare --map-root-user --mount)")
     result = command("-m", "tests.faults", *chosen, timeout=3600)
